@@ -1,0 +1,146 @@
+"""The cycle model: when each beat moves, exactly, with and without stalls.
+
+Names of the recurrences, all in cycles after reset (the hardware's registers are named alike):
+
+* ``take``: the loader takes a pass from the command walker; the first weight beat may follow a cycle later.
+* ``loaded``: the pass's last weight beat is taken.
+* ``swap``: the pass's first activation beat is taken; the loaded weights become the active ones.
+* ``finish``: the runner is done with the pass (activations taken, accumulators safe to read again).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hwgen.core import Schedule, StreamEnd
+from hwgen.cores.dsp_gemm.config import DspGemmConfig
+from hwgen.cores.dsp_gemm.operation import Gemm
+from hwgen.cores.dsp_gemm.tiling import passes, tile_lengths
+from hwgen.numerics import ceil_div
+
+__all__ = ["DspGemmTiming", "Shape"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A GEMM without operands: all that the cycle count depends on."""
+
+    m: int
+    n: int
+    k: int
+    accumulate: bool = False
+    keep: bool = False
+
+    @classmethod
+    def of(cls, op: Gemm | Shape) -> Shape:
+        """The shape of an operation."""
+        return op if isinstance(op, Shape) else cls(*op.shape, op.accumulate, op.keep)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        return self.m * self.n * self.k
+
+
+class DspGemmTiming:
+    """Cycle model of one configuration.
+
+    Parameters
+    ----------
+    config : DspGemmConfig
+        The core.
+    """
+
+    def __init__(self, config: DspGemmConfig):
+        self.config = config
+
+    def _pass_cycles(self, steps: int, safe: bool, next_k: int) -> int:
+        """Cycles from one pass's swap to the next one's, nothing waiting.
+
+        The activations take ``steps``; the next pass's ``next_k`` weight beats start a cycle after the swap
+        and end a cycle before the next; sums that are read again need ``ACCUMULATE_CYCLES``.
+        """
+        run = steps if safe else max(steps, self.config.ACCUMULATE_CYCLES)
+        return max(run, next_k + 1)
+
+    def _lead(self, steps: int, k: int) -> int:
+        """Cycles from the swap of a tile's first pass to the swap of its last one."""
+        rows = self.config.rows
+        count = ceil_div(k, rows)
+        if count == 1:
+            return 0
+        tail = k - (count - 1) * rows
+        return (count - 2) * self._pass_cycles(steps, False, rows) + self._pass_cycles(steps, False, tail)
+
+    def free(self, operations: Sequence[Gemm | Shape]) -> Schedule:
+        """Schedule when every stream is always ready: closed form per command."""
+        cfg = self.config
+        shapes = [Shape.of(op) for op in operations]
+        if not shapes:
+            return Schedule([], [], 0)
+        firsts = [min(cfg.rows, shape.k) for shape in shapes] + [0]
+        starts, ends = [], []
+        command, take, swap = 0, 1, firsts[0] + 2
+        for shape, first_k, next_k in zip(shapes, firsts, firsts[1:], strict=False):
+            starts.append(command)
+            sends = not shape.keep
+            lengths = tile_lengths(ceil_div(shape.m, cfg.m_lanes), cfg.tile_steps)
+            tiles = {t: self._lead(t, shape.k) + self._pass_cycles(t, sends, first_k) for t in set(lengths)}
+            blocks = ceil_div(shape.n, cfg.n_lanes)
+            before = blocks * sum(tiles[t] for t in lengths) - tiles[lengths[-1]]
+            final = swap + before + self._lead(lengths[-1], shape.k)  # swap of the command's last pass
+            ends.append(final + lengths[-1] - 1 + (cfg.latency if sends else 0))
+            command = self._last_take(shape, lengths, take, final) + 1
+            take, swap = final, final + self._pass_cycles(lengths[-1], sends, next_k)
+        return Schedule(starts, ends, max(ends) + 1)
+
+    def _last_take(self, shape: Shape, lengths: list[int], first_take: int, final: int) -> int:
+        """Cycle in which the walker hands over a command's last pass: the swap of the pass before it."""
+        rows = self.config.rows
+        count = ceil_div(shape.k, rows)
+        if shape.n <= self.config.n_lanes and len(lengths) == 1 and count == 1:
+            return first_take
+        steps = lengths[-2] if count == 1 and len(lengths) > 1 else lengths[-1]
+        tail = shape.k - (count - 1) * rows
+        return final - self._pass_cycles(steps, count == 1 and not shape.keep, tail)
+
+    def stalled(self, operations: Sequence[Gemm | Shape], ends: Mapping[str, StreamEnd]) -> Schedule:
+        """Schedule with producers and a consumer that may wait: every beat in turn."""
+        cfg = self.config
+        cmd, weights, acts, results = ends["cmd"], ends["b"], ends["a"], ends["c"]
+        credits: deque[int] = deque()  # cycles in which the result buffer's entries were freed
+        starts: list[int] = []
+        finals: list[int] = []
+        walker, swap, finish, taken = 0, -1, -1, -1
+        sent = 0
+        results_done = -1
+        for op in operations:
+            shape = Shape.of(op)
+            command = cmd.transfer(walker)
+            starts.append(command)
+            walker = command + 1
+            for p in passes(cfg, shape.m, shape.n, shape.k):
+                take = max(walker, swap)
+                walker = take + 1
+                loaded = take
+                for _ in range(p.k_count):
+                    loaded = weights.transfer(loaded + 1)
+                emit = p.last and not shape.keep
+                taken = max(loaded, finish)
+                for step in range(p.steps):
+                    earliest = taken + 1
+                    if emit and sent >= cfg.result_depth:
+                        earliest = max(earliest, credits.popleft() + 1)
+                    taken = acts.transfer(earliest)
+                    if step == 0:
+                        swap = taken
+                    if emit:
+                        sent += 1
+                        read = max(taken + cfg.store_delay, results_done)
+                        credits.append(read)
+                        results_done = results.transfer(read + 1)
+                finish = taken if emit else taken + max(0, cfg.ACCUMULATE_CYCLES - p.steps)
+            finals.append(taken if shape.keep else results_done)
+        return Schedule(starts, finals, max(finals) + 1 if finals else 0)

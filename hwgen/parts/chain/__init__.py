@@ -1,0 +1,1 @@
+"""Chains of multipliers whose partial sums travel a cascade, and the separation of packed sums."""

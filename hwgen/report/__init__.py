@@ -1,0 +1,18 @@
+"""Self-contained HTML reports: tables, figures and prose in one file that opens anywhere."""
+
+from __future__ import annotations
+
+from hwgen.report.html import Figure, Report, Section, Table, render
+from hwgen.report.plots import bars, histogram, scatter, stacked_bars
+
+__all__ = [
+    "Figure",
+    "Report",
+    "Section",
+    "Table",
+    "bars",
+    "histogram",
+    "render",
+    "scatter",
+    "stacked_bars",
+]

@@ -1,0 +1,530 @@
+"""Plots as SVG text: one look, colours that a colour-blind reader can tell apart, real text.
+
+Every function returns a whole SVG document. Equal arguments give equal text: identifiers are hashed
+with a fixed salt, no date is written, and no global state of matplotlib is changed or read.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from hwgen.errors import BadInput
+
+__all__ = ["PALETTE", "bars", "histogram", "scatter", "stacked_bars"]
+
+#: Series colours in the order used: M. Okabe and K. Ito, "Color Universal Design", without yellow and
+#: black, which are too faint and too heavy for areas.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F")
+
+_INK = "#2b3138"
+_SOFT = "#5a6470"
+_GRID = "#e3e7eb"
+
+# `Any` because matplotlib 3.11 types the keys of settings one by one, older ones as plain strings.
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "hwgen",
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so layout is the same on every machine
+    "font.size": 9.5,
+    "text.color": _INK,
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "axes.edgecolor": "#aab3bd",
+    "axes.labelcolor": _SOFT,
+    "axes.titlecolor": _INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlepad": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "xtick.color": "#aab3bd",
+    "ytick.color": "#aab3bd",
+    "xtick.labelcolor": _SOFT,
+    "ytick.labelcolor": _SOFT,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "grid.color": _GRID,
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "legend.handlelength": 0.9,
+    "legend.handleheight": 0.9,
+    "legend.columnspacing": 1.5,
+    "legend.handletextpad": 0.5,
+    "legend.borderaxespad": 0.0,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+
+_WIDTH = 9.4  # inches; at 72 points an inch the width of the report's column
+_HEIGHT = 3.7
+# Labels that need more characters than this side by side are stacked downwards instead.
+_ROOM = 92
+_MOST_DIRECT_LABELS = 36
+
+
+def bars(
+    labels: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    *,
+    ylabel: str,
+    title: str = "",
+    log: bool = False,
+    value_format: str = "",
+) -> str:
+    """Grouped bars with their values written on them.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        One per group. Many or long labels turn the plot on its side.
+    series : mapping of str to sequence of float
+        Heights of one bar per group, in the unit of ``ylabel``; zero or more.
+    ylabel : str
+        Quantity and unit of the heights.
+    title : str
+        Optional; the report has its own.
+    log : bool
+        Logarithmic heights; then every height must be above zero.
+    value_format : str
+        Format specification of the direct labels, such as ``".1f"``; by default short numbers with
+        K, M and G.
+
+    Returns
+    -------
+    str
+        SVG document.
+
+    Raises
+    ------
+    BadInput
+        If nothing is given, lengths differ, a value is not finite, or ``log`` meets a value of zero.
+    """
+    data = _checked(labels, series, log=log)
+    with _look():
+        plot = _BarPlot(labels, per_group=len(data))
+        thickness = 0.8 / len(data)
+        for index, (name, values) in enumerate(data.items()):
+            offset = (index - (len(data) - 1) / 2) * thickness
+            plot.add(values, offset=offset, thickness=thickness * 0.92, colour=_colour(index), name=name)
+            if len(labels) * len(data) <= _MOST_DIRECT_LABELS:
+                plot.write(values, [_short(v, value_format) for v in values], offset)
+        plot.finish(ylabel=ylabel, title=title, log=log, legend=len(data) > 1)
+        return _svg(plot.figure)
+
+
+def stacked_bars(
+    labels: Sequence[str],
+    parts: Mapping[str, Sequence[float]],
+    *,
+    ylabel: str,
+    title: str = "",
+    bound: Sequence[float] | None = None,
+    bound_label: str = "physical bound",
+    value_format: str = "",
+) -> str:
+    """Bars made of parts, such as cycles per layer by cause, with an optional bound marked on each.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        One per bar. Many or long labels turn the plot on its side.
+    parts : mapping of str to sequence of float
+        Height of each part of each bar, from the axis outwards, in the unit of ``ylabel``; zero or more.
+    ylabel : str
+        Quantity and unit of the heights.
+    title : str
+        Optional; the report has its own.
+    bound : sequence of float, optional
+        A value per bar drawn as a line across it, such as the fewest cycles the hardware allows.
+    bound_label : str
+        Name of ``bound`` in the legend.
+    value_format : str
+        Format specification of the totals; by default short numbers with K, M and G.
+
+    Returns
+    -------
+    str
+        SVG document.
+
+    Raises
+    ------
+    BadInput
+        If nothing is given, lengths differ, or a value is negative or not finite.
+    """
+    data = _checked(labels, parts)
+    marks = None if bound is None else _checked(labels, {bound_label: bound})[bound_label]
+    with _look():
+        plot = _BarPlot(labels, per_group=1)
+        base = np.zeros(len(labels))
+        for index, (name, values) in enumerate(data.items()):
+            plot.add(values, base=base, thickness=0.72, colour=_colour(index), name=name)
+            base = base + values
+        tops = base
+        if marks is not None:
+            plot.mark(marks, name=bound_label)
+            tops = np.maximum(base, marks)
+        if len(labels) <= _MOST_DIRECT_LABELS:
+            plot.write(tops, [_short(v, value_format) for v in base], 0.0)
+        plot.finish(ylabel=ylabel, title=title, log=False, legend=True)
+        return _svg(plot.figure)
+
+
+def scatter(
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+    log_x: bool = False,
+    log_y: bool = False,
+    diagonal: bool = False,
+    labels: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """Points, in as many colours and marks as there are series.
+
+    Parameters
+    ----------
+    series : mapping of str to sequence of (float, float)
+        Points ``(x, y)`` of each series, in the units of the axis labels.
+    xlabel, ylabel : str
+        Quantity and unit of each axis.
+    title : str
+        Optional; the report has its own.
+    log_x, log_y : bool
+        Logarithmic axis; then its values must be above zero.
+    diagonal : bool
+        Draw the line ``y = x``, for predicted against measured.
+    labels : mapping of str to sequence of str, optional
+        Per series a label for each point, written next to it; an empty string writes nothing.
+
+    Returns
+    -------
+    str
+        SVG document.
+
+    Raises
+    ------
+    BadInput
+        If nothing is given, a value is not finite, a logarithmic axis meets a value not above zero, or
+        there are not as many labels as points.
+    """
+    points = {name: _checked_points(name, pairs, log_x, log_y) for name, pairs in series.items()}
+    if not points:
+        raise BadInput("scatter needs at least one series of points; leave the figure out if there is none.")
+    with _look():
+        figure, axes = _axes(_HEIGHT + 0.3)
+        _scale(axes.xaxis, log=log_x)
+        _scale(axes.yaxis, log=log_y)
+        for index, (name, xy) in enumerate(points.items()):
+            marker = "osD^vP*"[index % 7]
+            axes.plot(
+                xy[:, 0], xy[:, 1], marker, color=_colour(index), markersize=6, alpha=0.85,
+                markeredgecolor="white", markeredgewidth=0.7, label=name,
+            )  # fmt: skip
+            _label_points(axes, name, xy, (labels or {}).get(name, ()))
+        if diagonal:
+            low, high = _common_range(points)
+            axes.plot(
+                [low, high], [low, high], color=_SOFT, linewidth=1, dashes=(4, 3), zorder=1, label="y = x"
+            )
+        axes.grid(visible=True)
+        _captions(axes, xlabel=xlabel, ylabel=ylabel, title=title)
+        _legend(axes, wanted=len(points) > 1 or diagonal)
+        return _svg(figure)
+
+
+def histogram(
+    series: Mapping[str, Sequence[float]],
+    *,
+    xlabel: str,
+    ylabel: str = "count",
+    title: str = "",
+    bins: int = 40,
+    log: bool = False,
+) -> str:
+    """How often values fall into each of ``bins`` equal ranges; all series share the ranges.
+
+    Parameters
+    ----------
+    series : mapping of str to sequence of float
+        Values of each series, in the unit of ``xlabel``.
+    xlabel : str
+        Quantity and unit of the values.
+    ylabel : str
+        What is counted.
+    title : str
+        Optional; the report has its own.
+    bins : int
+        Number of ranges, at least 1.
+    log : bool
+        Logarithmic counts, for tails.
+
+    Returns
+    -------
+    str
+        SVG document.
+
+    Raises
+    ------
+    BadInput
+        If nothing is given, a value is not finite, or ``bins`` is below 1.
+    """
+    if bins < 1:
+        raise BadInput(f"bins must be at least 1, not {bins}; 20 to 60 read well.")
+    data = {name: np.asarray(values, np.float64) for name, values in series.items()}
+    if not data or any(values.size == 0 for values in data.values()):
+        raise BadInput("histogram needs at least one value in every series; leave out the empty ones.")
+    _refuse_infinite(data)
+    edges = np.histogram_bin_edges(np.concatenate(list(data.values())), bins)
+    with _look():
+        figure, axes = _axes(_HEIGHT)
+        for index, (name, values) in enumerate(data.items()):
+            counts, _ = np.histogram(values, edges)
+            # Overlapping series stay readable as a faint area under a firm outline.
+            alpha = 0.9 if len(data) == 1 else 0.25
+            axes.stairs(counts, edges, fill=True, color=_colour(index), alpha=alpha, linewidth=0)
+            axes.stairs(counts, edges, color=_colour(index), linewidth=1.4, label=name)
+        _scale(axes.xaxis, log=False)
+        _scale(axes.yaxis, log=log)
+        if not log:
+            axes.set_ylim(bottom=0)
+        axes.grid(visible=True, axis="y")
+        _captions(axes, xlabel=xlabel, ylabel=ylabel, title=title)
+        _legend(axes, wanted=len(data) > 1)
+        return _svg(figure)
+
+
+class _BarPlot:
+    """Bars over categories, upright or on their side, behind one set of calls.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        One per category.
+    per_group : int
+        Bars side by side in one category; sets the height when the plot lies on its side.
+    """
+
+    def __init__(self, labels: Sequence[str], per_group: int) -> None:
+        widest = max(len(label) for label in labels) + 2
+        self.sideways = widest * len(labels) > _ROOM
+        height = _HEIGHT if not self.sideways else 1.0 + len(labels) * (0.13 + 0.19 * per_group)
+        self.figure, self.axes = _axes(height)
+        self.places = np.arange(len(labels), dtype=np.float64)
+        self.shortest = math.inf
+        if self.sideways:
+            self.axes.set_yticks(self.places, labels)
+            self.axes.set_ylim(len(labels) - 0.5, -0.5)  # first label on top
+        else:
+            self.axes.set_xticks(self.places, labels)
+            self.axes.set_xlim(-0.6, len(labels) - 0.4)
+        self.axes.tick_params(axis="y" if self.sideways else "x", length=0)
+
+    def add(
+        self, values: np.ndarray, *, thickness: float, colour: str, name: str,
+        offset: float = 0.0, base: np.ndarray | None = None,
+    ) -> None:  # fmt: skip
+        """Draw one bar per category, from ``base`` (default zero) upwards."""
+        self.shortest = min(self.shortest, float(values.min()))
+        if self.sideways:
+            self.axes.barh(
+                self.places + offset, values, thickness, base, color=colour, label=name, linewidth=0
+            )
+        else:
+            self.axes.bar(
+                self.places + offset, values, thickness, base, color=colour, label=name, linewidth=0
+            )
+
+    def mark(self, values: np.ndarray, *, name: str) -> None:
+        """Draw a line across each bar at ``values``."""
+        low, high = self.places - 0.43, self.places + 0.43
+        draw = self.axes.vlines if self.sideways else self.axes.hlines
+        draw(values, low, high, color=_INK, linewidth=2, label=name)
+
+    def write(self, tops: np.ndarray, texts: Sequence[str], offset: float) -> None:
+        """Write a text at the outer end of each bar."""
+        for place, top, text in zip(self.places + offset, tops, texts, strict=True):
+            if self.sideways:
+                anchor: dict[str, Any] = {"xy": (top, place), "xytext": (4, 0), "va": "center", "ha": "left"}
+            else:
+                anchor = {"xy": (place, top), "xytext": (0, 3), "va": "bottom", "ha": "center"}
+            self.axes.annotate(text, textcoords="offset points", fontsize=8.5, **anchor)
+
+    def _lowest_decade(self) -> float:
+        """The power of ten below the shortest bar, so that this bar too has a length."""
+        return float(10.0 ** math.floor(math.log10(self.shortest) - 0.05))
+
+    def finish(self, *, ylabel: str, title: str, log: bool, legend: bool) -> None:
+        """Axes, grid and captions; the value axis leaves room for the direct labels."""
+        if self.sideways:
+            _scale(self.axes.xaxis, log=log)
+            self.axes.margins(x=0.09)
+            self.axes.grid(visible=True, axis="x")
+            _captions(self.axes, xlabel=ylabel, ylabel="", title=title)
+        else:
+            _scale(self.axes.yaxis, log=log)
+            self.axes.margins(y=0.09)
+            self.axes.grid(visible=True, axis="y")
+            _captions(self.axes, xlabel="", ylabel=ylabel, title=title)
+        set_limit = self.axes.set_xlim if self.sideways else self.axes.set_ylim
+        set_limit(self._lowest_decade() if log else 0)
+        _legend(self.axes, wanted=legend)
+
+
+def _look() -> AbstractContextManager[None]:
+    """Our settings over matplotlib's defaults; what a user configured is put back afterwards."""
+    return matplotlib.style.context(["default", _STYLE])
+
+
+def _axes(height: float) -> tuple[Figure, Axes]:
+    """A figure without pyplot, hence without its registry of open figures."""
+    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    FigureCanvasSVG(figure)
+    return figure, figure.add_subplot()
+
+
+def _scale(axis: XAxis | YAxis, *, log: bool) -> None:
+    """Logarithmic if asked, else few ticks; short numbers either way."""
+    if log:
+        (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
+    else:
+        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+
+
+def _captions(axes: Axes, *, xlabel: str, ylabel: str, title: str) -> None:
+    """Axis labels and title, where there are any."""
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    if title:
+        axes.set_title(title)
+
+
+def _legend(axes: Axes, *, wanted: bool) -> None:
+    """One row above the plot, where it covers nothing."""
+    if not wanted:
+        return
+    handles, names = axes.get_legend_handles_labels()
+    # Lines (a bound, a diagonal) come after the series they are held against; matplotlib puts them first.
+    order = sorted(range(len(names)), key=lambda index: isinstance(handles[index], LineCollection))
+    axes.figure.legend(
+        [handles[index] for index in order],
+        [names[index] for index in order],
+        loc="outside upper left",
+        ncols=5,
+    )
+
+
+def _label_points(axes: Axes, name: str, xy: np.ndarray, texts: Sequence[str]) -> None:
+    """Write ``texts`` next to the points."""
+    if texts and len(texts) != len(xy):
+        raise BadInput(
+            f"Series {name!r} has {len(xy)} points but {len(texts)} labels; give one label per point."
+        )
+    for (x, y), text in zip(xy, texts, strict=False):
+        axes.annotate(
+            text, (x, y), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8.5, color=_SOFT
+        )
+
+
+def _common_range(points: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    """The span that both axes cover."""
+    everything = np.concatenate(list(points.values()))
+    return float(everything.min()), float(everything.max())
+
+
+def _checked(
+    labels: Sequence[str], series: Mapping[str, Sequence[float]], *, log: bool = False
+) -> dict[str, np.ndarray]:
+    """Series as arrays of one value per label, none negative, or BadInput."""
+    if not labels or not series:
+        raise BadInput("A bar plot needs at least one label and one series; leave it out if there is none.")
+    data = {name: np.asarray(values, np.float64) for name, values in series.items()}
+    for name, values in data.items():
+        if values.shape != (len(labels),):
+            raise BadInput(
+                f"Series {name!r} must have {len(labels)} values, one per label, not {values.size}; "
+                "give every label a value."
+            )
+        if (values < 0).any() or (log and (values == 0).any()):
+            rule = "above zero" if log else "zero or more"
+            raise BadInput(f"Every value of series {name!r} must be {rule}; bars cannot show {values.min()}.")
+    _refuse_infinite(data)
+    return data
+
+
+def _checked_points(name: str, pairs: Sequence[tuple[float, float]], log_x: bool, log_y: bool) -> np.ndarray:
+    """Points as an array of shape (points, 2), or BadInput."""
+    xy = np.asarray(pairs, np.float64)
+    if xy.ndim != 2 or xy.shape[1] != 2:
+        raise BadInput(
+            f"Series {name!r} must be a non-empty list of (x, y) pairs; leave out an empty series."
+        )
+    _refuse_infinite({name: xy})
+    for axis, log in ((0, log_x), (1, log_y)):
+        if log and (xy[:, axis] <= 0).any():
+            raise BadInput(
+                f"Every {'xy'[axis]} of series {name!r} must be above zero on a logarithmic axis, "
+                f"not {xy[:, axis].min()}; use a linear one."
+            )
+    return xy
+
+
+def _refuse_infinite(data: Mapping[str, np.ndarray]) -> None:
+    """BadInput if any value is infinite or not a number."""
+    for name, values in data.items():
+        if not np.isfinite(values).all():
+            raise BadInput(f"Every value of series {name!r} must be finite; leave out what was not measured.")
+
+
+def _colour(index: int) -> str:
+    """The colour of series number ``index``; they repeat after seven."""
+    return PALETTE[index % len(PALETTE)]
+
+
+def _short(value: float, spec: str = "") -> str:
+    """``value`` in at most three significant digits with K, M, G or T, or as ``spec`` says."""
+    return (format(value, spec) if spec else _abbreviated(value)).replace("-", "−")
+
+
+def _abbreviated(value: float) -> str:
+    """At most three significant digits below a thousand and from ten thousand on."""
+    if value == 0:
+        return "0"
+    for limit, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "K")):
+        if abs(value) >= limit:
+            return f"{_three_digits(value / (1e3 if suffix == 'K' else limit))}{suffix}"
+    return f"{value:,.0f}" if abs(value) >= 1e3 else _three_digits(value)
+
+
+def _three_digits(value: float) -> str:
+    """Three significant digits without trailing zeros."""
+    if not 1e-4 <= abs(value) < 1e6:
+        return f"{value:.3g}"
+    places = max(0, 2 - math.floor(math.log10(abs(value))))
+    text = f"{value:.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _svg(figure: Figure) -> str:
+    """The drawing as text, without date or program version."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
