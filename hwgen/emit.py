@@ -108,7 +108,7 @@ class EmitTarget:
 
 
 def _has_input(text: str, name: str) -> bool:
-    return re.search(rf"^\s*wire (?:width \d+ )?input \d+ \\{name}$", text, re.MULTILINE) is not None
+    return re.search(rf"^\s*wire .*\binput\s+\d+\s+\\{name}\s*$", text, re.MULTILINE) is not None
 
 
 def place(m: Module, name: str, component: Kind, platform: Any) -> None:

@@ -209,7 +209,7 @@ def _predefined_macros(executable: Path) -> str:
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode != 0:
         raise MissingTool(
-            f"{executable} is not a working C++ compiler ({answer.stderr.strip().splitlines()[:1]}): "
+            f"{executable} does not work as a C++ compiler that knows -march=native: "
             "install g++ or set CXX to a compiler."
         )
     return hashlib.sha256(answer.stdout.encode()).hexdigest()
@@ -253,7 +253,9 @@ def yosys(script: str, *, timeout: float | None = None) -> str:
     Raises
     ------
     BadInput
-        If Yosys stopped, with its ERROR line, or the time ran out.
+        If Yosys stopped; holds its ERROR line.
+    HwgenError
+        If the time ran out.
     MissingTool
         If pyosys is not installed.
     """

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -53,7 +54,8 @@ _HIDDEN_INPUTS = (
 )
 
 _PREFIX = "Vtop"
-_PARTIAL = ".partial-"
+# Process numbers mean something on one machine only, and the cache can be on a shared disk.
+_PARTIAL = f".partial-{re.sub(r'[^A-Za-z0-9]', '_', platform.node())}-"
 _COMPLAINT = re.compile(r"^%(Error|Warning)|error:|undefined reference|\*\*\*")
 
 

@@ -1,1 +1,79 @@
-"""Dense GEMM on DSP blocks."""
+"""Dense GEMM on DSP blocks: packed products, cascaded sums, no bubble between tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hwgen.core import Core, Resources
+from hwgen.cores.dsp_gemm import golden, resources, values
+from hwgen.cores.dsp_gemm.config import DspGemmConfig
+from hwgen.cores.dsp_gemm.host import collect, marks, stimulus
+from hwgen.cores.dsp_gemm.operation import Gemm, random_gemms
+from hwgen.cores.dsp_gemm.timing import DspGemmTiming, Shape
+from hwgen.numerics import IntArray
+from hwgen.parts.dsp48e2 import SIMULATION_MODEL
+from hwgen.streams import Beats, Stream
+
+if TYPE_CHECKING:
+    from amaranth.lib.wiring import Component
+
+__all__ = ["CORE", "DspGemmConfig", "Gemm", "Shape"]
+
+
+class DspGemmCore(Core):
+    """The contract of :class:`hwgen.core.Core`, answered for the dense GEMM core."""
+
+    name = "dsp_gemm"
+    summary = "dense GEMM on DSP blocks, signed or unsigned 2..8-bit operands, 32-bit sums"
+    config = DspGemmConfig
+    supported: Mapping[str, DspGemmConfig] = {  # noqa: RUF012 -- ClassVar in the base class
+        "dsp_gemm_int8_8x8_generic": DspGemmConfig(rows=8, cols=8, target="generic"),
+        "dsp_gemm_int8_16x16_ultrascale": DspGemmConfig(rows=16, cols=16, target="ultrascale+"),
+        "dsp_gemm_int4_16x16_ultrascale": DspGemmConfig(
+            rows=16, cols=16, act_bits=4, weight_bits=4, target="ultrascale+"
+        ),
+    }
+
+    def streams(self, config: DspGemmConfig) -> tuple[Stream, ...]:
+        return config.streams
+
+    def component(self, config: DspGemmConfig) -> Component:
+        from hwgen.cores.dsp_gemm.rtl import DspGemm  # Amaranth, only for those who build hardware
+
+        return DspGemm(config)
+
+    def golden(self, config: DspGemmConfig, operations: Sequence[Gemm]) -> list[IntArray]:
+        return golden.run(operations)
+
+    def values(self, config: DspGemmConfig, operations: Sequence[Gemm]) -> list[IntArray]:
+        return values.run(operations)
+
+    def timing(self, config: DspGemmConfig) -> DspGemmTiming:
+        return DspGemmTiming(config)
+
+    def resources(self, config: DspGemmConfig) -> Resources:
+        return resources.estimate(config)
+
+    def random_operations(self, config: DspGemmConfig, count: int, rng: np.random.Generator) -> list[Gemm]:
+        return random_gemms(config, count, rng)
+
+    def stimulus(self, config: DspGemmConfig, operations: Sequence[Gemm]) -> dict[str, Beats]:
+        return stimulus(config, operations)
+
+    def collect(
+        self, config: DspGemmConfig, operations: Sequence[Gemm], beats: Mapping[str, Beats]
+    ) -> list[IntArray]:
+        return collect(config, operations, beats["c"])
+
+    def marks(self, config: DspGemmConfig, operations: Sequence[Gemm]) -> dict[str, list[int]]:
+        return marks(config, operations)
+
+    def simulation_sources(self, config: DspGemmConfig) -> Sequence[Path]:
+        return [SIMULATION_MODEL] if config.target == "ultrascale+" else []
+
+
+CORE = DspGemmCore()

@@ -142,6 +142,8 @@ class Mac(wiring.Component):
         else:
             ports["i_A"] = C(0, 30)
         ports["i_PCIN"] = C(0, _P_PORT) if self.head else self.p_in
+        for name, width in _UNUSED_OUTPUTS.items():
+            ports[f"o_{name}"] = Signal(width, name=f"unused_{name.lower()}")
         m.submodules.dsp = Instance(
             "DSP48E2",
             **{f"p_{name}": value for name, value in _PARAMETERS.items()},
@@ -178,4 +180,9 @@ _CONSTANT_INPUTS = {
     "INMODE": (0, 5), "MULTSIGNIN": (0, 1), "RSTA": (0, 1), "RSTALLCARRYIN": (0, 1), "RSTALUMODE": (0, 1),
     "RSTB": (0, 1), "RSTC": (0, 1), "RSTCTRL": (0, 1), "RSTD": (0, 1), "RSTINMODE": (0, 1), "RSTM": (0, 1),
     "RSTP": (0, 1),
+}  # fmt: skip
+
+_UNUSED_OUTPUTS = {
+    "BCOUT": 18, "CARRYCASCOUT": 1, "CARRYOUT": 4, "MULTSIGNOUT": 1, "OVERFLOW": 1, "PATTERNBDETECT": 1,
+    "PATTERNDETECT": 1, "UNDERFLOW": 1, "XOROUT": 8,
 }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Runs emitted Verilog: a compiled harness for speed, cocotb benches for protocol and other simulators."""

@@ -1,0 +1,178 @@
+"""Emitted Verilog in a compiled harness: the fast way to run it."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hwgen import toolchain
+from hwgen.errors import HwgenError
+from hwgen.streams import Stream
+from hwgen.verilated import build_model
+from hwgen.verify.stimulus import Observation, Stimulus
+
+__all__ = ["Harness"]
+
+_QUIET_CYCLES = 256  # after the last beat: long enough to see one that should not come
+_PATIENCE = 20_000  # cycles without any transfer that count as a hang; gates are shorter by far
+
+
+class Harness:
+    """A block with AXI-Stream ports, compiled; built on construction, or taken from the cache.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        The block's Verilog, and models of the vendor cells in it.
+    top : str
+        Name of the top module.
+    streams : sequence of Stream
+        Its ports.
+    """
+
+    def __init__(self, sources: Sequence[Path], top: str, streams: Sequence[Stream]):
+        self.streams = tuple(streams)
+        self.top = top
+        text = (Path(__file__).parent / "stream_harness.cpp").read_text() + _loop(self.streams)
+        self.executable = build_model(
+            verilog=list(sources), top=top, harness=text, waivers=[toolchain.waivers()]
+        )
+
+    def run(self, stimulus: Stimulus) -> Observation:
+        """Run from reset until every expected beat has moved.
+
+        Raises
+        ------
+        HwgenError
+            If the block hangs, gives more beats than expected, or the simulation ends by itself.
+        """
+        with tempfile.TemporaryDirectory(prefix="hwgen-") as folder:
+            into, out = Path(folder, "in"), Path(folder, "out")
+            with into.open("wb") as file:
+                for s in self.streams:
+                    beats = stimulus.inputs.get(s.name)
+                    count = stimulus.expected[s.name] if beats is None else len(beats)
+                    gate = stimulus.gates[s.name]
+                    file.write(struct.pack("<QQ", count, len(gate)) + gate.tobytes())
+                    if beats is not None:
+                        file.write(np.ascontiguousarray(beats).tobytes())
+                file.write(struct.pack("<QQ", _PATIENCE, _QUIET_CYCLES))
+            began = time.perf_counter()
+            done = subprocess.run([self.executable, into, out], capture_output=True, text=True, check=False)
+            seconds = time.perf_counter() - began
+            if done.returncode not in (0, 1, 2):
+                words = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+                raise HwgenError(f"the simulation of {self.top} ended with code {done.returncode}: {words[-1]}")
+            return self._read(out.read_bytes(), done.returncode, seconds)
+
+    def _read(self, raw: bytes, status: int, seconds: float) -> Observation:
+        at = 0
+
+        def vector(dtype: str) -> np.ndarray[tuple[int], np.dtype[np.generic]]:
+            nonlocal at
+            (count,) = struct.unpack_from("<Q", raw, at)
+            values = np.frombuffer(raw, dtype, count, at + 8)
+            at += 8 + values.nbytes
+            return values
+
+        (simulated,) = struct.unpack_from("<Q", raw, at)
+        at += 8
+        transfers, outputs, lasts = {}, {}, {}
+        for s in self.streams:
+            transfers[s.name] = vector("<u8").astype(np.int64)
+            if s.direction == "out":
+                outputs[s.name] = vector("u1").astype(np.uint8).reshape(-1, s.bytes)
+                last = vector("u1").astype(np.bool_)
+                if s.last:
+                    lasts[s.name] = last
+        if status:
+            moved = ", ".join(f"{len(times)} of {name}" for name, times in transfers.items())
+            why = f"no beat moved for {_PATIENCE} cycles" if status == 1 else "it sent more beats than expected"
+            raise HwgenError(f"{self.top} failed after {simulated} cycles: {why}; beats so far: {moved}")
+        return Observation(transfers, outputs, lasts, seconds, simulated)
+
+
+def _loop(streams: Sequence[Stream]) -> str:
+    """The cycle loop over these streams, in C++."""
+    inputs = [s for s in streams if s.direction == "in"]
+    outputs = [s for s in streams if s.direction == "out"]
+    read = "".join(
+        f"    {s.name}.beats = word(in); {s.name}.period = word(in); bytes(in, {s.name}.gate, {s.name}.period);\n"
+        + (f"    bytes(in, {s.name}.data, {s.name}.beats * {s.bytes});\n" if s.direction == "in" else "")
+        for s in streams
+    )
+    offer = "".join(
+        f"""
+        if (!{s.name}.holds && {s.name}.sent < {s.name}.beats && {s.name}.gate[cycle % {s.name}.period]) {{
+            {s.name}.holds = true;
+            put(top->{s.prefix}_tdata, &{s.name}.data[{s.name}.sent * {s.bytes}], {s.bytes});
+        }}
+        top->{s.prefix}_tvalid = {s.name}.holds;"""
+        for s in inputs
+    ) + "".join(f"\n        top->{s.prefix}_tready = {s.name}.gate[cycle % {s.name}.period];" for s in outputs)
+    take = "".join(
+        f"""
+        if ({s.name}.holds && top->{s.prefix}_tready) {{
+            {s.name}.holds = false; {s.name}.sent++; {s.name}.times.push_back(cycle); moved = cycle;
+        }}"""
+        for s in inputs
+    ) + "".join(
+        f"""
+        if (top->{s.prefix}_tvalid && top->{s.prefix}_tready) {{
+            {s.name}.times.push_back(cycle); moved = cycle;
+            {s.name}.data.resize({s.name}.times.size() * {s.bytes});
+            get(top->{s.prefix}_tdata, &{s.name}.data[({s.name}.times.size() - 1) * {s.bytes}], {s.bytes});
+            {s.name}.last.push_back({f"top->{s.prefix}_tlast" if s.last else "0"});
+        }}"""
+        for s in outputs
+    )
+    done = " && ".join(
+        [f"{s.name}.sent == {s.name}.beats" for s in inputs]
+        + [f"{s.name}.times.size() >= {s.name}.beats" for s in outputs]
+    )
+    extra = " || ".join(f"{s.name}.times.size() > {s.name}.beats" for s in outputs) or "false"
+    dump = "".join(
+        f"    dump(out, {s.name}.times);\n"
+        + (f"    dump(out, {s.name}.data); dump(out, {s.name}.last);\n" if s.direction == "out" else "")
+        for s in streams
+    )
+    return f"""
+namespace {{
+
+int run(FILE* in, FILE* out) {{
+    Input {", ".join(s.name for s in inputs)};
+    Output {", ".join(s.name for s in outputs)};
+{read}    const uint64_t patience = word(in), quiet = word(in);
+    auto context = std::make_unique<VerilatedContext>();
+    auto top = std::make_unique<Vtop>(context.get());
+    auto edge = [&] {{ top->clk = 0; top->eval(); top->clk = 1; top->eval(); }};
+    top->rst = 1;
+    for (int i = 0; i < 4; i++) edge();
+    top->rst = 0;
+    uint64_t cycle = 0, moved = 0;
+    int status = 0;
+    bool finished = false;
+    for (;; cycle++) {{
+        top->clk = 0;{offer}
+        top->eval();{take}
+        if ({extra}) {{ status = 2; break; }}
+        finished = finished || ({done});
+        if (finished && cycle - moved >= quiet) break;
+        if (cycle - moved > patience) {{ status = 1; break; }}
+        top->clk = 1;
+        top->eval();
+    }}
+    top->final();
+    const uint64_t simulated = cycle + 1;
+    std::fwrite(&simulated, sizeof simulated, 1, out);
+{dump}    return status;
+}}
+
+}}  // namespace
+"""
