@@ -198,43 +198,40 @@ def _verilate(folder: Path, sources: Sequence[Path], *, top: str, harness: str, 
 
 
 def _compile(folder: Path) -> None:
-    """Compile and link the C++ in `folder` to the file ``model``.
+    """Compile and link the C++ in `folder` to the file ``model``."""
+    archive = _runtime(folder)
+    _make(folder, [_PREFIX, "VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"USER_LDLIBS={archive} -pthread"])
+    (folder / _PREFIX).rename(folder / "model")
 
-    Verilator's own runtime is most of the work for a small model and the same for all, so its
-    object files are kept.
+
+def _runtime(folder: Path) -> Path:
+    """Return the archive of Verilator's runtime for the model in `folder`.
+
+    Compiling the runtime is most of the work for a small model, and the same for all, so it is kept.
     """
-    objects = _runtime_objects(folder)
-    settings = (folder / f"{_PREFIX}_classes.mk").read_text(encoding="utf-8")
+    settings = (folder / f"{_PREFIX}_classes.mk").read_text(encoding="utf-8").replace("\\\n", " ")
+    lists = re.findall(r"^VM_GLOBAL_(?:FAST|SLOW) \+=(.*)$", settings, flags=re.MULTILINE)
+    objects = [f"{name}.o" for names in lists for name in names.split()]
     # What was verilated with other features (tracing, coverage) has another runtime.
     features = re.findall(r"^VM_(?!PARALLEL)\w+ = .*$", settings, flags=re.MULTILINE)
     tools = [*toolchain.verilator().version, toolchain.compiler_identity(), *_MAKE_VARIABLES]
     archive = toolchain.cache_dir() / "runtime" / f"{_digest([objects, features, tools])}.a"
-    command = [str(toolchain.make()), f"-j{os.cpu_count() or 1}", "-f", f"{_PREFIX}.mk", _PREFIX]
+    if not archive.is_file():
+        # Without the caller's compiler flags: the next model can have others.
+        _make(folder, [*objects, "VM_USER_CFLAGS="])
+        _run(["ar", "rcs", "runtime.a", *objects], folder, what="The archiver")
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        (folder / "runtime.a").replace(archive)
+    return archive
+
+
+def _make(folder: Path, goals: Sequence[str]) -> None:
+    """Run the makefile that Verilator wrote; `goals` are targets and variables."""
     cxx = toolchain.compiler()
+    command = [str(toolchain.make()), f"-j{os.cpu_count() or 1}", "-f", f"{_PREFIX}.mk", *_MAKE_VARIABLES]
     # The wheel's makefile would call `python`, which need not exist.
-    command += [*_MAKE_VARIABLES, f"CXX={cxx}", f"LINK={cxx}", f"PYTHON3={sys.executable}"]
-    if archive.is_file():
-        command += ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"USER_LDLIBS={archive} -pthread"]
-        _run(command, folder, what="The C++ compiler")
-    else:
-        _run([*command, "USER_LDLIBS=-pthread"], folder, what="The C++ compiler")
-        _store_runtime(folder, objects, archive)
-    (folder / _PREFIX).rename(folder / "model")
-
-
-def _runtime_objects(folder: Path) -> list[str]:
-    """Return the object files of Verilator's runtime that the makefile in `folder` asks for."""
-    settings = (folder / f"{_PREFIX}_classes.mk").read_text(encoding="utf-8").replace("\\\n", " ")
-    lists = re.findall(r"^VM_GLOBAL_(?:FAST|SLOW) \+=(.*)$", settings, flags=re.MULTILINE)
-    return [f"{name}.o" for names in lists for name in names.split()]
-
-
-def _store_runtime(folder: Path, objects: Sequence[str], archive: Path) -> None:
-    """Keep the compiled runtime for the next model."""
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    _run(["ar", "rcs", "runtime.a", *objects], folder, what="The archiver")
-    # The rename must stay on one file system, and the folder of the model is on the same.
-    (folder / "runtime.a").replace(archive)
+    command += [f"CXX={cxx}", f"LINK={cxx}", f"PYTHON3={sys.executable}", *goals]
+    _run(command, folder, what="The C++ compiler")
 
 
 def _keep_only(folder: Path, *names: str) -> None:
