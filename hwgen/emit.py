@@ -73,12 +73,15 @@ class Emission:
         Modules in the text, in order.
     ports : tuple of Port
         Ports of the top module.
+    repeated : tuple of str
+        Modules that the top module uses more than once.
     """
 
     top: str
     verilog: str
     modules: tuple[str, ...]
     ports: tuple[Port, ...]
+    repeated: tuple[str, ...]
 
 
 class EmitTarget:
@@ -157,7 +160,9 @@ def emit(component: Kind, top: str, header: Mapping[str, str]) -> Emission:
     if escaped:
         raise HwgenError(f"the Verilog of {top} has the name {escaped[0]!r}, which is no plain identifier")
     facts = "".join(f"// {key}: {value}\n" for key, value in header.items())
-    return Emission(top, facts + text, modules, _ports(component))
+    body = text[text.index(f"\nmodule {top}(") :].split("\nendmodule", 1)[0]
+    repeated = tuple(k for k in modules if len(re.findall(rf"^  {k} \w+ \(", body, re.MULTILINE)) > 1)
+    return Emission(top, facts + text, modules, _ports(component), repeated)
 
 
 def _ports(component: Kind) -> tuple[Port, ...]:

@@ -10,13 +10,19 @@ import numpy.typing as npt
 
 from hwgen.streams import Beats, Stream
 
-__all__ = ["REGIMES", "Observation", "Pattern", "Stimulus", "patterns"]
+__all__ = ["PATIENCE", "QUIET", "REGIMES", "Observation", "Pattern", "Stimulus", "patterns"]
 
 Pattern = npt.NDArray[np.bool_]
 """Cyclic pattern of open cycles, counted from the first cycle after reset; shape (period,)."""
 
 REGIMES = ("free", "slow producer", "slow consumer", "both")
 """The four flow-control regimes under which every block is checked."""
+
+PATIENCE = 20_000
+"""Cycles without any transfer that count as a hang; no pattern stays closed for nearly as long."""
+
+QUIET = 256
+"""Cycles simulated after the last expected beat: long enough to see one that should not come."""
 
 _PERIOD = 1021  # prime, so that it never beats with tile lengths
 
