@@ -117,6 +117,10 @@ class Core(ABC):
         """The resource estimate."""
 
     @abstractmethod
+    def characteristics(self, config: Any) -> Mapping[str, int | str]:
+        """Latency, throughput and structure, by plain names with units: for the manifest and reports."""
+
+    @abstractmethod
     def random_operations(self, config: Any, count: int, rng: np.random.Generator) -> list[Any]:
         """Operations that reach edges, tile boundaries and extreme operands."""
 
@@ -127,6 +131,10 @@ class Core(ABC):
     @abstractmethod
     def collect(self, config: Any, operations: Sequence[Any], beats: Mapping[str, Beats]) -> list[IntArray]:
         """Results of each operation, from the beats received on the output streams."""
+
+    @abstractmethod
+    def outside(self, config: Any, operations: Sequence[Any], beats: Mapping[str, Beats]) -> IntArray:
+        """Every value received in a lane that is no part of a result: the hardware must have zeroed them."""
 
     @abstractmethod
     def marks(self, config: Any, operations: Sequence[Any]) -> dict[str, list[int]]:

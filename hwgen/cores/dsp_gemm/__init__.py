@@ -11,7 +11,7 @@ import numpy as np
 from hwgen.core import Core, Resources
 from hwgen.cores.dsp_gemm import golden, resources, values
 from hwgen.cores.dsp_gemm.config import DspGemmConfig
-from hwgen.cores.dsp_gemm.host import collect, marks, stimulus
+from hwgen.cores.dsp_gemm.host import collect, marks, outside, stimulus
 from hwgen.cores.dsp_gemm.operation import Gemm, random_gemms
 from hwgen.cores.dsp_gemm.timing import DspGemmTiming, Shape
 from hwgen.numerics import IntArray
@@ -58,6 +58,17 @@ class DspGemmCore(Core):
     def resources(self, config: DspGemmConfig) -> Resources:
         return resources.estimate(config)
 
+    def characteristics(self, config: DspGemmConfig) -> Mapping[str, int | str]:
+        return {
+            "macs_per_cycle": config.rows * config.cols,
+            "multipliers": config.dsps,
+            "latency_cycles": config.latency,
+            "rows_of_c_per_step": config.m_lanes,
+            "columns_of_c_per_step": config.n_lanes,
+            "products_per_multiplier": config.m_lanes * config.arithmetic.scheme.weight_lanes,
+            "longest_cascade": config.segments[0].rows,
+        }
+
     def random_operations(self, config: DspGemmConfig, count: int, rng: np.random.Generator) -> list[Gemm]:
         return random_gemms(config, count, rng)
 
@@ -68,6 +79,11 @@ class DspGemmCore(Core):
         self, config: DspGemmConfig, operations: Sequence[Gemm], beats: Mapping[str, Beats]
     ) -> list[IntArray]:
         return collect(config, operations, beats["c"])
+
+    def outside(
+        self, config: DspGemmConfig, operations: Sequence[Gemm], beats: Mapping[str, Beats]
+    ) -> IntArray:
+        return outside(config, operations, beats["c"])
 
     def marks(self, config: DspGemmConfig, operations: Sequence[Gemm]) -> dict[str, list[int]]:
         return marks(config, operations)

@@ -9,10 +9,10 @@ import numpy as np
 from hwgen.cores.dsp_gemm.config import DspGemmConfig
 from hwgen.cores.dsp_gemm.operation import Gemm
 from hwgen.cores.dsp_gemm.tiling import Pass, passes
-from hwgen.numerics import INT32, IntArray, ceil_div
+from hwgen.numerics import IntArray, ceil_div
 from hwgen.streams import Beats
 
-__all__ = ["collect", "marks", "stimulus"]
+__all__ = ["collect", "marks", "outside", "stimulus"]
 
 
 def stimulus(config: DspGemmConfig, operations: Sequence[Gemm]) -> dict[str, Beats]:
@@ -51,7 +51,7 @@ def _sent(config: DspGemmConfig, op: Gemm) -> list[Pass]:
 def collect(config: DspGemmConfig, operations: Sequence[Gemm], beats: Beats) -> list[IntArray]:
     """C of each operation from the beats of stream ``c``; empty (0, N) where the sums are kept.
 
-    The lanes outside C must be zero; they are checked by being part of the comparison in :func:`edges`.
+    The lanes outside C are dropped here; :func:`outside` gives them.
     """
     sums = _rows(config, beats)
     results, at = [], 0
@@ -69,22 +69,21 @@ def collect(config: DspGemmConfig, operations: Sequence[Gemm], beats: Beats) -> 
 
 def _rows(config: DspGemmConfig, beats: Beats) -> IntArray:
     lanes: IntArray = np.ascontiguousarray(beats).view("<i4").astype(np.int64)
-    assert lanes.shape[1] == config.cols * INT32.bits // 32
     return lanes.reshape(len(lanes), config.m_lanes, config.n_lanes)
 
 
-def edges(config: DspGemmConfig, operations: Sequence[Gemm], beats: Beats) -> IntArray:
+def outside(config: DspGemmConfig, operations: Sequence[Gemm], beats: Beats) -> IntArray:
     """Every value in a lane of stream ``c`` that is outside its C: all must be zero."""
     sums = _rows(config, beats)
-    outside, at = [], 0
+    values, at = [], 0
     for op in operations:
         m = op.shape[0]
         for p in _sent(config, op):
             rows = sums[at : at + p.steps].reshape(-1, config.n_lanes)
             inside = m - p.step * config.m_lanes
-            outside += [rows[:, p.n_count :].ravel(), rows[inside:, : p.n_count].ravel()]
+            values += [rows[:, p.n_count :].ravel(), rows[inside:, : p.n_count].ravel()]
             at += p.steps
-    return np.concatenate(outside) if outside else np.zeros(0, np.int64)
+    return np.concatenate(values) if values else np.zeros(0, np.int64)
 
 
 def marks(config: DspGemmConfig, operations: Sequence[Gemm]) -> dict[str, list[int]]:

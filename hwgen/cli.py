@@ -1,0 +1,204 @@
+"""The command line. The only module that prints or ends the program."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from hwgen.commands import targets
+from hwgen.commands.check import RTL_EXECUTORS, check
+from hwgen.commands.generate import Generated, generate
+from hwgen.commands.listing import KINDS, listing
+from hwgen.errors import BadInput, HwgenError
+from hwgen.files import output_folder, write_if_changed
+from hwgen.version import VERSION
+
+__all__ = ["cli", "main"]
+
+_OUT = Console(highlight=False)
+_ERR = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """A spinner with the step's name on a terminal, nothing in a pipe."""
+    if not _ERR.is_terminal:
+        yield lambda text: None
+        return
+    with _ERR.status("starting") as status:
+        yield lambda text: status.update(text)
+
+
+def _write_json(path: Path | None, schema: str, found: dict[str, Any], began: float) -> None:
+    if path is None:
+        return
+    facts = {"schema": f"hwgen.{schema}/1", "version": VERSION, "seconds": round(time.perf_counter() - began, 3)}
+    output_folder(path.parent)
+    try:
+        write_if_changed(path, json.dumps(facts | found, indent=2) + "\n")
+    except OSError as error:
+        raise BadInput(f"--json {path} cannot be written ({error.strerror}); name another file") from None
+
+
+def _examples(*lines: str) -> str:
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+_SET = click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change one parameter; may be repeated."
+)
+_JSON = click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write what was found as JSON."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="hwgen")
+def cli() -> None:
+    """Generate neural-network hardware, check it against its models, and run real networks on it."""
+
+
+@cli.command(
+    "list", epilog=_examples("hwgen list", "hwgen list configs", "hwgen list tools --json tools.json")
+)
+@click.argument("kind", required=False, type=click.Choice(KINDS))
+@_JSON
+def list_command(kind: str | None, json_file: Path | None) -> None:
+    """List cores, supported configurations, or the tools that hwgen finds on this machine."""
+    began = time.perf_counter()
+    found = {k: listing(k) for k in ([kind] if kind else KINDS)}
+    for name, things in found.items():
+        _OUT.print(f"[bold]{name}[/bold]")
+        width = max(map(len, things))
+        for thing, text in things.items():
+            _OUT.print(f"  {thing:<{width}}  {text}", soft_wrap=True, markup=False)
+    digest = {name: config.digest for name, (_, config) in targets.supported().items()}
+    _write_json(json_file, "list", {**found, "digest": digest}, began)
+
+
+@cli.command(
+    "generate",
+    epilog=_examples(
+        "hwgen generate dsp_gemm --set rows=8 --set cols=8 -o build/gemm",
+        "hwgen generate dsp_gemm_int8_16x16_ultrascale -o build/int8",
+        "hwgen generate supported -o rtl_out",
+    ),
+)
+@click.argument("target")
+@_SET
+@click.option("--top", metavar="NAME", help="Name of the top module; begins the names of the others.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder to write; build/TARGET if absent."
+)
+@_JSON
+def generate_command(
+    target: str, settings: tuple[str, ...], top: str | None, output: Path | None, json_file: Path | None
+) -> None:
+    """Write Verilog, manifest.json and C header of TARGET: a core or a supported configuration.
+
+    TARGET "supported" writes every supported configuration into a folder of its own.
+    """
+    began = time.perf_counter()
+    folder = output or Path("build", target)
+    made: list[Generated] = []
+    with _progress() as tell:
+        if target == "supported":
+            if settings or top:
+                raise BadInput("'supported' takes neither --set nor --top; name one configuration to change it")
+            for name, (core, config) in targets.supported().items():
+                tell(name)
+                made.append(generate(core, config, folder / name))
+        else:
+            core, config = targets.resolve(target, targets.parse_settings(settings))
+            tell(f"generating {target}")
+            made.append(generate(core, config, folder, top))
+    for one in made:
+        _OUT.print(f"{one.top}: {len(one.modules)} modules, {one.bytes:,} bytes, digest {one.config.digest}")
+        for path in one.files:
+            _OUT.print(f"  {path}", soft_wrap=True)
+    found = made[0].to_dict() if target != "supported" else {"generated": [one.to_dict() for one in made]}
+    _write_json(json_file, "generate", found, began)
+
+
+@cli.command(
+    "check",
+    epilog=_examples(
+        "hwgen check dsp_gemm --set rows=5 --set cols=3 --set weight_bits=4",
+        "hwgen check dsp_gemm_int4_16x16_ultrascale --vectors 100 --seed 7",
+        "hwgen check dsp_gemm --set rows=64 --set cols=64 --rtl harness --json check.json",
+    ),
+)
+@click.argument("target")
+@_SET
+@click.option("--vectors", default=20, show_default=True, help="Operations to run.")
+@click.option("--seed", default=0, show_default=True, help="Seed of operands and stalls.")
+@click.option(
+    "--rtl",
+    "executors",
+    multiple=True,
+    type=click.Choice(RTL_EXECUTORS),
+    help="How to run the Verilog; may be repeated; all that the machine has if absent.",
+)
+@_JSON
+def check_command(
+    target: str,
+    settings: tuple[str, ...],
+    vectors: int,
+    seed: int,
+    executors: tuple[str, ...],
+    json_file: Path | None,
+) -> None:
+    """Compare golden model, simulator and Verilog of TARGET: every value, and the cycle of every beat.
+
+    Runs random operations back to back under four stall regimes. Exit code 1 if anything differs.
+    """
+    began = time.perf_counter()
+    core, config = targets.resolve(target, targets.parse_settings(settings))
+    with _progress() as tell:
+        result = check(core, config, vectors=vectors, seed=seed, executors=executors or None, tell=tell)
+    _OUT.print(f"{config}, digest {config.digest}", soft_wrap=True)
+    _OUT.print(f"{result.vectors} operations, {result.macs:,} MACs, seed {seed}")
+    table = Table("regime", "RTL run by", box=None, padding=(0, 2, 0, 0))
+    for heading in ("sim cycles", "RTL cycles", "RTL cycles/s"):
+        table.add_column(heading, justify="right")
+    for run in result.runs:
+        numbers = (f"{run[key]:,}" for key in ("sim_cycles", "rtl_cycles", "rtl_cycles_per_second"))
+        table.add_row(run["regime"], run["executor"], *numbers)
+    _OUT.print(table)
+    for difference in result.differences[:1]:
+        _OUT.print(f"first difference: {difference}", soft_wrap=True)
+    _OUT.print(
+        f"values {'equal' if result.values_equal else 'DIFFER'}, "
+        f"cycles {'equal' if result.cycles_equal else 'DIFFER'}"
+    )
+    _write_json(json_file, "check", result.to_dict(), began)
+    if not result.passed:
+        raise SystemExit(1)
+
+
+def main() -> None:
+    """Run the command line; errors of the user are one sentence on standard error, exit code 2."""
+    try:
+        cli(standalone_mode=False)
+    except HwgenError as error:
+        _ERR.print(f"hwgen: {error}", soft_wrap=True, markup=False)
+        sys.exit(2)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        _ERR.print("hwgen: interrupted")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

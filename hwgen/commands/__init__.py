@@ -1,0 +1,1 @@
+"""What the commands do, without the printing: each returns what it found."""

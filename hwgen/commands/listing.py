@@ -1,0 +1,48 @@
+"""``hwgen list``: what there is."""
+
+from __future__ import annotations
+
+from hwgen import toolchain
+from hwgen.commands.targets import supported
+from hwgen.errors import HwgenError
+from hwgen.registry import cores
+
+__all__ = ["KINDS", "listing", "tools"]
+
+KINDS = ("cores", "configs", "tools")
+"""Kinds of things that can be listed."""
+
+
+def listing(kind: str) -> dict[str, str]:
+    """Names and one-line descriptions."""
+    if kind == "cores":
+        return {name: core.summary for name, core in cores().items()}
+    if kind == "configs":
+        return {name: f"supported: {config}" for name, (_, config) in supported().items()}
+    return tools()
+
+
+def tools() -> dict[str, str]:
+    """What this machine has, or the sentence that says what is missing."""
+
+    def verilator() -> str:
+        tool = toolchain.verilator()
+        return f"{tool.version[0]}.{tool.version[1]:03d} ({tool.source})"
+
+    def icarus() -> str:
+        return str(toolchain.icarus() or "absent (optional)")
+
+    answers = {}
+    for name, ask in {
+        "verilator": verilator,
+        "yosys": toolchain.yosys_version,
+        "compiler": lambda: str(toolchain.compiler()),
+        "make": lambda: str(toolchain.make()),
+        "icarus": icarus,
+        "cache": lambda: str(toolchain.cache_dir()),
+    }.items():
+        try:
+            answers[name] = ask()
+        except HwgenError as error:
+            answers[name] = str(error)
+    return answers
