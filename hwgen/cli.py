@@ -19,7 +19,7 @@ from hwgen.commands.check import RTL_EXECUTORS, check
 from hwgen.commands.generate import Generated, generate
 from hwgen.commands.listing import KINDS, listing
 from hwgen.errors import BadInput, HwgenError
-from hwgen.files import output_folder, write_if_changed
+from hwgen.files import output_folder, write_all, write_if_changed
 from hwgen.version import VERSION
 
 __all__ = ["cli", "main"]
@@ -182,6 +182,59 @@ def check_command(
     )
     _write_json(json_file, "check", result.to_dict(), began)
     if not result.passed:
+        raise SystemExit(1)
+
+
+@cli.command("demo", epilog=_examples("hwgen demo", "hwgen demo -o out/demo --json demo.json"))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    default=Path("out/demo"),
+    show_default=True,
+    help="Folder of the report.",
+)
+@_JSON
+def demo_command(output: Path, json_file: Path | None) -> None:
+    """Run a real transformer layer on the 16×16 INT8 core: golden model, simulator and Verilog.
+
+    Takes layer 0 of all-MiniLM-L6-v2 and three sentences, compares every integer with onnxruntime and every
+    cycle between simulator and Verilog, and writes a self-contained HTML report. Exit code 1 if anything differs.
+    """
+    from hwgen.commands.demo import run_demo
+    from hwgen.commands.demo_report import demo_report
+    from hwgen.report import render
+
+    began = time.perf_counter()
+    output_folder(output)
+    with _progress() as tell:
+        demo = run_demo(tell)
+        tell("writing the report")
+        (report,) = write_all(output, {"report.html": render(demo_report(demo))})
+    table = Table("product", "M × K × N", box=None, padding=(0, 2, 0, 0))
+    for heading in ("cycles", "utilisation", "float error"):
+        table.add_column(heading, justify="right")
+    table.add_column("comparison")
+    for p in demo.products:
+        s = p.problem.shape
+        table.add_row(
+            p.problem.name,
+            f"{s.m} × {s.k} × {s.n}",
+            f"{p.cycles:,}",
+            f"{100 * p.utilisation:.1f} %",
+            f"{100 * p.error.relative:.2f} %",
+            str(p.differences[0]) if p.differences else "equal",
+        )
+    _OUT.print(table)
+    cells = demo.cells
+    _OUT.print(
+        f"resources (Yosys, xcup): {cells.dsp:,} DSP48E2, {cells.lut:,} LUT, {cells.ff:,} FF, {cells.bram36:g} RAMB36",
+        soft_wrap=True,
+    )
+    _OUT.print(f"report: {report}", soft_wrap=True)
+    _write_json(json_file, "demo", demo.to_dict(), began)
+    if not demo.passed:
         raise SystemExit(1)
 
 

@@ -96,6 +96,26 @@ class DspGemmTiming:
             take, swap = final, final + self._pass_cycles(lengths[-1], sends, next_k)
         return Schedule(starts, ends, max(ends) + 1)
 
+    def losses(self, operation: Gemm | Shape) -> dict[str, float]:
+        """Where the cycles of one command go when it runs alone; the values add up to its cycles.
+
+        ``compute`` is the physical bound, M·N·K over the array's MACs per cycle; ``edges`` what partly filled
+        tiles add; ``weight load`` cycles in which activations wait for weights; ``fill and drain`` the way in
+        and out.
+        """
+        cfg, shape = self.config, Shape.of(operation)
+        steps = ceil_div(shape.m, cfg.m_lanes)
+        tiled = steps * ceil_div(shape.n, cfg.n_lanes) * ceil_div(shape.k, cfg.rows)
+        compute = shape.macs / (cfg.rows * cfg.cols)
+        ends = min(cfg.rows, shape.k) + 2 + (0 if shape.keep else cfg.latency)
+        total = self.free([shape]).cycles
+        return {
+            "compute": compute,
+            "edges": tiled - compute,
+            "weight load": float(total - tiled - ends),
+            "fill and drain": float(ends),
+        }
+
     def _last_take(self, shape: Shape, lengths: list[int], first_take: int, final: int) -> int:
         """Cycle in which the walker hands over a command's last pass: the swap of the pass before it."""
         rows = self.config.rows
