@@ -1,1 +1,1 @@
-"""Neural-network accelerator generator."""
+"""Generator of neural-network hardware: Verilog, golden models and cycle models from one configuration."""

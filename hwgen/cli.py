@@ -41,7 +41,11 @@ def _progress() -> Iterator[Callable[[str], None]]:
 def _write_json(path: Path | None, schema: str, found: dict[str, Any], began: float) -> None:
     if path is None:
         return
-    facts = {"schema": f"hwgen.{schema}/1", "version": VERSION, "seconds": round(time.perf_counter() - began, 3)}
+    facts = {
+        "schema": f"hwgen.{schema}/1",
+        "version": VERSION,
+        "seconds": round(time.perf_counter() - began, 3),
+    }
     output_folder(path.parent)
     try:
         write_if_changed(path, json.dumps(facts | found, indent=2) + "\n")
@@ -57,7 +61,11 @@ _SET = click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change one parameter; may be repeated."
 )
 _JSON = click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write what was found as JSON."
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write what was found as JSON.",
 )
 
 
@@ -97,7 +105,11 @@ def list_command(kind: str | None, json_file: Path | None) -> None:
 @_SET
 @click.option("--top", metavar="NAME", help="Name of the top module; begins the names of the others.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder to write; build/TARGET if absent."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder to write; build/TARGET if absent.",
 )
 @_JSON
 def generate_command(
@@ -113,7 +125,9 @@ def generate_command(
     with _progress() as tell:
         if target == "supported":
             if settings or top:
-                raise BadInput("'supported' takes neither --set nor --top; name one configuration to change it")
+                raise BadInput(
+                    "'supported' takes neither --set nor --top; name one configuration to change it"
+                )
             for name, (core, config) in targets.supported().items():
                 tell(name)
                 made.append(generate(core, config, folder / name))

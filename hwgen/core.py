@@ -14,7 +14,7 @@ from hwgen.numerics import IntArray
 from hwgen.streams import Beats, Stream
 
 if TYPE_CHECKING:  # Amaranth is loaded only by those who build hardware
-    from amaranth.lib.wiring import Component
+    from hwgen.emit import Unit
 
 __all__ = ["Core", "Operation", "Resources", "Schedule", "StreamEnd", "Timing"]
 
@@ -97,7 +97,7 @@ class Core(ABC):
         """AXI-Stream ports of the stand-alone block."""
 
     @abstractmethod
-    def component(self, config: Any) -> Component:
+    def component(self, config: Any) -> Unit:
         """The hardware."""
 
     @abstractmethod

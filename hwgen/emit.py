@@ -9,32 +9,45 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from amaranth.back import rtlil
+from amaranth.back import rtlil  # type: ignore[attr-defined]  # the stubs leave it out
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from hwgen.errors import HwgenError, MissingTool
 
-__all__ = ["Emission", "EmitTarget", "Kind", "Port", "emit", "place"]
+__all__ = ["Emission", "EmitTarget", "Port", "Unit", "emit", "place"]
 
 
-class Kind(Protocol):
-    """A component that knows the name of its module."""
+if TYPE_CHECKING:
+    _Component = wiring.Component[Any]  # generic for type checkers only
+else:
+    _Component = wiring.Component
+
+
+class Unit(_Component, ABC):
+    """A component that knows the name of its module.
+
+    Its ports are declared in the constructor from a configuration, so type checkers cannot know them.
+    """
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     @property
+    @abstractmethod
     def kind(self) -> str:
-        """Module name, spelled by what distinguishes it; plain Verilog identifier."""
-        ...
+        """Module name, spelled by what distinguishes it from others of one design; a plain identifier."""
 
-    signature: Any
-
+    @abstractmethod
     def elaborate(self, platform: Any) -> Module:
         """Build the hardware."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -97,7 +110,7 @@ class EmitTarget:
         self.prefix = prefix
         self.modules: dict[str, str] = {}
 
-    def require(self, component: Kind) -> tuple[str, bool, bool]:
+    def require(self, component: Unit) -> tuple[str, bool, bool]:
         """Module name of a component's kind, and whether the module has a clock and a reset."""
         name = f"{self.prefix}_{component.kind}"
         if name not in self.modules:
@@ -114,7 +127,7 @@ def _has_input(text: str, name: str) -> bool:
     return re.search(rf"^\s*wire .*\binput\s+\d+\s+\\{name}\s*$", text, re.MULTILINE) is not None
 
 
-def place(m: Module, name: str, component: Kind, platform: Any) -> None:
+def place(m: Module, name: str, component: Unit, platform: Any) -> None:
     """Add ``component`` to ``m`` as ``name``: a submodule, or an instance of its kind when emitting."""
     if not isinstance(platform, EmitTarget):
         m.submodules[name] = component
@@ -132,12 +145,12 @@ def place(m: Module, name: str, component: Kind, platform: Any) -> None:
     m.submodules[name] = Instance(kind, **ports)
 
 
-def emit(component: Kind, top: str, header: Mapping[str, str]) -> Emission:
+def emit(component: Unit, top: str, header: Mapping[str, str]) -> Emission:
     """Verilog of ``component`` with ``top`` as the name of its module.
 
     Parameters
     ----------
-    component : Kind
+    component : Unit
         What to write.
     top : str
         Top module name, and prefix of the others.
@@ -155,7 +168,9 @@ def emit(component: Kind, top: str, header: Mapping[str, str]) -> Emission:
     text = _yosys("\n".join([*target.modules.values(), top_text]), kinds, top)
     modules = tuple(re.findall(r"^module (\S+?)\(", text, re.MULTILINE))
     if set(modules) != set(kinds):
-        raise HwgenError(f"the Verilog of {top} has modules {sorted(set(modules) ^ set(kinds))} that are no kind")
+        raise HwgenError(
+            f"the Verilog of {top} has modules {sorted(set(modules) ^ set(kinds))} that are no kind"
+        )
     escaped = re.search(r"\\\S+", text)
     if escaped:
         raise HwgenError(f"the Verilog of {top} has the name {escaped[0]!r}, which is no plain identifier")
@@ -165,7 +180,7 @@ def emit(component: Kind, top: str, header: Mapping[str, str]) -> Emission:
     return Emission(top, facts + text, modules, _ports(component), repeated)
 
 
-def _ports(component: Kind) -> tuple[Port, ...]:
+def _ports(component: Unit) -> tuple[Port, ...]:
     ports = [Port("clk", "input", 1, False), Port("rst", "input", 1, False)]
     for path, member, value in component.signature.flatten(component):
         shape = value.shape()
@@ -209,4 +224,6 @@ def _yosys(text: str, kinds: list[str], top: str) -> str:
     # Wires that are no registers keep a meaningless initial value from Amaranth as an attribute, and memories
     # that hold nothing yet a line of zero per word.
     text = re.sub(r"^ *\(\* init = .*? \*\)\n", "", done.stdout, flags=re.MULTILINE)
-    return re.sub(r"^  initial begin\n(?:    \w+\[\d+\] = \d+'[dh]0+;\n)+  end\n", "", text, flags=re.MULTILINE)
+    return re.sub(
+        r"^  initial begin\n(?:    \w+\[\d+\] = \d+'[dh]0+;\n)+  end\n", "", text, flags=re.MULTILINE
+    )

@@ -68,5 +68,7 @@ def write_all(folder: Path, files: Mapping[str, str]) -> list[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_if_changed(path, text)
     except OSError as error:
-        raise BadInput(f"{error.filename or folder} cannot be written ({error.strerror}); free it or name another") from None
+        raise BadInput(
+            f"{error.filename or folder} cannot be written ({error.strerror}); free it or name another"
+        ) from None
     return paths

@@ -27,7 +27,9 @@ def register(candidate: object, name: str) -> Core:
     elif isinstance(candidate, Core):
         missing = [member for member in _CLASS_MEMBERS if not hasattr(candidate, member)]
         if not missing and candidate.name != name:
-            raise HwgenError(f"core {name!r} calls itself {candidate.name!r}; its entry point must use that name")
+            raise HwgenError(
+                f"core {name!r} calls itself {candidate.name!r}; its entry point must use that name"
+            )
         if not missing:
             return candidate
     else:

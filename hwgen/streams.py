@@ -80,7 +80,9 @@ class Stream:
     def pack(self, *values: IntArray) -> Beats:
         """Beats from one integer array of shape (beats, lanes) per field."""
         columns = [
-            ((v.reshape(len(v), f.lanes, 1) >> np.arange(f.format.bits)) & 1).astype(np.uint8).reshape(len(v), -1)
+            ((v.reshape(len(v), f.lanes, 1) >> np.arange(f.format.bits)) & 1)
+            .astype(np.uint8)
+            .reshape(len(v), -1)
             for f, v in zip(self.fields, values, strict=True)
         ]
         return np.packbits(np.concatenate(columns, axis=1), axis=1, bitorder="little")

@@ -52,7 +52,9 @@ class Cells:
         its cells takes. LUTs that a router may need to pass a signal into a carry chain are not in a netlist
         and not counted.
         """
-        return self._sum(_LUT) + sum(_ram_luts(name) * n for name, n in self.counts.items() if _RAM.fullmatch(name))
+        return self._sum(_LUT) + sum(
+            _ram_luts(name) * n for name, n in self.counts.items() if _RAM.fullmatch(name)
+        )
 
     @property
     def lut_cells(self) -> int:
@@ -137,7 +139,9 @@ def synthesise(verilog: Path | Sequence[Path], top: str, family: str = "xcup") -
     return _cells(modules[top])
 
 
-def synthesise_modules(verilog: Path | Sequence[Path], top: str, family: str = "xcup") -> dict[str, ModuleCells]:
+def synthesise_modules(
+    verilog: Path | Sequence[Path], top: str, family: str = "xcup"
+) -> dict[str, ModuleCells]:
     """Cells of every module of a design whose hierarchy is kept; tells where the resources go.
 
     The sum is not that of :func:`synthesise`: nothing is optimised across the modules' borders.
@@ -159,7 +163,8 @@ def synthesise_modules(verilog: Path | Sequence[Path], top: str, family: str = "
 
     count(top)
     return {
-        name: ModuleCells(number, _cells(modules[name], without=modules)) for name, number in instances.items()
+        name: ModuleCells(number, _cells(modules[name], without=modules))
+        for name, number in instances.items()
     }
 
 
@@ -181,7 +186,9 @@ def _ram_luts(name: str) -> int:
     try:
         return _RAM_LUTS[name.removesuffix("_1")]
     except KeyError:
-        raise HwgenError(f"the LUTs of distributed-RAM cell {name} are not known; add it to hwgen.synthesis") from None
+        raise HwgenError(
+            f"the LUTs of distributed-RAM cell {name} are not known; add it to hwgen.synthesis"
+        ) from None
 
 
 def _stat(verilog: Path | Sequence[Path], top: str, family: str, flags: str) -> dict[str, Any]:
@@ -209,7 +216,8 @@ def _stat(verilog: Path | Sequence[Path], top: str, family: str, flags: str) -> 
         toolchain.yosys("\n".join(lines) + "\n")
         raw = json.loads(answer.read_text(encoding="utf-8"))
     modules = {
-        name.removeprefix("\\"): {"num_cells_by_type": _all_cells(entry)} for name, entry in raw["modules"].items()
+        name.removeprefix("\\"): {"num_cells_by_type": _all_cells(entry)}
+        for name, entry in raw["modules"].items()
     }
     if top not in modules:
         raise BadInput(f"the sources have no module {top}; they have {', '.join(sorted(modules)) or 'none'}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hwgen import toolchain
 from hwgen.commands.targets import supported
 from hwgen.errors import HwgenError
@@ -32,15 +34,16 @@ def tools() -> dict[str, str]:
     def icarus() -> str:
         return str(toolchain.icarus() or "absent (optional)")
 
-    answers = {}
-    for name, ask in {
+    questions: dict[str, Callable[[], str]] = {
         "verilator": verilator,
         "yosys": toolchain.yosys_version,
         "compiler": lambda: str(toolchain.compiler()),
         "make": lambda: str(toolchain.make()),
         "icarus": icarus,
         "cache": lambda: str(toolchain.cache_dir()),
-    }.items():
+    }
+    answers = {}
+    for name, ask in questions.items():
         try:
             answers[name] = ask()
         except HwgenError as error:

@@ -25,11 +25,13 @@ def delay(m: Module, value: Any, cycles: int, *, reset: bool = False, name: str 
     name : str, optional
         Name of the register; from the value's by default.
     """
-    value = Value.cast(value)
-    width = len(value)
+    source: Value = Value.cast(value)
+    width = len(source)
     if cycles == 0 or width == 0:
-        return value
-    line = Signal(width * cycles, name=name or f"{getattr(value, 'name', 'value')}_delay", reset_less=not reset)
-    m.d.sync += line.eq(Cat(value, line[: width * (cycles - 1)]))
-    out = line[width * (cycles - 1) :]
-    return out.as_signed() if value.shape().signed else out
+        return source
+    line = Signal(
+        width * cycles, name=name or f"{getattr(source, 'name', 'value')}_delay", reset_less=not reset
+    )
+    m.d.sync += line.eq(Cat(source, line[: width * (cycles - 1)]))
+    out: Value = line[width * (cycles - 1) :]
+    return out.as_signed() if source.shape().signed else out

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from hwgen.report.html import Figure, Report, Section, Table, render
+from hwgen.report.html import Cell, Figure, Report, Section, Table, render
 from hwgen.report.plots import bars, histogram, scatter, stacked_bars
 
 __all__ = [
+    "Cell",
     "Figure",
     "Report",
     "Section",

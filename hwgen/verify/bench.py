@@ -18,8 +18,8 @@ from cocotb_tools.runner import get_runner
 from hwgen import toolchain
 from hwgen.errors import BadInput, HwgenError, MissingTool
 from hwgen.streams import Stream
-from hwgen.verilated import build_model
 from hwgen.verify.stimulus import PATIENCE, QUIET, Observation, Stimulus
+from hwgen.verilated import build_model
 
 __all__ = ["SIMULATORS", "CocotbBench"]
 
@@ -72,7 +72,7 @@ class CocotbBench:
                     hdl_toplevel_lang="verilog",
                     build_dir=folder / "build",
                     test_dir=folder,
-                    results_xml=folder / "results.xml",
+                    results_xml=str(folder / "results.xml"),
                     extra_env={"HWGEN_BENCH": str(folder), "COCOTB_LOG_LEVEL": "WARNING"},
                     log_file=folder / "log",
                 )
@@ -93,7 +93,9 @@ def _verilator(sources: Sequence[Path], top: str) -> Path:
 def _icarus(sources: Sequence[Path], top: str) -> Path:
     """The compiled program for ``vvp``."""
     if toolchain.icarus() is None:
-        raise MissingTool("Icarus Verilog was not found: install it (Debian's package is iverilog) or leave it out.")
+        raise MissingTool(
+            "Icarus Verilog was not found: install it (Debian's package is iverilog) or leave it out."
+        )
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     program = toolchain.cache_dir() / "icarus" / digest / "sim.vvp"
     if not program.is_file():

@@ -13,9 +13,9 @@ from hwgen.core import Core
 from hwgen.emit import Emission, emit
 from hwgen.files import output_folder, write_if_changed
 from hwgen.streams import Stream
-from hwgen.version import VERSION
 from hwgen.verify.bench import CocotbBench
 from hwgen.verify.harness import Harness
+from hwgen.version import VERSION
 
 __all__ = ["Block", "emission"]
 

@@ -114,7 +114,8 @@ async def streams(dut: Any) -> None:
         for side in agents:
             side.drive(cycle)
         await FallingEdge(dut.clk)  # everything has settled, and no edge is near
-        if any([side.sample(cycle) for side in agents]):
+        samples = [side.sample(cycle) for side in agents]
+        if any(samples):
             moved = cycle
         finished = finished or all(side.done for side in agents)
         assert cycle - moved <= plan["patience"], f"no beat moved for {plan['patience']} cycles"
@@ -126,7 +127,9 @@ async def streams(dut: Any) -> None:
     for name, side in sides.items():
         results[f"times_{name}"] = np.array(side.times, np.int64)
         if isinstance(side, _Consumer):
-            assert len(side.times) <= side.expected, f"{name} sent {len(side.times)} beats, not {side.expected}"
+            assert len(side.times) <= side.expected, (
+                f"{name} sent {len(side.times)} beats, not {side.expected}"
+            )
             results[f"beats_{name}"] = np.frombuffer(b"".join(side.words), np.uint8)
             results[f"lasts_{name}"] = np.array(side.lasts, np.bool_)
     np.savez(folder / "observed.npz", **results)

@@ -73,7 +73,9 @@ def first_cycle(
         if len(at) or len(one) != len(other):
             i = int(at[0]) if len(at) else count
             cycles = [int(times[i]) if i < len(times) else -1 for times in (one, other)]
-            differences.append(Difference("cycle", executors, f"stream {name}, beat {i}", cycles[0], cycles[1]))
+            differences.append(
+                Difference("cycle", executors, f"stream {name}, beat {i}", cycles[0], cycles[1])
+            )
     return min(differences, key=lambda d: min(d.expected, d.found), default=None)
 
 

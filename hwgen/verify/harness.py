@@ -14,8 +14,8 @@ import numpy as np
 from hwgen import toolchain
 from hwgen.errors import HwgenError
 from hwgen.streams import Stream
-from hwgen.verilated import build_model
 from hwgen.verify.stimulus import PATIENCE, QUIET, Observation, Stimulus
+from hwgen.verilated import build_model
 
 __all__ = ["Harness"]
 
@@ -73,7 +73,9 @@ class Harness:
             seconds = time.perf_counter() - began
             if done.returncode not in (0, 1, 2):
                 words = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-                raise HwgenError(f"the simulation of {self.top} ended with code {done.returncode}: {words[-1]}")
+                raise HwgenError(
+                    f"the simulation of {self.top} ended with code {done.returncode}: {words[-1]}"
+                )
             return self._read(out.read_bytes(), done.returncode, seconds)
 
     def _read(self, raw: bytes, status: int, seconds: float) -> Observation:
@@ -98,7 +100,9 @@ class Harness:
                     lasts[s.name] = last
         if status:
             moved = ", ".join(f"{len(times)} of {name}" for name, times in transfers.items())
-            why = f"no beat moved for {PATIENCE} cycles" if status == 1 else "it sent more beats than expected"
+            why = (
+                f"no beat moved for {PATIENCE} cycles" if status == 1 else "it sent more beats than expected"
+            )
             raise HwgenError(f"{self.top} failed after {simulated} cycles: {why}; beats so far: {moved}")
         return Observation(transfers, outputs, lasts, seconds, simulated)
 
@@ -120,7 +124,9 @@ def _loop(streams: Sequence[Stream]) -> str:
         }}
         top->{s.prefix}_tvalid = {s.name}.holds;"""
         for s in inputs
-    ) + "".join(f"\n        top->{s.prefix}_tready = {s.name}.gate[cycle % {s.name}.period];" for s in outputs)
+    ) + "".join(
+        f"\n        top->{s.prefix}_tready = {s.name}.gate[cycle % {s.name}.period];" for s in outputs
+    )
     take = "".join(
         f"""
         if ({s.name}.holds && top->{s.prefix}_tready) {{

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from hwgen.parts.dsp48e2 import SIMULATION_MODEL
 from hwgen.streams import Beats, Stream
 
 if TYPE_CHECKING:
-    from amaranth.lib.wiring import Component
+    from hwgen.emit import Unit
 
 __all__ = ["CORE", "DspGemmConfig", "Gemm", "Shape"]
 
@@ -30,7 +30,7 @@ class DspGemmCore(Core):
     name = "dsp_gemm"
     summary = "dense GEMM on DSP blocks, signed or unsigned 2..8-bit operands, 32-bit sums"
     config = DspGemmConfig
-    supported: Mapping[str, DspGemmConfig] = {  # noqa: RUF012 -- ClassVar in the base class
+    supported: ClassVar[Mapping[str, DspGemmConfig]] = {
         "dsp_gemm_int8_8x8_generic": DspGemmConfig(rows=8, cols=8, target="generic"),
         "dsp_gemm_int8_16x16_ultrascale": DspGemmConfig(rows=16, cols=16, target="ultrascale+"),
         "dsp_gemm_int4_16x16_ultrascale": DspGemmConfig(
@@ -41,7 +41,7 @@ class DspGemmCore(Core):
     def streams(self, config: DspGemmConfig) -> tuple[Stream, ...]:
         return config.streams
 
-    def component(self, config: DspGemmConfig) -> Component:
+    def component(self, config: DspGemmConfig) -> Unit:
         from hwgen.cores.dsp_gemm.rtl import DspGemm  # Amaranth, only for those who build hardware
 
         return DspGemm(config)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hwgen.cores.dsp_gemm.config import DspGemmConfig
-from hwgen.emit import place
+from hwgen.emit import Unit, place
 from hwgen.numerics import index_bits
 from hwgen.parts.chain.chain import Chain, packed_act_bits
 from hwgen.parts.chain.mac import mac_shapes
@@ -26,7 +25,7 @@ def chain_terms(config: DspGemmConfig) -> int:
     return config.segments[0].rows
 
 
-class Column(wiring.Component):
+class Column(Unit):
     """One packed weight per row, up to four sums of 32 bits.
 
     Timing: see the room's README; the caller drives each port in the cycle that it belongs to. An accumulator
@@ -94,9 +93,10 @@ class Column(wiring.Component):
         sums = self._total(m, self._segments(m, platform))
         width = len(self.fields) * _SUM_BITS
 
-        m.submodules.accumulators = accumulators = Memory(
+        accumulators: Memory[Any, Any] = Memory(
             shape=width, depth=self.config.tile_steps, init=[], attrs=_block_ram(self.config.tile_steps)
         )
+        m.submodules.accumulators = accumulators
         read = accumulators.read_port()
         write = accumulators.write_port()
         stored = Signal(width, reset_less=True)
@@ -114,9 +114,10 @@ class Column(wiring.Component):
             new = value - ~old if self.config.arithmetic.increment(i) else value + old
             m.d.sync += stored.word_select(i, _SUM_BITS).eq(new)
 
-        m.submodules.results = results = Memory(
+        results: Memory[Any, Any] = Memory(
             shape=width, depth=self.config.result_depth, init=[], attrs=_block_ram(self.config.result_depth)
         )
+        m.submodules.results = results
         out = results.read_port()
         into = results.write_port()
         m.d.comb += [
@@ -137,7 +138,9 @@ class Column(wiring.Component):
         low: Any = self.low if self.canary_bits else None
         sums = []
         for i, segment in enumerate(cfg.segments):
-            chain = Chain(packing, segment.rows, terms=chain_terms(cfg), primitive=self.primitive, first=i == 0)
+            chain = Chain(
+                packing, segment.rows, terms=chain_terms(cfg), primitive=self.primitive, first=i == 0
+            )
             place(m, f"chain_{i}", chain, platform)
             separate = Separate(packing, chain_terms(cfg), self.weight_lanes, primitive=self.primitive)
             place(m, f"separate_{i}", separate, platform)
@@ -180,4 +183,3 @@ class Column(wiring.Component):
 def _block_ram(depth: int) -> dict[str, str]:
     """Memories of a block RAM's depth belong into block RAM; smaller ones are the synthesizer's choice."""
     return {"ram_style": "block"} if depth >= 64 else {}
-

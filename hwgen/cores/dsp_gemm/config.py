@@ -88,7 +88,9 @@ class DspGemmConfig(CoreConfig):
         if self.tile_steps & (self.tile_steps - 1):
             raise BadInput(f"tile_steps must be a power of two, not {self.tile_steps!r}")
         if self.target in BLOCKS and self.packing not in ("auto", "none"):
-            packing(self.packing, self.target, self.weight, self.act)  # a port too narrow is the better reason
+            packing(
+                self.packing, self.target, self.weight, self.act
+            )  # a port too narrow is the better reason
         require_choice("target", self.target, TARGETS)
         if self.target == "generic" and self.packing not in ("auto", "none"):
             raise BadInput(
@@ -120,7 +122,9 @@ class DspGemmConfig(CoreConfig):
         if name == "auto":
             narrow = max(self.act_bits, self.weight_bits) <= SCHEMES["int4x4"].operand_bits
             name = "int4x4" if narrow and self.cols % 2 == 0 else "int8x2"
-        return packing(name, "ultrascale+" if self.target == "generic" else self.target, self.weight, self.act)
+        return packing(
+            name, "ultrascale+" if self.target == "generic" else self.target, self.weight, self.act
+        )
 
     @property
     def m_lanes(self) -> int:

@@ -23,7 +23,9 @@ def stimulus(config: DspGemmConfig, operations: Sequence[Gemm]) -> dict[str, Bea
     """
     cmd, weights, acts = config.streams[:3]
     sizes = [np.array([op.shape[i] for op in operations], np.int64)[:, None] for i in (0, 1, 2)]
-    flags = [np.array([getattr(op, f) for op in operations], np.int64)[:, None] for f in ("accumulate", "keep")]
+    flags = [
+        np.array([getattr(op, f) for op in operations], np.int64)[:, None] for f in ("accumulate", "keep")
+    ]
     a_beats, b_beats = [], []
     for op in operations:
         m, n, k = op.shape

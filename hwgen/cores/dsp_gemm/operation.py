@@ -89,7 +89,14 @@ def random_gemms(config: DspGemmConfig, count: int, rng: np.random.Generator) ->
     """Commands around the array's edges: size one, exact multiples, one more, one less, K split in two."""
 
     def size(unit: int, ceiling: int) -> int:
-        choices = [1, unit, unit + 1, max(1, unit - 1), 2 * unit, int(rng.integers(1, 3 * unit, endpoint=True))]
+        choices = [
+            1,
+            unit,
+            unit + 1,
+            max(1, unit - 1),
+            2 * unit,
+            int(rng.integers(1, 3 * unit, endpoint=True)),
+        ]
         return min(int(rng.choice(choices)), ceiling)
 
     ceiling = (1 << config.size_bits) - 1
@@ -112,4 +119,3 @@ def random_gemms(config: DspGemmConfig, count: int, rng: np.random.Generator) ->
     a = np.full((min(config.m_lanes + 1, ceiling), k), corner[0], np.int64)
     b = np.full((k, min(config.n_lanes, ceiling)), corner[1], np.int64)
     return [ops[0], Gemm(a, b), *ops[1:]][:count]
-

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hwgen.cores.dsp_gemm.column import Column
 from hwgen.cores.dsp_gemm.config import DspGemmConfig
 from hwgen.cores.dsp_gemm.sequencer import Sequencer
-from hwgen.emit import place
+from hwgen.emit import Unit, place
 from hwgen.numerics import index_bits
 from hwgen.parts.chain.chain import packed_act_bits
 from hwgen.parts.delay import delay
@@ -20,7 +19,7 @@ from hwgen.parts.delay import delay
 __all__ = ["DspGemm"]
 
 
-class DspGemm(wiring.Component):
+class DspGemm(Unit):
     """Dense GEMM with AXI-Stream ports; see the room's README for contract, timing and limits.
 
     Members
@@ -126,11 +125,14 @@ class DspGemm(wiring.Component):
             tap = Signal(name=f"swap_{i + 1}", reset_less=True)
             m.d.sync += tap.eq(taps[-1])
             taps.append(tap)
-        lanes = {"a": Cat(a_rows), "load": Cat(load_rows), "swap": Cat(taps[skew] for skew in swap_rows)}
+        swaps = Cat(taps[skew] for skew in swap_rows)
+        lanes: dict[str, Value] = {"a": Cat(a_rows), "load": Cat(load_rows), "swap": swaps}
         groups = []
         for group in range(cfg.groups):
             if group:
-                lanes = {name: delay(m, value, 1, name=f"{name}_group_{group}") for name, value in lanes.items()}
+                lanes = {
+                    name: delay(m, value, 1, name=f"{name}_group_{group}") for name, value in lanes.items()
+                }
             groups.append(lanes)
         return groups
 
@@ -196,7 +198,8 @@ class DspGemm(wiring.Component):
         out_index = Signal(index_bits(cfg.result_depth))
         valid = Signal()
         fetch = Signal()
-        m.submodules.lasts = lasts = Memory(shape=1, depth=cfg.result_depth, init=[])
+        lasts: Memory[Any, Any] = Memory(shape=1, depth=cfg.result_depth, init=[])
+        m.submodules.lasts = lasts
         last_write = lasts.write_port()
         last_read = lasts.read_port()
         m.d.comb += [

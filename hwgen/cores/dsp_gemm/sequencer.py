@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hwgen.cores.dsp_gemm.config import DspGemmConfig
+from hwgen.emit import Unit
 from hwgen.numerics import ceil_log2, index_bits
 
 __all__ = ["Sequencer"]
 
 
-class Sequencer(wiring.Component):
+class Sequencer(Unit):
     """Three stages, each one pass ahead of the next: *walker*, *loader*, *runner*.
 
     The walker holds a command and yields its passes (N outermost, then M, then K). The loader takes one weight

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hwgen.emit import place
+from hwgen.emit import Unit, place
 from hwgen.parts.chain.mac import Mac, mac_shapes
 from hwgen.parts.packing import Packing
 
 __all__ = ["Chain"]
 
 
-class Chain(wiring.Component):
+class Chain(Unit):
     """``p`` = bias + sum over the rows of weight × activation, packed.
 
     Timing: row ``r``'s activation enters ``r`` cycles after row 0's; the sum is in ``p`` ``rows + 3`` cycles
@@ -117,6 +116,8 @@ class Chain(wiring.Component):
 
 def packed_act_bits(packing: Packing) -> int:
     """Width of one row's packed activations, without sign extension to the port."""
-    return packing.act.bits + (packing.scheme.act_lanes - 1) * packing.act_spacing + (
-        1 if packing.scheme.act_lanes > 1 and packing.act.signed else 0
+    return (
+        packing.act.bits
+        + (packing.scheme.act_lanes - 1) * packing.act_spacing
+        + (1 if packing.scheme.act_lanes > 1 and packing.act.signed else 0)
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import C, ClockSignal, Instance, Module, Signal, signed, unsigned
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hwgen.emit import Unit
 from hwgen.numerics import bits_for_range
 from hwgen.parts.packing import Packing
 
@@ -28,7 +28,7 @@ def mac_shapes(packing: Packing, terms: int, primitive: bool) -> dict[str, Any]:
     }
 
 
-class Mac(wiring.Component):
+class Mac(Unit):
     """``p_out = p_in + active weight × a``.
 
     Timing: ``a`` and ``swap`` of a cycle meet in the same product, which is in ``p_out`` three cycles later;

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hwgen.emit import Unit
 from hwgen.numerics import bits_for_range
 from hwgen.parts.chain.mac import mac_shapes
 from hwgen.parts.packing import Packing
@@ -21,7 +21,7 @@ def sum_shape(packing: Packing, terms: int) -> Any:
     return signed(bits_for_range(low * terms - 1, high * terms))
 
 
-class Separate(wiring.Component):
+class Separate(Unit):
     """One signed sum per field of a packed accumulator, one register of latency.
 
     Numerics: sum ``i`` is left ``packing.increment(i)`` too small; whoever adds it next adds that by the

