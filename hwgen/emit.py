@@ -115,7 +115,7 @@ class EmitTarget:
         name = f"{self.prefix}_{component.kind}"
         if name not in self.modules:
             text = rtlil.convert(component, name=name, platform=self, emit_src=False)
-            self.modules[name] = text
+            self.modules[name] = _without_idle_inputs(text, "clk", "rst")
         else:
             # Mark the spare object as used: Amaranth warns of components that never elaborate.
             component._MustUse__used = True  # type: ignore[attr-defined]
@@ -125,6 +125,14 @@ class EmitTarget:
 
 def _has_input(text: str, name: str) -> bool:
     return re.search(rf"^\s*wire .*\binput\s+\d+\s+\\{name}\s*$", text, re.MULTILINE) is not None
+
+
+def _without_idle_inputs(text: str, *names: str) -> str:
+    """RTLIL without the named inputs where nothing uses them: Amaranth gives every module a reset."""
+    for name in names:
+        if len(re.findall(rf"\\{name}\b", text)) == 1:
+            text = re.sub(rf"^ *wire .*\binput\s+\d+\s+\\{name}\s*\n", "", text, flags=re.MULTILINE)
+    return text
 
 
 def place(m: Module, name: str, component: Unit, platform: Any) -> None:
@@ -171,13 +179,21 @@ def emit(component: Unit, top: str, header: Mapping[str, str]) -> Emission:
         raise HwgenError(
             f"the Verilog of {top} has modules {sorted(set(modules) ^ set(kinds))} that are no kind"
         )
+    ports = _ports(component)
     escaped = re.search(r"\\\S+", text)
     if escaped:
         raise HwgenError(f"the Verilog of {top} has the name {escaped[0]!r}, which is no plain identifier")
+    text = _ordered(text, top, [port.name for port in ports])
     facts = "".join(f"// {key}: {value}\n" for key, value in header.items())
     body = text[text.index(f"\nmodule {top}(") :].split("\nendmodule", 1)[0]
     repeated = tuple(k for k in modules if len(re.findall(rf"^  {k} \w+ \(", body, re.MULTILINE)) > 1)
-    return Emission(top, facts + text, modules, _ports(component), repeated)
+    return Emission(top, facts + text, modules, ports, repeated)
+
+
+def _ordered(text: str, top: str, names: list[str]) -> str:
+    """The text with the top module's ports in the order of ``names``, one per line."""
+    lines = ",\n".join(f"  {name}" for name in names)
+    return re.sub(rf"^module {top}\([^)]*\);", f"module {top}(\n{lines}\n);", text, flags=re.MULTILINE)
 
 
 def _ports(component: Unit) -> tuple[Port, ...]:
@@ -200,6 +216,9 @@ def _yosys(text: str, kinds: list[str], top: str) -> str:
         f"hierarchy -top {top}",
         "proc -norom",
         "flatten -separator _",
+        "opt_clean",
+        "opt_dff -simple-dffe",  # enables and resets as `if`, not as multiplexers before the register
+        "opt_expr",
         "memory_collect",
         "attrmap -remove generator -remove top -remove src "
         "-remove amaranth.hierarchy -remove amaranth.decoding -remove hdlname -remove scopename",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hwgen.cores.dsp_gemm.operation import Gemm
+from hwgen.cores.dsp_gemm.operation import Gemm, check_kept
 from hwgen.numerics import IntArray, wrap
 
 __all__ = ["gemm", "run"]
@@ -28,6 +28,7 @@ def gemm(a: IntArray, b: IntArray, c: IntArray | None = None) -> IntArray:
 
 def run(operations: Sequence[Gemm]) -> list[IntArray]:
     """Results of a sequence of operations, one array each; empty (0, N) where the sums are kept."""
+    check_kept(operations)
     results: list[IntArray] = []
     kept: IntArray | None = None
     for op in operations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from hwgen.cores.dsp_gemm.config import DspGemmConfig
 from hwgen.errors import BadInput
 from hwgen.numerics import IntArray
 
-__all__ = ["Gemm", "random_gemms"]
+__all__ = ["Gemm", "check_kept", "random_gemms"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +84,24 @@ class Gemm:
                 f"not {m} × {n}; split the GEMM or send its result"
             )
         return op
+
+
+def check_kept(operations: Sequence[Gemm]) -> None:
+    """Refuse a command that adds to sums which the command before did not keep.
+
+    Raises
+    ------
+    BadInput
+        If that command sent its sums, has another M or N, or does not exist.
+    """
+    for i, op in enumerate(operations):
+        before = operations[i - 1] if i else None
+        if op.accumulate and not (before and before.keep and before.shape[:2] == op.shape[:2]):
+            m, n, _ = op.shape
+            raise BadInput(
+                f"command {i} adds to {m} × {n} sums that the command before it did not keep; "
+                "give that one keep=True and the same M and N"
+            )
 
 
 def random_gemms(config: DspGemmConfig, count: int, rng: np.random.Generator) -> list[Gemm]:

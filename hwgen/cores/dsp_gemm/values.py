@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.cores.dsp_gemm.operation import Gemm
+from hwgen.cores.dsp_gemm.operation import Gemm, check_kept
 from hwgen.numerics import IntArray
 
 __all__ = ["run"]
@@ -22,6 +22,7 @@ _EXACT = 1 << 24
 
 def run(operations: Sequence[Gemm]) -> list[IntArray]:
     """Results of a sequence of operations as int32 arrays; empty where the sums are kept."""
+    check_kept(operations)
     results: list[IntArray] = []
     kept: IntArray | None = None
     for op in operations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from hwgen.cores.dsp_gemm import CORE, DspGemmConfig, Gemm, golden, values
 from hwgen.cores.dsp_gemm.golden import gemm
+from hwgen.errors import BadInput
 from hwgen.workloads import ort_matmul_integer
 
 SHAPES = [(1, 1, 1), (1, 9, 40), (17, 1, 3), (5, 33, 7), (40, 16, 129)]
@@ -65,16 +67,31 @@ def test_sums_wrap_like_a_register(run: Callable[..., list[np.ndarray]], w: int,
 def test_chains_of_kept_sums(run: Callable[..., list[np.ndarray]]) -> None:
     rng = np.random.default_rng(5)
     a, b = rng.integers(-8, 8, (4, 3, 5)), rng.integers(-8, 8, (4, 5, 2))
-    flags = [(False, True), (True, True), (True, False), (True, False)]
+    flags = [(False, True), (True, True), (True, False), (False, False)]
     ops = [Gemm(x, y, *flag) for x, y, flag in zip(a, b, flags, strict=True)]
     alone = [_exact(x, y) for x, y in zip(a, b, strict=True)]
     results = run(ops)
     assert [r.shape for r in results] == [(0, 2), (0, 2), (3, 2), (3, 2)]
     np.testing.assert_array_equal(results[2], alone[0] + alone[1] + alone[2])
-    # What is sent stays in the accumulators of the model too: a fourth command continues from it.
-    np.testing.assert_array_equal(results[3], results[2] + alone[3])
-    fresh = run([*ops[:2], Gemm(a[2], b[2])])
-    np.testing.assert_array_equal(fresh[2], alone[2])
+    np.testing.assert_array_equal(results[3], alone[3])
+
+
+# What stands before a command that adds to a 2 x 3 sum: nothing, a sum that was sent, one of another shape.
+@pytest.mark.parametrize("before", [None, (2, 3, False), (1, 3, True), (2, 1, True)], ids=str)
+@pytest.mark.parametrize("run", [golden.run, values.run], ids=["golden", "values"])
+def test_sums_that_were_not_kept_are_refused(
+    run: Callable[..., list[np.ndarray]], before: tuple[int, int, bool] | None
+) -> None:
+    ops = [Gemm(np.ones((2, 4), int), np.ones((4, 3), int), accumulate=True)]
+    if before:
+        m, n, keep = before
+        ops.insert(0, Gemm(np.ones((m, 4), int), np.ones((4, n), int), keep=keep))
+    sentence = (
+        f"command {len(ops) - 1} adds to 2 × 3 sums that the command before it did not keep; "
+        "give that one keep=True and the same M and N"
+    )
+    with pytest.raises(BadInput, match=f"^{re.escape(sentence)}$"):
+        run(ops)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -87,3 +104,10 @@ def test_fast_values_are_the_golden_ones(
     for expected, found in zip(CORE.golden(config, ops), CORE.values(config, ops), strict=True):
         assert found.shape == expected.shape
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("k", [1, 1023, 1024, 1025, 5000])
+@pytest.mark.parametrize(("a", "b"), [(-128, -128), (255, -128), (255, 255), (0, 127), (0, 0)])
+def test_fast_values_of_equal_operands(k: int, a: int, b: int) -> None:
+    op = Gemm(np.full((2, k), a, np.int64), np.full((k, 3), b, np.int64))
+    assert values.run([op])[0].tolist() == [[a * b * k] * 3] * 2

@@ -1,0 +1,31 @@
+"""All benchmarks, one after the other."""
+
+from __future__ import annotations
+
+import importlib
+
+from rich.console import Console
+
+from benchmarks.common import Figure, main
+
+MODULES = (
+    "dsp_gemm_area",
+    "dsp_gemm_cycles",
+    "dsp_gemm_resources",
+    "generation",
+    "harness_speed",
+    "simulator_speed",
+)
+
+
+def measure(console: Console) -> list[Figure]:
+    figures: list[Figure] = []
+    for name in MODULES:
+        console.rule(name)
+        figures += importlib.import_module(f"benchmarks.{name}").measure(console)
+    console.rule("all")
+    return figures
+
+
+if __name__ == "__main__":
+    main(measure, __doc__)
