@@ -255,12 +255,13 @@ def demo_command(output: Path, json_file: Path | None) -> None:
 def main() -> None:
     """Run the command line; errors of the user are one sentence on standard error, exit code 2."""
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="hwgen", standalone_mode=False)
     except HwgenError as error:
         _ERR.print(f"hwgen: {error}", soft_wrap=True, markup=False)
         sys.exit(2)
     except click.UsageError as error:
-        error.show()
+        hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
+        _ERR.print(f"hwgen: {error.format_message()}{hint}", soft_wrap=True, markup=False)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         _ERR.print("hwgen: interrupted")
