@@ -34,17 +34,20 @@ class Goal:
         At most, at least, or exactly.
     bound : float
         The bound.
+    over_peer : bool
+        Whether it is the ratio to the peer that is bounded, not the value.
     """
 
     kind: Literal["<=", ">=", "=="]
     bound: float
+    over_peer: bool = False
 
     def met(self, value: float) -> bool:
         """Whether ``value`` keeps the bound."""
         return {"<=": value <= self.bound, ">=": value >= self.bound, "==": value == self.bound}[self.kind]
 
     def __str__(self) -> str:
-        return f"{self.kind} {_number(self.bound)}"
+        return f"{self.kind} {_number(self.bound)}{' x peer' if self.over_peer else ''}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +91,11 @@ class Figure:
     @property
     def met(self) -> bool:
         """Whether the goal is met; true without one."""
-        return self.goal is None or self.goal.met(self.value)
+        if self.goal is None:
+            return True
+        if self.goal.over_peer:
+            return self.ratio is not None and self.goal.met(self.ratio)
+        return self.goal.met(self.value)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -152,14 +159,14 @@ def report(console: Console, figures: Sequence[Figure]) -> None:
         console.print(f"Peer of {names}: {source}", highlight=False)
 
 
-def main(measure: Measure, description: str | None, arguments: Sequence[str] | None = None) -> None:
+def main(measure: Measure, description: str | None) -> None:
     """Run a benchmark from the command line.
 
     The exit code is 0 if all goals are met, 1 if one is missed, and 2 if nothing could be measured.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as a JSON list")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 140)
     try:
         if options.json:

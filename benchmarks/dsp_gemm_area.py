@@ -12,7 +12,7 @@ from hwgen.verify.block import Block
 COMMAND = "python -m benchmarks.dsp_gemm_area"
 FINN = "FINN finn-rtllib/mvu, PE=SIMD=16, Yosys 0.70 synth_xilinx -family xcup, recorded figure"
 
-CASES = {
+CASES: dict[str, tuple[DspGemmConfig, dict[str, Goal | None], dict[str, int]]] = {
     "int8": (
         DspGemmConfig(rows=16, cols=16, target="ultrascale+"),
         {"dsp": Goal("==", 128), "lut": Goal("<=", 2000), "ff": Goal("<=", 6000)},

@@ -63,11 +63,16 @@ def measure(console: Console) -> list[Figure]:
     console.print(table(f"Forward pass of {SEQUENCE} tokens, medians", heads, rows))
     return [
         Figure(
-            name=f"simulator_speed.{name}", value=round(cycles / seconds / rate, 1), unit="x the harness",
-            command=COMMAND, goal=Goal(">=", bound), peer=1, peer_source=source,
+            name=f"simulator_speed.{name}",
+            value=round(cycles / seconds),
+            unit="cycles/s",
+            command=COMMAND,
+            goal=Goal(">=", bound, over_peer=True),
+            peer=round(rate),
+            peer_source=source,
         )
         for name, seconds, bound in (("timing_only", timing, 1000), ("with_values", values, 100))
-    ]  # fmt: skip
+    ]
 
 
 if __name__ == "__main__":

@@ -10,13 +10,19 @@ from typing import Any, ClassVar, Self, get_type_hints
 
 from hwgen.errors import BadInput
 
-__all__ = ["CoreConfig", "require_choice", "require_int"]
+__all__ = ["CoreConfig", "require_bool", "require_choice", "require_int"]
 
 
 def require_int(name: str, value: object, low: int, high: int) -> None:
     """Refuse ``value`` unless it is an integer in ``low..high``."""
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise BadInput(f"{name} must be an integer in {low}..{high}, not {value!r}")
+
+
+def require_bool(name: str, value: object) -> None:
+    """Refuse ``value`` unless it is true or false; 1 would be the same hardware under another digest."""
+    if not isinstance(value, bool):
+        raise BadInput(f"{name} must be true or false, not {value!r}")
 
 
 def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

@@ -117,5 +117,7 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_file_whose_place_is_taken_by_a_folder(tmp_path: Path) -> None:
     (tmp_path / "a.v").mkdir()
-    with pytest.raises(BadInput, match=r"a\.v cannot be written \(Is a directory\); free it or name another$"):
+    with pytest.raises(
+        BadInput, match=r"a\.v cannot be written \(Is a directory\); free it or name another$"
+    ):
         write_all(tmp_path, {"a.v": "x"})

@@ -79,7 +79,9 @@ def test_cores_are_found_by_entry_point(fresh: None, monkeypatch: pytest.MonkeyP
     assert registry.core("dsp_gemm") is CORE
     registry.cores.cache_clear()
     asked = []
-    monkeypatch.setattr(registry, "entry_points", lambda group: asked.append(group) or [Entry("b"), Entry("a")])
+    monkeypatch.setattr(
+        registry, "entry_points", lambda group: asked.append(group) or [Entry("b"), Entry("a")]
+    )
     assert list(registry.cores()) == ["a", "b"]
     assert asked == ["hwgen.core"]
     with pytest.raises(BadInput, match=r"^there is no core 'c'; there are a, b \(see `hwgen list cores`\)$"):

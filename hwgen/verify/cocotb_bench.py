@@ -110,7 +110,7 @@ async def streams(dut: Any) -> None:
     agents = list(sides.values())
     cycle = moved = 0
     finished = False
-    while not (finished and cycle - moved >= plan["quiet"]):
+    while not (finished and cycle - moved > plan["quiet"]):
         for side in agents:
             side.drive(cycle)
         await FallingEdge(dut.clk)  # everything has settled, and no edge is near

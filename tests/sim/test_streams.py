@@ -120,7 +120,11 @@ def test_a_simulation_tells_time_values_and_transfers() -> None:
     walked = simulate(_Adder(), range(3), inputs=always("x"), outputs=always("y"))
     assert (walked.cycles, walked.starts, walked.ends) == (free.cycles, free.starts, free.ends)
     slow = simulate(
-        _Adder(), range(2), values=lambda ops: [10 * i for i in ops], inputs={"x": _gate(".#")}, outputs=always("y")
+        _Adder(),
+        range(2),
+        values=lambda ops: [10 * i for i in ops],
+        inputs={"x": _gate(".#")},
+        outputs=always("y"),
     )
     assert slow.outputs == [0, 10]
     assert {name: times.tolist() for name, times in slow.transfers.items()} == {"x": [1, 4], "y": [3, 6]}

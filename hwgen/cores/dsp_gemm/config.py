@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from hwgen.config import CoreConfig, require_choice, require_int
+from hwgen.config import CoreConfig, require_bool, require_choice, require_int
 from hwgen.errors import BadInput
 from hwgen.numerics import INT32, IntFormat, ceil_div, ceil_log2
 from hwgen.parts.packing import BLOCKS, SCHEMES, Packing, packing
@@ -61,7 +61,7 @@ class DspGemmConfig(CoreConfig):
     tile_steps : int
         Accumulator depth: steps (cycles) of M that share one load of the weights; a power of two, 4..4096.
     size_bits : int
-        Width of M, N and K in a command, 4..32.
+        Width of M, N and K in a command, 4..32, counting beyond the array's rows and columns.
     """
 
     core: ClassVar[str] = "dsp_gemm"
@@ -82,6 +82,8 @@ class DspGemmConfig(CoreConfig):
         require_int("cols", self.cols, 1, 64)
         require_int("act_bits", self.act_bits, 2, 8)
         require_int("weight_bits", self.weight_bits, 2, 8)
+        require_bool("act_signed", self.act_signed)
+        require_bool("weight_signed", self.weight_signed)
         require_choice("packing", self.packing, ("auto", *SCHEMES))
         require_int("tile_steps", self.tile_steps, 4, 4096)
         require_int("size_bits", self.size_bits, 4, 32)
@@ -101,6 +103,12 @@ class DspGemmConfig(CoreConfig):
             raise BadInput(
                 f"packing int4x4 computes two rows of C at once and needs an even cols, not {self.cols}; "
                 "choose an even cols or packing=auto"
+            )
+        lanes = max(self.rows, self.n_lanes)
+        if (1 << self.size_bits) - 1 <= lanes:
+            raise BadInput(
+                f"size_bits={self.size_bits} counts to {(1 << self.size_bits) - 1}, which must be more than the "
+                f"array's {lanes} lanes; choose size_bits={(lanes + 1).bit_length()} or more"
             )
 
     @property

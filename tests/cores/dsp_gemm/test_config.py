@@ -29,11 +29,21 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"act_bits": 9}, "act_bits must be an integer in 2..8, not 9"),
     ({"weight_bits": 1}, "weight_bits must be an integer in 2..8, not 1"),
     ({"weight_bits": 9}, "weight_bits must be an integer in 2..8, not 9"),
+    ({"act_signed": 1}, "act_signed must be true or false, not 1"),
+    ({"weight_signed": "no"}, "weight_signed must be true or false, not 'no'"),
     ({"tile_steps": 2}, "tile_steps must be an integer in 4..4096, not 2"),
     ({"tile_steps": 8192}, "tile_steps must be an integer in 4..4096, not 8192"),
     ({"tile_steps": 48}, "tile_steps must be a power of two, not 48"),
     ({"size_bits": 3}, "size_bits must be an integer in 4..32, not 3"),
     ({"size_bits": 33}, "size_bits must be an integer in 4..32, not 33"),
+    (
+        {"size_bits": 4},
+        "size_bits=4 counts to 15, which must be more than the array's 16 lanes; choose size_bits=5 or more",
+    ),
+    (
+        {"rows": 3, "cols": 63, "size_bits": 6},
+        "size_bits=6 counts to 63, which must be more than the array's 63 lanes; choose size_bits=7 or more",
+    ),
     ({"target": "virtex2"}, "target must be one of generic, ultrascale+, not 'virtex2'"),
     ({"target": "ecp5"}, "target must be one of generic, ultrascale+, not 'ecp5'"),
     ({"packing": "int9x9"}, "packing must be one of auto, none, int8x2, int4x4, not 'int9x9'"),
@@ -151,9 +161,7 @@ def test_multipliers(parameters: dict[str, Any], dsps: int, scheme: tuple[int, i
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_derived_numbers_of_any_configuration(
-    seed: int, random_config: Callable[..., DspGemmConfig]
-) -> None:
+def test_derived_numbers_of_any_configuration(seed: int, random_config: Callable[..., DspGemmConfig]) -> None:
     rng = np.random.default_rng(seed)
     config = random_config(rng, rows=int(rng.integers(1, 65)), cols=2 * int(rng.integers(1, 33)))
     sizes = [s.rows for s in config.segments]
@@ -190,7 +198,12 @@ GEMMS: list[tuple[dict[str, Any], Any, Any, str]] = [
     ({}, ONES, ONES[0], "a and b must have shapes (M, K) and (K, N), not (2, 3) and (3,)"),
     ({}, ONES[:0], ONES.T, "M must lie in 1..1048575 (size_bits is 20), not 0"),
     ({}, ONES, ONES.T[:, :0], "N must lie in 1..1048575 (size_bits is 20), not 0"),
-    ({"size_bits": 4}, np.ones((1, 16)), np.ones((16, 1)), "K must lie in 1..15 (size_bits is 4), not 16"),
+    (
+        {"rows": 8, "cols": 8, "size_bits": 4},
+        np.ones((1, 16)),
+        np.ones((16, 1)),
+        "K must lie in 1..15 (size_bits is 4), not 16",
+    ),
 ]
 
 

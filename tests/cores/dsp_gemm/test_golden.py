@@ -95,9 +95,7 @@ def test_sums_that_were_not_kept_are_refused(
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_fast_values_are_the_golden_ones(
-    seed: int, random_config: Callable[..., DspGemmConfig]
-) -> None:
+def test_fast_values_are_the_golden_ones(seed: int, random_config: Callable[..., DspGemmConfig]) -> None:
     rng = np.random.default_rng(seed)
     config = random_config(rng)
     ops = CORE.random_operations(config, 12, rng)

@@ -61,7 +61,11 @@ def test_the_chosen_configurations_reach_every_structure() -> None:
     assert {c.column_lanes(c.columns - 1) for c in configs if c.arithmetic.scheme.weight_lanes == 2} == {1, 2}
     assert {c.arithmetic.scheme.canary_bits for c in configs} == {0, 2}
     assert {c.arithmetic.increment(0) for c in configs} == {0, 1}
-    assert {(c.act_signed, c.weight_signed) for c in configs} >= {(False, True), (True, False), (False, False)}
+    assert {(c.act_signed, c.weight_signed) for c in configs} >= {
+        (False, True),
+        (True, False),
+        (False, False),
+    }
 
 
 KEEP = {"keep": True}
@@ -129,15 +133,20 @@ def test_what_the_host_puts_beside_the_matrices_does_not_matter(
     name: str, lanes: str, harness: Callable[..., Harness], stimulus: Callable[..., Stimulus]
 ) -> None:
     config = DspGemmConfig(**CONFIGURATIONS[name])
-    op = Gemm(np.zeros((1, 1), np.int64), np.zeros((1, 1), np.int64))
-    base = stimulus(config, [op])
-    # A product of zero, whatever else is in the beats of one side: the other side has its smallest value there.
-    noise = np.full_like(base.inputs[lanes], 0x5A)
-    s = next(s for s in config.streams if s.name == lanes)
-    values = s.unpack(noise)[0]
-    values[:, 0] = 0
-    seen = harness(config).run(Stimulus({**base.inputs, lanes: s.pack(values)}, base.expected, base.gates))
-    assert not seen.outputs["c"].any()
+    rng = np.random.default_rng(6)
+    k = config.rows
+    full = Gemm(config.act.random(rng, (k, k)), config.weight.random(rng, (k, config.n_lanes)))
+    ops = [full, Gemm(np.ones((1, 1), np.int64), np.ones((1, 1), np.int64))]
+    base = stimulus(config, ops)
+    stream = next(s for s in config.streams if s.name == lanes)
+    beats = stream.unpack(base.inputs[lanes])[0]
+    for _ in range(8):
+        beats[-1, 1:] = stream.fields[0].format.random(rng, beats[-1, 1:].shape)
+        inputs = {**base.inputs, lanes: stream.pack(beats)}
+        seen = harness(config).run(Stimulus(inputs, base.expected, base.gates))
+        np.testing.assert_array_equal(CORE.collect(config, ops, seen.outputs)[0], CORE.golden(config, ops)[0])
+        assert CORE.collect(config, ops, seen.outputs)[1].tolist() == [[1]]
+        assert not CORE.outside(config, ops, seen.outputs).any()
 
 
 @pytest.mark.slow
@@ -154,7 +163,7 @@ def test_any_configuration_agrees(
 EXTREMES: dict[str, dict[str, Any]] = {
     "largest": {"rows": 64, "cols": 64, "tile_steps": 64},
     "longest": {"rows": 64, "cols": 1, "tile_steps": 4096, "act_bits": 2, "weight_bits": 2, "size_bits": 32},
-    "widest": {"rows": 1, "cols": 64, "tile_steps": 4, "act_signed": False, "size_bits": 4},
+    "widest": {"rows": 1, "cols": 64, "tile_steps": 4, "act_signed": False, "size_bits": 7},
 }
 
 

@@ -23,7 +23,9 @@ def _shapes(config: DspGemmConfig, rng: np.random.Generator) -> list[Shape]:
     """Commands of a few tiles each, some of them chains of kept sums."""
 
     def near(unit: int) -> int:
-        return int(rng.choice([1, max(1, unit - 1), unit, unit + 1, rng.integers(1, 3 * unit, endpoint=True)]))
+        return int(
+            rng.choice([1, max(1, unit - 1), unit, unit + 1, rng.integers(1, 3 * unit, endpoint=True)])
+        )
 
     rows = config.tile_steps * config.m_lanes
     shapes: list[Shape] = []
@@ -47,7 +49,11 @@ def _stalled(config: DspGemmConfig, shapes: Sequence[Shape], regime: str = "free
 
 
 def _same(one: Schedule, other: Schedule) -> bool:
-    return (list(one.starts), list(one.ends), one.cycles) == (list(other.starts), list(other.ends), other.cycles)
+    return (list(one.starts), list(one.ends), one.cycles) == (
+        list(other.starts),
+        list(other.ends),
+        other.cycles,
+    )
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -89,7 +95,9 @@ def test_no_commands_take_no_time() -> None:
 def test_a_gemm_of_full_tiles_has_no_bubble(
     target: str, tiles_m: int, tiles_n: int, passes: int, act_bits: int
 ) -> None:
-    config = DspGemmConfig(target=target, act_bits=act_bits, weight_bits=act_bits, tile_steps=128, size_bits=32)
+    config = DspGemmConfig(
+        target=target, act_bits=act_bits, weight_bits=act_bits, tile_steps=128, size_bits=32
+    )
     shape = Shape(
         tiles_m * config.tile_steps * config.m_lanes, tiles_n * config.n_lanes, passes * config.rows
     )
@@ -122,9 +130,7 @@ def test_networks_keep_the_array_busy(target: str, network: str, count: int) -> 
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_more_work_never_takes_less_time(
-    seed: int, random_config: Callable[..., DspGemmConfig]
-) -> None:
+def test_more_work_never_takes_less_time(seed: int, random_config: Callable[..., DspGemmConfig]) -> None:
     rng = np.random.default_rng(200 + seed)
     config = random_config(rng, tile_steps=8)
     free = CORE.timing(config).free
@@ -136,7 +142,9 @@ def test_more_work_never_takes_less_time(
         cycles = [free([Shape(*size)]).cycles for size in sizes]
         assert cycles == sorted(cycles)
         assert cycles[0] < cycles[-1]
-        assert all(c > Shape(*size).macs / (config.rows * config.cols) for c, size in zip(cycles, sizes, strict=True))
+        assert all(
+            c > Shape(*size).macs / (config.rows * config.cols) for c, size in zip(cycles, sizes, strict=True)
+        )
 
 
 @pytest.mark.parametrize("seed", range(10))
