@@ -226,7 +226,7 @@ def demo_command(output: Path, json_file: Path | None) -> None:
         demo = run_demo(tell)
         tell("writing the report")
         (report,) = write_all(output, {"report.html": render(demo_report(demo))})
-    table = Table("product", "M × K × N", box=None, padding=(0, 2, 0, 0))
+    table = Table("product", "M×K×N", box=None, padding=(0, 2, 0, 0))
     for heading in ("cycles", "utilisation", "float error"):
         table.add_column(heading, justify="right")
     table.add_column("comparison")
@@ -234,7 +234,7 @@ def demo_command(output: Path, json_file: Path | None) -> None:
         s = p.problem.shape
         table.add_row(
             p.problem.name,
-            f"{s.m} × {s.k} × {s.n}",
+            f"{s.m}×{s.k}×{s.n}",
             f"{p.cycles:,}",
             f"{100 * p.utilisation:.1f} %",
             f"{100 * p.error.relative:.2f} %",

@@ -92,7 +92,7 @@ class Sequencer(Unit):
         walk_keep = Signal()
         k_first = Signal()
 
-        # Steps of this tile: the whole depth, half of what is left, or all of it (tiling.tile_lengths).
+        # Steps of this tile: the whole depth, half of what is left, or all of it (tiling.tile_runs).
         steps = Signal(depth_bits + 1)
         deep = steps_left[depth_bits + 1 :].any()
         over = (steps_left[depth_bits:] != 0) & (steps_left != cfg.tile_steps)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hwgen.cores.dsp_gemm.config import DspGemmConfig
 from hwgen.numerics import ceil_div
 
-__all__ = ["Pass", "passes", "tile_lengths"]
+__all__ = ["Pass", "passes", "tile_runs"]
 
 
 @dataclass(frozen=True)
@@ -37,31 +37,25 @@ class Pass:
     last: bool
 
 
-def tile_lengths(steps: int, depth: int) -> list[int]:
-    """Lengths of the tiles along M: full ones, and the last two share what is left.
+def tile_runs(steps: int, depth: int) -> list[tuple[int, int]]:
+    """Tiles along M as (length, how many of it in a row): full ones, and the last two share what is left.
 
     No tile is shorter than half the accumulator depth unless M itself is, because a short tile cannot
     hide the load of the next weights.
     """
-    lengths = []
-    while steps:
-        if steps >= 2 * depth:
-            take = depth
-        elif steps > depth:
-            take = ceil_div(steps, 2)
-        else:
-            take = steps
-        lengths.append(take)
-        steps -= take
-    return lengths
+    full = max(0, steps // depth - 1)
+    rest = steps - full * depth  # less than two tiles
+    larger = ceil_div(rest, 2)
+    tail = [(rest, 1)] if rest <= depth else [(larger, 1), (rest - larger, 1)]
+    return [(depth, full), *tail] if full else tail
 
 
 def passes(config: DspGemmConfig, m: int, n: int, k: int) -> Iterator[Pass]:
     """Passes of an M × N × K command in the order in which the core makes them: N, then M, then K."""
-    lengths = tile_lengths(ceil_div(m, config.m_lanes), config.tile_steps)
+    runs = tile_runs(ceil_div(m, config.m_lanes), config.tile_steps)
     for n0 in range(0, n, config.n_lanes):
         step = 0
-        for length in lengths:
+        for length in (length for length, count in runs for _ in range(count)):
             for k0 in range(0, k, config.rows):
                 yield Pass(
                     n0,

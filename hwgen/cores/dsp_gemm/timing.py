@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from hwgen.core import Schedule, StreamEnd
 from hwgen.cores.dsp_gemm.config import DspGemmConfig
 from hwgen.cores.dsp_gemm.operation import Gemm
-from hwgen.cores.dsp_gemm.tiling import passes, tile_lengths
+from hwgen.cores.dsp_gemm.tiling import passes, tile_runs
 from hwgen.numerics import ceil_div
 
 __all__ = ["DspGemmTiming", "Shape"]
@@ -86,14 +86,15 @@ class DspGemmTiming:
         for shape, first_k, next_k in zip(shapes, firsts, firsts[1:], strict=False):
             starts.append(command)
             sends = not shape.keep
-            lengths = tile_lengths(ceil_div(shape.m, cfg.m_lanes), cfg.tile_steps)
-            tiles = {t: self._lead(t, shape.k) + self._pass_cycles(t, sends, first_k) for t in set(lengths)}
+            runs = tile_runs(ceil_div(shape.m, cfg.m_lanes), cfg.tile_steps)
+            last = runs[-1][0]
+            tiles = {t: self._lead(t, shape.k) + self._pass_cycles(t, sends, first_k) for t, _ in runs}
             blocks = ceil_div(shape.n, cfg.n_lanes)
-            before = blocks * sum(tiles[t] for t in lengths) - tiles[lengths[-1]]
-            final = swap + before + self._lead(lengths[-1], shape.k)  # swap of the command's last pass
-            ends.append(final + lengths[-1] - 1 + (cfg.latency if sends else 0))
-            command = self._last_take(shape, lengths, take, final) + 1
-            take, swap = final, final + self._pass_cycles(lengths[-1], sends, next_k)
+            before = blocks * sum(count * tiles[t] for t, count in runs) - tiles[last]
+            final = swap + before + self._lead(last, shape.k)  # swap of the command's last pass
+            ends.append(final + last - 1 + (cfg.latency if sends else 0))
+            command = self._last_take(shape, runs, take, final) + 1
+            take, swap = final, final + self._pass_cycles(last, sends, next_k)
         return Schedule(starts, ends, max(ends) + 1)
 
     def losses(self, operation: Gemm | Shape) -> dict[str, float]:
@@ -116,13 +117,14 @@ class DspGemmTiming:
             "fill and drain": float(ends),
         }
 
-    def _last_take(self, shape: Shape, lengths: list[int], first_take: int, final: int) -> int:
+    def _last_take(self, shape: Shape, runs: list[tuple[int, int]], first_take: int, final: int) -> int:
         """Cycle in which the walker hands over a command's last pass: the swap of the pass before it."""
         rows = self.config.rows
         count = ceil_div(shape.k, rows)
-        if shape.n <= self.config.n_lanes and len(lengths) == 1 and count == 1:
+        if shape.n <= self.config.n_lanes and runs == [(runs[0][0], 1)] and count == 1:
             return first_take
-        steps = lengths[-2] if count == 1 and len(lengths) > 1 else lengths[-1]
+        # Tiles never end with a run of several, so the tile before the last one is of the run before.
+        steps = runs[-2][0] if count == 1 and len(runs) > 1 else runs[-1][0]
         tail = shape.k - (count - 1) * rows
         return final - self._pass_cycles(steps, count == 1 and not shape.keep, tail)
 
