@@ -205,13 +205,13 @@ def _flag_cells(config: DspGemmConfig) -> int:
 
 
 CONTROL_LUT = {
-    "always": 49.3,
-    "size_bits": 7.41,
-    "depth_bits": 7.27,
+    "always": 53.5,
+    "size_bits": 7.34,
+    "depth_bits": 6.94,
     "row": 2.44,
-    "lane": 3.48,
-    "column": -5.03,
-    "canary_column": 2.08,
+    "lane": 3.42,
+    "column": -5.26,
+    "canary_column": 2.78,
     "flag_cell": 2.08,
     "weight_adder": 0.25,
 }
