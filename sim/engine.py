@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sim.streams import OPEN, Consumer, Gate, Producer
+from sim.streams import Consumer, Gate, Producer
 
 __all__ = ["CycleModel", "Result", "Times", "simulate"]
 
@@ -99,8 +99,3 @@ def simulate(
     times = model.stalled(operations, ends)
     transfers = {name: np.array(end.times, np.int64) for name, end in ends.items()}
     return Result(times.cycles, times.starts, times.ends, results, transfers)
-
-
-def always(names: Sequence[str]) -> dict[str, Gate]:
-    """Gates that never close."""
-    return dict.fromkeys(names, OPEN)

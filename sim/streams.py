@@ -42,11 +42,6 @@ class Gate:
         """First open cycle not before ``cycle``."""
         return cycle + self._wait[cycle % len(self._wait)]
 
-    @property
-    def always(self) -> bool:
-        """Whether it never closes."""
-        return bool(self.pattern.all())
-
 
 OPEN = Gate(np.ones(1, np.bool_))
 """Never closed."""

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from sim import OPEN, Consumer, Gate, Producer, simulate
-from sim.engine import always
 
 
 def _gate(text: str) -> Gate:
@@ -27,12 +26,6 @@ def test_a_gate_repeats_its_pattern(pattern: str, expected: list[int]) -> None:
     assert [gate.first_open(cycle) for cycle in range(6)] == expected
     period = len(pattern)
     assert gate.first_open(10 * period + 1) == 10 * period + gate.first_open(1)
-
-
-def test_only_a_gate_that_never_closes_is_always_open() -> None:
-    assert OPEN.always
-    assert not _gate("##.").always
-    assert always(["a", "b"]) == {"a": OPEN, "b": OPEN}
 
 
 def test_a_producer_begins_to_offer_in_an_open_cycle_and_then_holds() -> None:
@@ -117,14 +110,14 @@ def test_a_simulation_tells_time_values_and_transfers() -> None:
     free = simulate(_Adder(), range(3))
     assert (free.cycles, list(free.starts), list(free.ends), free.outputs) == (9, [0, 3, 6], [2, 5, 8], None)
     assert free.transfers == {}
-    walked = simulate(_Adder(), range(3), inputs=always("x"), outputs=always("y"))
+    walked = simulate(_Adder(), range(3), inputs={"x": OPEN}, outputs={"y": OPEN})
     assert (walked.cycles, walked.starts, walked.ends) == (free.cycles, free.starts, free.ends)
     slow = simulate(
         _Adder(),
         range(2),
         values=lambda ops: [10 * i for i in ops],
         inputs={"x": _gate(".#")},
-        outputs=always("y"),
+        outputs={"y": OPEN},
     )
     assert slow.outputs == [0, 10]
     assert {name: times.tolist() for name, times in slow.transfers.items()} == {"x": [1, 4], "y": [3, 6]}
