@@ -43,6 +43,8 @@ def tile_runs(steps: int, depth: int) -> list[tuple[int, int]]:
     No tile is shorter than half the accumulator depth unless M itself is, because a short tile cannot
     hide the load of the next weights.
     """
+    if steps == 0:
+        return []
     full = max(0, steps // depth - 1)
     rest = steps - full * depth  # less than two tiles
     larger = ceil_div(rest, 2)
