@@ -32,7 +32,7 @@ test: lint types rtl-check $(VENV)/.dev  ## everything that CI runs
 	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow' --cov --cov-report=term --cov-fail-under=90
 
 test-slow: $(VENV)/.dev  ## the long sweeps
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n $(JOBS) -m slow
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
