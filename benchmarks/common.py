@@ -113,10 +113,10 @@ class Figure:
 
 
 def _number(value: float) -> str:
-    """Plain text of a number: whole ones with separators, others with four digits."""
+    """Plain text of a number: whole ones with separators, others with five digits."""
     if float(value).is_integer() or abs(value) >= 10_000:
         return f"{value:,.0f}"
-    return f"{value:.4g}"
+    return f"{value:.5g}"
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
