@@ -253,12 +253,12 @@ def demo_command(output: Path, json_file: Path | None) -> None:
 
 
 def main() -> None:
-    """Run the command line; errors of the user are one sentence on standard error, exit code 2."""
+    """Run the command line; errors are one sentence on standard error and the error's exit code."""
     try:
         cli(prog_name="hwgen", standalone_mode=False)
     except HwgenError as error:
         _ERR.print(f"hwgen: {error}", soft_wrap=True, markup=False)
-        sys.exit(2)
+        sys.exit(error.exit_code)
     except click.UsageError as error:
         hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
         _ERR.print(f"hwgen: {error.format_message()}{hint}", soft_wrap=True, markup=False)

@@ -178,7 +178,7 @@ def _simulate(
         try:
             seen = runner.run(stimulus)
         except HwgenError as error:
-            raise HwgenError(f"{regime}, {name}: {error}") from None
+            raise type(error)(f"{regime}, {name}: {error}") from None
         outside = np.flatnonzero(core.outside(config, operations, seen.outputs))
         found += [
             first_value(("golden", name), golden, core.collect(config, operations, seen.outputs)),

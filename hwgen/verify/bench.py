@@ -16,7 +16,7 @@ from cocotb_tools import config as cocotb_config
 from cocotb_tools.runner import get_runner
 
 from hwgen import toolchain
-from hwgen.errors import BadInput, HwgenError, MissingTool
+from hwgen.errors import BadInput, HwgenError, Misbehaviour, MissingTool
 from hwgen.streams import Stream
 from hwgen.verify.stimulus import PATIENCE, QUIET, Observation, Stimulus
 from hwgen.verilated import build_model
@@ -121,10 +121,16 @@ def _quiet_exit(folder: Path) -> Iterator[None]:
         with contextlib.redirect_stdout(None):
             yield
     except (SystemExit, RuntimeError) as stop:
-        log = folder / "log"
-        lines = log.read_text().splitlines() if log.is_file() else []
-        told = [line.strip() for line in lines if "Error" in line or "error" in line]
-        raise HwgenError(f"the cocotb run failed: {told[-1] if told else stop}") from None
+        raise _failure(folder, str(stop)) from None
+
+
+def _failure(folder: Path, otherwise: str) -> HwgenError:
+    """What the log says last: the bench's own assertions are findings, all else is not."""
+    log = folder / "log"
+    lines = log.read_text().splitlines() if log.is_file() else []
+    told = [line.strip() for line in lines if "error" in line.lower()]
+    kind = Misbehaviour if any("AssertionError" in line for line in told) else HwgenError
+    return kind(f"the cocotb run failed: {told[-1] if told else otherwise}")
 
 
 def _write(folder: Path, streams: Sequence[Stream], stimulus: Stimulus) -> None:
@@ -143,9 +149,7 @@ def _read(folder: Path, streams: Sequence[Stream], top: str) -> Observation:
     try:
         seen = np.load(folder / "observed.npz")
     except FileNotFoundError:
-        log = (folder / "log").read_text().splitlines() if (folder / "log").is_file() else []
-        told = [line.strip() for line in log if "Error" in line]
-        raise HwgenError(f"the cocotb run of {top} failed: {told[-1] if told else 'no result'}") from None
+        raise _failure(folder, f"no result of {top}") from None
     outputs = [s for s in streams if s.direction == "out"]
     return Observation(
         {s.name: seen[f"times_{s.name}"] for s in streams},

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hwgen import toolchain
-from hwgen.errors import HwgenError
+from hwgen.errors import HwgenError, Misbehaviour
 from hwgen.streams import Stream
 from hwgen.verify.stimulus import PATIENCE, QUIET, Observation, Stimulus
 from hwgen.verilated import build_model
@@ -54,8 +54,10 @@ class Harness:
 
         Raises
         ------
+        Misbehaviour
+            If the block hangs, or gives more beats than expected.
         HwgenError
-            If the block hangs, gives more beats than expected, or the simulation ends by itself.
+            If the simulation ends by itself.
         """
         with tempfile.TemporaryDirectory(prefix="hwgen-") as folder:
             into, out = Path(folder, "in"), Path(folder, "out")
@@ -103,7 +105,7 @@ class Harness:
             why = (
                 f"no beat moved for {PATIENCE} cycles" if status == 1 else "it sent more beats than expected"
             )
-            raise HwgenError(f"{self.top} failed after {simulated} cycles: {why}; beats so far: {moved}")
+            raise Misbehaviour(f"{self.top} failed after {simulated} cycles: {why}; beats so far: {moved}")
         return Observation(transfers, outputs, lasts, seconds, simulated)
 
 

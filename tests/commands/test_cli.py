@@ -16,6 +16,7 @@ from hwgen import toolchain
 from hwgen.cli import main
 from hwgen.commands import check as check_module
 from hwgen.cores.dsp_gemm import CORE, DspGemmConfig
+from hwgen.streams import Beats
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -148,6 +149,21 @@ def test_check_names_a_wrong_cycle_and_exits_1(run: Run, monkeypatch: pytest.Mon
     assert code == 1
     assert "values equal, cycles DIFFER" in out
     assert re.search(r"first difference: cycle of stream c, beat 0: sim has \d+, harness has \d+", out)
+
+
+def test_hardware_that_hangs_is_a_finding(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = CORE.stimulus
+
+    def short(config: DspGemmConfig, operations: object) -> dict[str, Beats]:
+        beats = right(config, operations)  # type: ignore[arg-type]
+        return beats | {"b": beats["b"][:-1]}
+
+    monkeypatch.setattr(CORE, "stimulus", short)
+    code, _, err = run("check", "dsp_gemm", *SMALL, "--vectors", 3, "--rtl", "harness")
+    assert code == 1
+    assert re.fullmatch(
+        r"hwgen: free, harness: dsp_gemm failed after \d+ cycles: no beat moved for .*\n", err
+    )
 
 
 BAD_INPUT = {
