@@ -109,14 +109,26 @@ class EmitTarget:
     def __init__(self, prefix: str):
         self.prefix = prefix
         self.modules: dict[str, str] = {}
+        self._signatures: dict[str, Any] = {}
 
     def require(self, component: Unit) -> tuple[str, bool, bool]:
-        """Module name of a component's kind, and whether the module has a clock and a reset."""
+        """Module name of a component's kind, and whether the module has a clock and a reset.
+
+        Raises
+        ------
+        HwgenError
+            If two components of one kind have different ports: then the kind does not say what it must.
+        """
         name = f"{self.prefix}_{component.kind}"
         if name not in self.modules:
             text = rtlil.convert(component, name=name, platform=self, emit_src=False)
             self.modules[name] = _without_idle_inputs(text, "clk", "rst")
+            self._signatures[name] = component.signature
         else:
+            if component.signature != self._signatures[name]:
+                raise HwgenError(
+                    f"two components of kind {name} have different ports; their kinds must differ too"
+                )
             # Mark the spare object as used: Amaranth warns of components that never elaborate.
             component._MustUse__used = True  # type: ignore[attr-defined]
         text = self.modules[name]

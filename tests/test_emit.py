@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The Verilog that leaves the house: the same bytes every time, plain names, lint-clean, ports with signs."""
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from amaranth.lib.wiring import In, Out
 
 from hwgen import toolchain
 from hwgen.cores.dsp_gemm import CORE, DspGemmConfig
-from hwgen.emit import Emission, Port, emit, place
+from hwgen.emit import Emission, Port, Unit, emit, place
 from hwgen.errors import HwgenError
 from hwgen.numerics import IntFormat
 from hwgen.parts.chain.chain import Chain
@@ -182,3 +183,28 @@ def test_a_name_that_is_no_identifier_is_refused() -> None:
         HwgenError, match=r"^the Verilog of pair has the name '.*', which is no plain identifier$"
     ):
         emit(_Pair("the-other"), "pair", {})
+
+
+def test_a_kind_is_one_thing() -> None:
+    class Part(Unit):
+        kind = "part"
+
+        def __init__(self, bits: int):
+            super().__init__({"i": In(bits), "o": Out(bits)})
+
+        def elaborate(self, platform: Any) -> Module:
+            m = Module()
+            m.d.comb += self.o.eq(self.i)
+            return m
+
+    class Whole(Part):
+        kind = "whole"
+
+        def elaborate(self, platform: Any) -> Module:
+            m = Module()
+            for bits in (2, 3):
+                place(m, f"part_{bits}", Part(bits), platform)
+            return m
+
+    with pytest.raises(HwgenError, match=r"^two components of kind top_part have different ports; "):
+        emit(Whole(4), "top", {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,12 +12,16 @@ from hwgen import toolchain
 from hwgen.config import CoreConfig
 from hwgen.core import Core
 from hwgen.errors import BadInput, HwgenError
+from hwgen.numerics import IntArray
 from hwgen.streams import Stream
 from hwgen.verify.block import Block
 from hwgen.verify.compare import Difference, first_cycle, first_last, first_value
-from hwgen.verify.stimulus import REGIMES, Pattern, Stimulus, patterns
+from hwgen.verify.stimulus import REGIMES, Observation, Pattern, Stimulus, patterns
 
-__all__ = ["RTL_EXECUTORS", "CheckResult", "available_executors", "check"]
+if TYPE_CHECKING:
+    from sim import Result
+
+__all__ = ["RTL_EXECUTORS", "CheckResult", "available_executors", "check", "verdict"]
 
 RTL_EXECUTORS = ("harness", "cocotb", "icarus")
 """Ways to run the Verilog: compiled harness, cocotb on Verilator, cocotb on Icarus."""
@@ -179,15 +183,26 @@ def _simulate(
             seen = runner.run(stimulus)
         except HwgenError as error:
             raise type(error)(f"{regime}, {name}: {error}") from None
-        outside = np.flatnonzero(core.outside(config, operations, seen.outputs))
-        found += [
-            first_value(("golden", name), golden, core.collect(config, operations, seen.outputs)),
-            first_last(name, marks, seen.lasts),
-            first_cycle(("sim", name), simulated.transfers, seen.transfers),
-        ]
-        if len(outside):
-            value = int(core.outside(config, operations, seen.outputs)[outside[0]])
-            found.append(Difference("outside", ("golden", name), f"lane {int(outside[0])}", 0, value))
+        found += verdict(core, config, operations, golden, simulated, name, seen)
         run = {"regime": regime, "executor": name, "sim_cycles": simulated.cycles, "rtl_cycles": seen.cycles}
         result.runs.append(run | {"rtl_cycles_per_second": round(seen.simulated / seen.seconds)})
     result.differences += [d for d in found if d is not None]
+
+
+def verdict(
+    core: Core,
+    config: CoreConfig,
+    operations: Sequence[Any],
+    golden: Sequence[IntArray],
+    simulated: Result,
+    name: str,
+    seen: Observation,
+) -> list[Difference | None]:
+    """What a run of the Verilog, called ``name``, shows against golden model and gated simulation."""
+    outside = core.outside(config, operations, seen.outputs)
+    return [
+        first_value(("golden", name), golden, core.collect(config, operations, seen.outputs)),
+        first_value(("golden", f"{name} outside the results"), [np.zeros_like(outside)], [outside]),
+        first_last(name, core.marks(config, operations), seen.lasts),
+        first_cycle(("sim", name), simulated.transfers, seen.transfers),
+    ]

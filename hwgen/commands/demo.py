@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from hwgen.commands.check import verdict
 from hwgen.cores.dsp_gemm import CORE, DspGemmConfig, Gemm
 from hwgen.numerics import IntArray
 from hwgen.synthesis import Cells, synthesise
 from hwgen.verify.block import Block
-from hwgen.verify.compare import Difference, first_cycle, first_last, first_value
+from hwgen.verify.compare import Difference, first_value
 from hwgen.verify.harness import Harness
 from hwgen.verify.stimulus import Stimulus, patterns
 from hwgen.workloads import FloatError, GemmProblem, load_layer, ort_matmul_integer
@@ -147,9 +148,7 @@ def _product(
     simulated = timed(
         "simulator", lambda: simulate(timing, operations, values=lambda ops: CORE.values(config, ops))
     )
-    beats = simulate(
-        timing, operations, inputs={"cmd": OPEN, "a": OPEN, "b": OPEN}, outputs={"c": OPEN}
-    ).transfers
+    gated = simulate(timing, operations, inputs={"cmd": OPEN, "a": OPEN, "b": OPEN}, outputs={"c": OPEN})
     marks = CORE.marks(config, operations)
     gates = patterns("free", config.streams, 0)
     stimulus = Stimulus(CORE.stimulus(config, operations), {"c": sum(marks["c"])}, gates)
@@ -158,9 +157,7 @@ def _product(
     found = (
         first_value(("onnxruntime", "golden"), [reference.astype(np.int64)], golden),
         first_value(("golden", "simulator"), golden, simulated.outputs),
-        first_value(("golden", "Verilog"), golden, CORE.collect(config, operations, seen.outputs)),
-        first_last("Verilog", marks, seen.lasts),
-        first_cycle(("simulator", "Verilog"), beats, seen.transfers),
+        *verdict(CORE, config, operations, golden, gated, "Verilog", seen),
         None
         if simulated.cycles == seen.cycles
         else Difference("cycle", ("simulator", "Verilog"), "the run", simulated.cycles, seen.cycles),

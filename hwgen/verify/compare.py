@@ -20,8 +20,8 @@ class Difference:
 
     Parameters
     ----------
-    kind : {"value", "cycle", "last", "outside"}
-        A result; the cycle of a transfer; TLAST; a lane outside the result that is not zero.
+    kind : {"value", "cycle", "last"}
+        A result; the cycle of a transfer; TLAST.
     executors : tuple of str
         Who disagrees; the reference first.
     where : str
@@ -30,7 +30,7 @@ class Difference:
         What the reference has, and what the other one has.
     """
 
-    kind: Literal["value", "cycle", "last", "outside"]
+    kind: Literal["value", "cycle", "last"]
     executors: tuple[str, str]
     where: str
     expected: int

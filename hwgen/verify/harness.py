@@ -114,53 +114,54 @@ def _loop(streams: Sequence[Stream]) -> str:
     inputs = [s for s in streams if s.direction == "in"]
     outputs = [s for s in streams if s.direction == "out"]
     read = "".join(
-        f"    {s.name}.beats = word(in); {s.name}.period = word(in); bytes(in, {s.name}.gate, {s.name}.period);\n"
-        + (f"    bytes(in, {s.name}.data, {s.name}.beats * {s.bytes});\n" if s.direction == "in" else "")
+        f"    {s.prefix}.beats = word(in);\n    {s.prefix}.period = word(in);\n"
+        f"    bytes(in, {s.prefix}.gate, {s.prefix}.period);\n"
+        + (f"    bytes(in, {s.prefix}.data, {s.prefix}.beats * {s.bytes});\n" if s.direction == "in" else "")
         for s in streams
     )
     offer = "".join(
         f"""
-        if (!{s.name}.holds && {s.name}.sent < {s.name}.beats && {s.name}.gate[cycle % {s.name}.period]) {{
-            {s.name}.holds = true;
-            put(top->{s.prefix}_tdata, &{s.name}.data[{s.name}.sent * {s.bytes}], {s.bytes});
+        if (!{s.prefix}.holds && {s.prefix}.sent < {s.prefix}.beats && {s.prefix}.gate[cycle % {s.prefix}.period]) {{
+            {s.prefix}.holds = true;
+            put(top->{s.prefix}_tdata, &{s.prefix}.data[{s.prefix}.sent * {s.bytes}], {s.bytes});
         }}
-        top->{s.prefix}_tvalid = {s.name}.holds;"""
+        top->{s.prefix}_tvalid = {s.prefix}.holds;"""
         for s in inputs
     ) + "".join(
-        f"\n        top->{s.prefix}_tready = {s.name}.gate[cycle % {s.name}.period];" for s in outputs
+        f"\n        top->{s.prefix}_tready = {s.prefix}.gate[cycle % {s.prefix}.period];" for s in outputs
     )
     take = "".join(
         f"""
-        if ({s.name}.holds && top->{s.prefix}_tready) {{
-            {s.name}.holds = false; {s.name}.sent++; {s.name}.times.push_back(cycle); moved = cycle;
+        if ({s.prefix}.holds && top->{s.prefix}_tready) {{
+            {s.prefix}.holds = false; {s.prefix}.sent++; {s.prefix}.times.push_back(cycle); moved = cycle;
         }}"""
         for s in inputs
     ) + "".join(
         f"""
         if (top->{s.prefix}_tvalid && top->{s.prefix}_tready) {{
-            {s.name}.times.push_back(cycle); moved = cycle;
-            {s.name}.data.resize({s.name}.times.size() * {s.bytes});
-            get(top->{s.prefix}_tdata, &{s.name}.data[({s.name}.times.size() - 1) * {s.bytes}], {s.bytes});
-            {s.name}.last.push_back({f"top->{s.prefix}_tlast" if s.last else "0"});
+            {s.prefix}.times.push_back(cycle); moved = cycle;
+            {s.prefix}.data.resize({s.prefix}.times.size() * {s.bytes});
+            get(top->{s.prefix}_tdata, &{s.prefix}.data[({s.prefix}.times.size() - 1) * {s.bytes}], {s.bytes});
+            {s.prefix}.last.push_back({f"top->{s.prefix}_tlast" if s.last else "0"});
         }}"""
         for s in outputs
     )
     done = " && ".join(
-        [f"{s.name}.sent == {s.name}.beats" for s in inputs]
-        + [f"{s.name}.times.size() >= {s.name}.beats" for s in outputs]
+        [f"{s.prefix}.sent == {s.prefix}.beats" for s in inputs]
+        + [f"{s.prefix}.times.size() >= {s.prefix}.beats" for s in outputs]
     )
-    extra = " || ".join(f"{s.name}.times.size() > {s.name}.beats" for s in outputs) or "false"
+    extra = " || ".join(f"{s.prefix}.times.size() > {s.prefix}.beats" for s in outputs) or "false"
     dump = "".join(
-        f"    dump(out, {s.name}.times);\n"
-        + (f"    dump(out, {s.name}.data); dump(out, {s.name}.last);\n" if s.direction == "out" else "")
+        f"    dump(out, {s.prefix}.times);\n"
+        + (f"    dump(out, {s.prefix}.data); dump(out, {s.prefix}.last);\n" if s.direction == "out" else "")
         for s in streams
     )
     return f"""
 namespace {{
 
 int run(FILE* in, FILE* out) {{
-    Input {", ".join(s.name for s in inputs)};
-    Output {", ".join(s.name for s in outputs)};
+    Input {", ".join(s.prefix for s in inputs)};
+    Output {", ".join(s.prefix for s in outputs)};
 {read}    const uint64_t patience = word(in), quiet = word(in);
     auto context = std::make_unique<VerilatedContext>();
     auto top = std::make_unique<Vtop>(context.get());

@@ -151,6 +151,13 @@ def test_check_names_a_wrong_cycle_and_exits_1(run: Run, monkeypatch: pytest.Mon
     assert re.search(r"first difference: cycle of stream c, beat 0: sim has \d+, harness has \d+", out)
 
 
+def test_check_names_a_lane_that_is_not_masked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CORE, "outside", lambda config, operations, beats: np.array([0, 0, 7]))
+    code, out, _ = run("check", "dsp_gemm", *SMALL, "--vectors", 3, "--rtl", "harness")
+    assert code == 1
+    assert "golden has 0, harness outside the results has 7" in out
+
+
 def test_hardware_that_hangs_is_a_finding(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     right = CORE.stimulus
 

@@ -16,10 +16,12 @@ from cocotb_tools.runner import get_runner
 from hwgen import toolchain
 from hwgen.cores.dsp_gemm import CORE, DspGemmConfig, Gemm
 from hwgen.errors import BadInput, HwgenError
+from hwgen.numerics import IntFormat
+from hwgen.streams import Field, Stream
 from hwgen.verify.bench import CocotbBench
 from hwgen.verify.block import Block
 from hwgen.verify.harness import Harness
-from hwgen.verify.stimulus import REGIMES, Stimulus
+from hwgen.verify.stimulus import REGIMES, Stimulus, patterns
 
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "generic": {"rows": 3, "cols": 3, "act_bits": 7, "tile_steps": 4},
@@ -139,3 +141,22 @@ def test_a_broken_run_is_told_in_one_sentence(
 def test_an_unknown_simulator_is_refused() -> None:
     with pytest.raises(BadInput, match=r"^simulator must be one of verilator, icarus, not 'vcs'$"):
         CocotbBench([], "top", [], "vcs")
+
+
+def test_any_block_with_streams_runs_whatever_its_ports_are_called(tmp_path: Path) -> None:
+    (tmp_path / "wire.v").write_text(
+        "module passes(input clk, input rst, input [7:0] s_axis_in_tdata, input s_axis_in_tvalid,\n"
+        "  output s_axis_in_tready, output [7:0] m_axis_out_tdata, output m_axis_out_tvalid,\n"
+        "  input m_axis_out_tready);\n"
+        "  assign m_axis_out_tdata = s_axis_in_tdata;\n  assign m_axis_out_tvalid = s_axis_in_tvalid & ~rst;\n"
+        "  assign s_axis_in_tready = m_axis_out_tready;\n"
+        "  wire unused = clk;\nendmodule\n"
+    )
+    field = (Field("x", 1, IntFormat(8, False), "a byte"),)
+    streams = (Stream("in", "in", field, "bytes"), Stream("out", "out", field, "the same bytes"))
+    beats = np.arange(20, dtype=np.uint8)[:, None]
+    seen = Harness([tmp_path / "wire.v"], "passes", streams).run(
+        Stimulus({"in": beats}, {"out": 20}, patterns("both", streams, 1))
+    )
+    np.testing.assert_array_equal(seen.outputs["out"], beats)
+    np.testing.assert_array_equal(seen.transfers["in"], seen.transfers["out"])
