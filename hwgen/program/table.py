@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 __all__ = [
+    "BUFFERS",
     "CONTROL",
     "ENGINES",
     "INSTRUCTIONS",
     "INSTRUCTION_BYTES",
     "PAYLOAD_LOW",
-    "BUFFERS",
     "ROUNDING",
     "VEC_OPS",
     "Field",
@@ -243,7 +243,7 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
     ),
     Instruction(
         "vec", 0, "shape",
-        "Sets the loops and constants of the engine's next runs: outputs (n2, n1, n0) and for each the inputs (r1, r0).",
+        "Sets the loops and constants of the engine's next runs: outputs (n2, n1, n0), for each the inputs (r1, r0).",
         (
             _count("r0", 6, "inner reduction steps"),
             _count("r1", 6, "outer reduction steps"),

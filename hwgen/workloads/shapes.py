@@ -1,21 +1,20 @@
 """GEMM shapes of whole networks: what an accelerator has to multiply, without the numbers.
 
-Every shape is ``(m, k) @ (k, n)``: ``m`` rows of activations, ``k`` products per sum, ``n`` output
-channels.
+They come from the layer tables in ``data/``. Every shape is ``(m, k) @ (k, n)``: ``m`` rows of activations,
+``k`` products per sum, ``n`` output channels.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hwgen.errors import BadInput
+from hwgen.workloads.layers import Workload, gemm_view, input_shapes
+from hwgen.workloads.tables import load
 
-__all__ = ["GemmShape", "minilm_gemms", "resnet18_gemms"]
+__all__ = ["GemmShape", "gemms", "minilm_gemms", "resnet18_gemms"]
 
 MINILM_LAYERS = 6
-MINILM_HIDDEN = 384
-MINILM_HEADS = 12
-MINILM_FFN = 1536
 MINILM_POSITIONS = 512
 
 
@@ -63,6 +62,18 @@ class GemmShape:
         return self.m * self.k * self.n * self.repeat
 
 
+def gemms(workload: Workload) -> tuple[GemmShape, ...]:
+    """Every product of a workload as a GEMM, in the order of execution, convolutions unrolled by im2col.
+
+    A layer of several groups is one shape that repeats. Pools and additions are left out.
+    """
+    reads = input_shapes(workload)
+    views = {layer.name: gemm_view(layer, reads[layer.name]) for layer in workload.layers if layer.product}
+    return tuple(
+        GemmShape(name=name, m=m, k=k, n=n, repeat=groups) for name, (m, k, n, groups) in views.items()
+    )
+
+
 def minilm_gemms(sequence: int = 128) -> tuple[GemmShape, ...]:
     """Every GEMM of one forward pass of all-MiniLM-L6-v2, in the order of execution.
 
@@ -87,33 +98,24 @@ def minilm_gemms(sequence: int = 128) -> tuple[GemmShape, ...]:
 
     Notes
     -----
-    Source: the configuration of sentence-transformers/all-MiniLM-L6-v2 (hidden size 384, 12 heads
-    of 32, intermediate size 1536, 6 layers).
+    Source: the table ``minilm``, which is for 128 tokens.
     """
     if not 1 <= sequence <= MINILM_POSITIONS:
         raise BadInput(
             f"sequence must lie in 1..{MINILM_POSITIONS}, not {sequence}; "
             "split longer text into several sequences."
         )
-    return tuple(shape for layer in range(MINILM_LAYERS) for shape in _minilm_layer(layer, sequence))
+    return tuple(_at_length(shape, sequence) for shape in gemms(load("minilm")))
 
 
-def _minilm_layer(layer: int, sequence: int) -> tuple[GemmShape, ...]:
-    """The eight shapes of one encoder layer."""
-    head = MINILM_HIDDEN // MINILM_HEADS
-
-    def shape(name: str, k: int, n: int, repeat: int = 1) -> GemmShape:
-        return GemmShape(name=f"layer{layer}.{name}", m=sequence, k=k, n=n, repeat=repeat)
-
-    return (
-        shape("q_proj", MINILM_HIDDEN, MINILM_HIDDEN),
-        shape("k_proj", MINILM_HIDDEN, MINILM_HIDDEN),
-        shape("v_proj", MINILM_HIDDEN, MINILM_HIDDEN),
-        shape("scores", head, sequence, MINILM_HEADS),
-        shape("context", sequence, head, MINILM_HEADS),
-        shape("o_proj", MINILM_HIDDEN, MINILM_HIDDEN),
-        shape("ffn_up", MINILM_HIDDEN, MINILM_FFN),
-        shape("ffn_down", MINILM_FFN, MINILM_HIDDEN),
+def _at_length(shape: GemmShape, sequence: int) -> GemmShape:
+    """The shape for another number of tokens: the rows always, and one side more in attention."""
+    role = shape.name.rpartition(".")[2]
+    return replace(
+        shape,
+        m=sequence,
+        k=sequence if role == "context" else shape.k,
+        n=sequence if role == "scores" else shape.n,
     )
 
 
@@ -130,30 +132,7 @@ def resnet18_gemms() -> tuple[GemmShape, ...]:
 
     Notes
     -----
-    Source: K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, table 1. The
-    order, with each shortcut after the two convolutions it bypasses, is that of the layer list
-    N3H-Core publishes for its ResNet-18 design point.
+    Source: the table ``resnet18``. The order, with each shortcut after the two convolutions it bypasses,
+    is that of the layer list N3H-Core publishes for its ResNet-18 design point.
     """
-    shapes = [GemmShape(name="conv1", m=112 * 112, k=7 * 7 * 3, n=64)]
-    channels_in = 64
-    for stage, (side, channels) in enumerate(((56, 64), (28, 128), (14, 256), (7, 512)), start=1):
-        shapes += _resnet_stage(f"layer{stage}", side * side, channels_in, channels)
-        channels_in = channels
-    shapes.append(GemmShape(name="fc", m=1, k=512, n=1000))
-    return tuple(shapes)
-
-
-def _resnet_stage(name: str, pixels: int, channels_in: int, channels: int) -> list[GemmShape]:
-    """Two basic blocks; the first has a shortcut convolution if it changes the channel count."""
-    wide = 9 * channels
-    shapes = [
-        GemmShape(name=f"{name}.0.conv1", m=pixels, k=9 * channels_in, n=channels),
-        GemmShape(name=f"{name}.0.conv2", m=pixels, k=wide, n=channels),
-    ]
-    if channels_in != channels:
-        shapes.append(GemmShape(name=f"{name}.0.downsample", m=pixels, k=channels_in, n=channels))
-    return [
-        *shapes,
-        GemmShape(name=f"{name}.1.conv1", m=pixels, k=wide, n=channels),
-        GemmShape(name=f"{name}.1.conv2", m=pixels, k=wide, n=channels),
-    ]
+    return gemms(load("resnet18"))
