@@ -14,6 +14,9 @@ MODULES = (
     "dsp_gemm_resources",
     "generation",
     "harness_speed",
+    "lut_gemm_area",
+    "lut_gemm_resources",
+    "lut_gemm_throughput",
     "simulator_speed",
 )
 

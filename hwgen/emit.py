@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from amaranth.back import rtlil  # type: ignore[attr-defined]  # the stubs leave it out
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
+from amaranth.hdl import ClockSignal, Instance, Module, ResetInserter, ResetSignal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -147,17 +147,20 @@ def _without_idle_inputs(text: str, *names: str) -> str:
     return text
 
 
-def place(m: Module, name: str, component: Unit, platform: Any) -> None:
-    """Add ``component`` to ``m`` as ``name``: a submodule, or an instance of its kind when emitting."""
+def place(m: Module, name: str, component: Unit, platform: Any, reset: Any = None) -> None:
+    """Add ``component`` to ``m`` as ``name``: a submodule, or an instance of its kind when emitting.
+
+    ``reset`` is a signal that resets the component in addition to the domain's reset.
+    """
     if not isinstance(platform, EmitTarget):
-        m.submodules[name] = component
+        m.submodules[name] = component if reset is None else ResetInserter(reset)(component)
         return
     kind, clocked, resets = platform.require(component)
     ports: dict[str, Any] = {}
     if clocked:
         ports["i_clk"] = ClockSignal()
     if resets:
-        ports["i_rst"] = ResetSignal()
+        ports["i_rst"] = ResetSignal() if reset is None else ResetSignal() | reset
     for path, member, value in component.signature.flatten(component):
         port = "__".join(map(str, path))
         value.name = f"{name}_{port}"  # the wire's name in the module around; the kind is written already

@@ -1,0 +1,198 @@
+"""Builds programs whose instructions wait for each other exactly where they must.
+
+Whoever emits an instruction says which words it reads and writes; the builder knows who touched them last and adds
+the tokens. Because every token points backwards in the program, what it builds cannot deadlock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.program.encoding import Instr, instr
+from hwgen.program.program import Program
+from hwgen.program.table import ENGINES
+from hwgen.system.config import SystemConfig
+
+__all__ = ["DRAM_BLOCK", "Builder", "Region"]
+
+DRAM_BLOCK = 64
+"""Bytes of DRAM that are tracked as one word."""
+
+_Index = npt.NDArray[np.int64] | slice
+
+
+@dataclass(frozen=True)
+class Region:
+    """Words of a buffer that an instruction touches.
+
+    Parameters
+    ----------
+    space : str
+        ``act``, ``acc``, ``weight``, ``parameter``, ``plane`` (LUT weights), ``planes`` (LUT activations, all
+        units one after the other) or ``dram`` (blocks).
+    words : slice or int array
+        Which.
+    """
+
+    space: str
+    words: _Index
+
+    @classmethod
+    def span(cls, space: str, first: int, count: int) -> Region:
+        """``count`` words from ``first`` on."""
+        return cls(space, slice(first, first + count))
+
+    @classmethod
+    def dram(cls, address: int, size: int) -> Region:
+        """``size`` bytes of DRAM from ``address`` on."""
+        return cls("dram", slice(address // DRAM_BLOCK, (address + size - 1) // DRAM_BLOCK + 1))
+
+
+@dataclass(slots=True)
+class _Draft:
+    mnemonic: str
+    fields: dict[str, int | str]
+    comment: str
+    wait: list[str] = field(default_factory=list)
+    signal: list[str] = field(default_factory=list)
+
+
+class _Uses:
+    """Last program position at which each engine used each word of a space; -1 for never."""
+
+    def __init__(self, words: int):
+        self.last = np.full((len(ENGINES), words), -1, np.int64)
+
+    def latest(self, words: _Index) -> npt.NDArray[np.int64]:
+        return np.asarray(self.last[:, words].max(axis=1, initial=-1))
+
+    def use(self, engine: int, words: _Index, position: int) -> None:
+        self.last[engine, words] = position
+
+
+class Builder:
+    """A program under construction.
+
+    Parameters
+    ----------
+    config : SystemConfig
+        The accelerator.
+    """
+
+    def __init__(self, config: SystemConfig):
+        self.config = config
+        sizes = {
+            "act": config.act_words,
+            "acc": config.acc_words,
+            "weight": config.weight_words,
+            "parameter": config.parameter_words,
+            "plane": config.plane_weight_words,
+            "planes": config.lut_units * config.plane_words,
+            "dram": 1,
+        }
+        self._reads = {name: _Uses(words) for name, words in sizes.items()}
+        self._writes = {name: _Uses(words) for name, words in sizes.items()}
+        banked = {space.name: space for space in (config.act, config.acc)}
+        self._bank_words = {name: space.bank_words for name, space in banked.items()}
+        self._bank_reads = {name: _Uses(space.banks) for name, space in banked.items()}
+        self._bank_writes = {name: _Uses(space.banks) for name, space in banked.items()}
+        self._drafts: list[_Draft] = []
+        # What each engine's latest instruction, and each instruction, can rely on: positions known complete.
+        self._known = np.full((len(ENGINES), len(ENGINES)), -1, np.int64)
+        self._knew: list[npt.NDArray[np.int64]] = []
+        self._settings: dict[str, dict[str, int | str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._drafts)
+
+    def reach(self, size: int) -> None:
+        """Track ``size`` bytes of DRAM; call it before the first instruction that touches them."""
+        self._reads["dram"] = _Uses(size // DRAM_BLOCK + 1)
+        self._writes["dram"] = _Uses(size // DRAM_BLOCK + 1)
+
+    def set(self, mnemonic: str, **fields: int | str) -> None:
+        """Set an engine's loops or strides, unless they are so already."""
+        if self._settings.get(mnemonic) != fields:
+            self._settings[mnemonic] = fields
+            self.emit(mnemonic, **fields)
+
+    def emit(
+        self,
+        mnemonic: str,
+        *,
+        reads: Sequence[Region] = (),
+        writes: Sequence[Region] = (),
+        comment: str = "",
+        **fields: int | str,
+    ) -> int:
+        """Append an instruction and the tokens that it needs; gives its position."""
+        position = len(self._drafts)
+        draft = _Draft(mnemonic, fields, comment)
+        name = mnemonic.partition(".")[0]
+        if name == "control":
+            self._drafts.append(draft)
+            self._knew.append(np.full(len(ENGINES), -1, np.int64))
+            return position
+        engine = ENGINES.index(name)
+        needs = np.full(len(ENGINES), -1, np.int64)
+        for region in reads:
+            np.maximum(needs, self._writes[region.space].latest(region.words), out=needs)
+            self._bank_needs(needs, self._bank_reads, region)
+        for region in writes:
+            np.maximum(needs, self._writes[region.space].latest(region.words), out=needs)
+            np.maximum(needs, self._reads[region.space].latest(region.words), out=needs)
+            self._bank_needs(needs, self._bank_writes, region)
+        self._wait(draft, engine, needs)
+        for region in reads:
+            self._use(region, engine, position, self._reads, self._bank_reads)
+        for region in writes:
+            self._use(region, engine, position, self._writes, self._bank_writes)
+        self._drafts.append(draft)
+        known = self._known[engine].copy()
+        known[engine] = position
+        self._known[engine] = known
+        self._knew.append(known)
+        return position
+
+    def program(self) -> Program:
+        """The program, ended with halt."""
+        made: list[Instr] = [
+            instr(d.mnemonic, wait=d.wait, signal=d.signal, comment=d.comment, **d.fields)
+            for d in self._drafts
+        ]
+        return Program([*made, instr("control.halt")], self.config.digest)
+
+    def _wait(self, draft: _Draft, engine: int, needs: npt.NDArray[np.int64]) -> None:
+        """Wait for what is needed and not known, newest first: waiting for one tells of what it knew."""
+        known = self._known[engine]
+        for other in np.argsort(-needs).tolist():
+            position = int(needs[other])
+            if other == engine or position <= known[other]:
+                continue
+            draft.wait.append(ENGINES[other])
+            self._drafts[position].signal.append(ENGINES[engine])
+            np.maximum(known, self._knew[position], out=known)
+
+    def _banks(self, region: Region) -> Iterable[int]:
+        words = self._bank_words[region.space]
+        if isinstance(region.words, slice):
+            return range(region.words.start // words, (region.words.stop - 1) // words + 1)
+        return np.unique(region.words // words).tolist()
+
+    def _bank_needs(self, needs: npt.NDArray[np.int64], uses: dict[str, _Uses], region: Region) -> None:
+        """One engine at a time reads a bank, and one writes it."""
+        if region.space in uses:
+            for bank in self._banks(region):
+                np.maximum(needs, uses[region.space].last[:, bank], out=needs)
+
+    def _use(
+        self, region: Region, engine: int, position: int, uses: dict[str, _Uses], banks: dict[str, _Uses]
+    ) -> None:
+        uses[region.space].use(engine, region.words, position)
+        if region.space in banks:
+            for bank in self._banks(region):
+                banks[region.space].last[engine, bank] = position

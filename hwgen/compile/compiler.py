@@ -1,0 +1,171 @@
+"""From a quantised network to a program and its memory image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.compile.builder import Builder
+from hwgen.compile.image import Image, Tensor
+from hwgen.compile.network import Network
+from hwgen.compile.plan import geometry, plan
+from hwgen.compile.product import Product, Turns
+from hwgen.compile.steps import Step, emit_steps
+from hwgen.compile.vector import Vector
+from hwgen.numerics import IntArray, ceil_div
+from hwgen.program.program import Program
+from hwgen.system.config import SystemConfig
+from hwgen.workloads.layers import INPUT, Hwc, Layer, Workload, input_shapes, shapes
+
+__all__ = ["Compiled", "compile_network"]
+
+_SHARE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A program with its memory.
+
+    Parameters
+    ----------
+    network : Network
+        What was compiled.
+    config : SystemConfig
+        For what.
+    program : Program
+        The instructions.
+    image : Image
+        Memory.
+    tensors : dict of str to Tensor
+        Where ``input``, the operands of layers that stand alone (``<layer>:input``) and all results lie.
+    layers : list of str
+        Layer of every instruction.
+    """
+
+    network: Network
+    config: SystemConfig
+    program: Program
+    image: Image
+    tensors: Mapping[str, Tensor]
+    layers: list[str]
+
+    def memory(self, inputs: Mapping[str, IntArray]) -> npt.NDArray[np.uint8]:
+        """DRAM before the run, with these operands (``input``, or layers' names) in it."""
+        dram = self.image.make()
+        for name, values in inputs.items():
+            tensor = self.tensors[name if name == INPUT else f"{name}:input"]
+            tensor.write(dram, values)
+        return dram
+
+    def results(self, dram: npt.NDArray[np.uint8]) -> dict[str, IntArray]:
+        """Result of every layer, from DRAM after the run."""
+        return {layer.name: self.tensors[layer.name].read(dram) for layer in self.network.workload.layers}
+
+
+def compile_network(config: SystemConfig, network: Network, lut_share: float | None = None) -> Compiled:
+    """Compile a network.
+
+    Parameters
+    ----------
+    config : SystemConfig
+        The accelerator.
+    network : Network
+        Layers and numbers.
+    lut_share : float, optional
+        Share of the output channels that the LUT core computes, where the layer does not say.
+
+    Raises
+    ------
+    BadInput
+        If a layer does not fit.
+    """
+    workload = network.workload
+    sources, sizes = input_shapes(workload), shapes(workload)
+    image = Image(config, first=_margin(workload, sources))
+    tensors: dict[str, Tensor] = {}
+    if workload.input_shape:
+        tensors[INPUT] = image.tensor(
+            workload.input_shape, dense=_dense(config, workload, workload.input_shape)
+        )
+    for layer in workload.layers:
+        if not layer.inputs:
+            tensors[f"{layer.name}:input"] = image.tensor(
+                sources[layer.name], dense=_gathers(config, layer, sources[layer.name])
+            )
+        tensors[layer.name] = image.tensor(sizes[layer.name])
+
+    builder = Builder(config)
+    turns = Turns()
+    steps: list[Step] = []
+    before = ""
+    for layer in workload.layers:
+        named = layer.inputs or (f"{layer.name}:input",)
+        inputs = [tensors[name] for name in named]
+        barrier = before in layer.inputs or bool(steps and steps[-1].alone)
+        zero = network.zero(layer.inputs[0]) if layer.inputs else 0
+        lowering: Product | Vector
+        if layer.product:
+            share = layer.lut_share if layer.lut_share is not None else lut_share
+            g = geometry(config, layer, sources[layer.name], sizes[layer.name], _is_dense(config, inputs[0]))
+            cut = plan(config, layer, g, _SHARE if share is None else share)
+            lowering = Product(
+                builder, image, turns, layer, network.data[layer.name], g, cut, inputs[0], tensors[layer.name],
+                zero, barrier,
+            )  # fmt: skip
+        else:
+            lowering = Vector(
+                builder,
+                image,
+                turns,
+                layer,
+                network.data[layer.name],
+                inputs,
+                tensors[layer.name],
+                zero,
+                barrier,
+            )
+        steps += lowering.steps()
+        before = layer.name
+    builder.reach(image.bytes)
+    owners: list[str] = []
+
+    def mark(name: str) -> None:
+        owners.extend([owner[0]] * (len(builder) - len(owners)))
+        owner[0] = name
+
+    owner = [""]
+    emit_steps(steps, mark)
+    mark("")
+    program = builder.program()
+    image.program(program)
+    return Compiled(network, config, program, image, tensors, [*owners, ""])
+
+
+def _margin(workload: Workload, sources: Mapping[str, Hwc]) -> int:
+    """Room in front of the first tensor, so that no window begins below address zero."""
+    most = 0
+    for layer in workload.layers:
+        _, w, c = sources[layer.name]
+        most = max(most, (layer.pad[0] + 1) * (w + layer.pad[1]) * (c + 64))
+    return most
+
+
+def _gathers(config: SystemConfig, layer: Layer, source: Hwc) -> bool:
+    """Whether laying out patches in full takes fewer words than reading them pixel by pixel."""
+    if layer.kind != "conv" or layer.groups > 1 or source[2] % config.lanes == 0 or layer.kernel == (1, 1):
+        return False
+    kh, kw = layer.kernel
+    return ceil_div(kh * kw * source[2], config.lanes) < kh * kw * ceil_div(source[2], config.lanes)
+
+
+def _dense(config: SystemConfig, workload: Workload, shape: Hwc) -> bool:
+    """Whether the network's input lies without gaps: if every layer that reads it gathers."""
+    readers = [layer for layer in workload.layers if INPUT in layer.inputs]
+    return all(_gathers(config, layer, shape) for layer in readers)
+
+
+def _is_dense(config: SystemConfig, tensor: Tensor) -> bool:
+    return tensor.pixel == tensor.shape[2] and tensor.pixel % config.lanes != 0

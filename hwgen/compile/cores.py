@@ -1,0 +1,285 @@
+"""What each core does for a product: loads of its weights, its runs, and for the LUT core the conversion to planes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from hwgen.compile.builder import Region
+from hwgen.compile.image import Bytes, align, pack_dsp, pack_lut
+from hwgen.compile.plan import Part, channel_chunks
+from hwgen.compile.product import Product, Rect, Visit
+from hwgen.compile.steps import Step
+from hwgen.numerics import ceil_div
+
+__all__ = ["DspShare", "LutShare"]
+
+_RESIDENT = 2  # groups of weights that stay in the buffer, one in each half
+
+
+@dataclass
+class _Group:
+    """Column tiles whose weights are in the buffer together.
+
+    Parameters
+    ----------
+    tile, tiles : int
+        First tile, and how many.
+    parts : list of Part
+        Parts of the sums; more than one if not even one tile's weights fit.
+    blocks : list of tuple of int
+        Address and size of each part's weights.
+    weight, parameter : int
+        Where they lie in the buffers.
+    """
+
+    tile: int
+    tiles: int
+    parts: list[Part]
+    blocks: list[tuple[int, int]]
+    weight: int = 0
+    parameter: int = 0
+
+
+@dataclass
+class _Place:
+    """Where a step's weights begin in their buffer."""
+
+    weight: int = 0
+
+
+@dataclass
+class DspShare:
+    """The DSP core's column tiles of a product: the first ones."""
+
+    product: Product
+    tiles: int
+    groups: list[_Group] = field(init=False)
+
+    def __post_init__(self) -> None:
+        p = self.product
+        self.groups = []
+        for tile in range(0, self.tiles, p.plan.dsp_group):
+            tiles = min(p.plan.dsp_group, self.tiles - tile)
+            parts = list(p.plan.parts)
+            if p.layer.groups > 1:
+                inner, outer = p.g.source[2] // p.layer.groups, p.g.size[2] // p.layer.groups
+                first, count = channel_chunks(inner, outer, tile, p.g)
+                parts = [Part(0, p.g.window[0], first, count)]
+            blocks = []
+            for part in parts:
+                size = tiles * self._products(part) * p.g.lanes**2
+                blocks.append((p.image.constant(size, partial(self._pack, tile, tiles, part)), size))
+            self.groups.append(_Group(tile, tiles, parts, blocks))
+
+    def _products(self, part: Part) -> int:
+        return part.ky_count * self.product.g.window[1] * part.c_count
+
+    def _pack(self, tile: int, tiles: int, part: Part) -> Bytes:
+        lanes = self.product.g.lanes
+        rows = slice(part.ky, part.ky + part.ky_count)
+        channels = slice(part.c * lanes, (part.c + part.c_count) * lanes)
+        kernel = self.product.weight[rows, :, channels]
+        return np.concatenate(
+            [
+                pack_dsp(kernel[..., t * lanes : (t + 1) * lanes].reshape(-1, lanes, lanes))
+                for t in range(tile, tile + tiles)
+            ]
+        )
+
+    def steps(self, first_band: bool, rows: int) -> list[tuple[int, Step]]:
+        """Steps of a band with the cycles that each needs."""
+        p = self.product
+        high, wide = p.plan.rect
+        width = p.g.size[1]
+        rects = [
+            (y, min(high, rows - y), x, min(wide, width - x))
+            for y in range(0, rows, high)
+            for x in range(0, width, wide)
+        ]
+        out = []
+        for group in self.groups:
+            stays = len(self.groups) <= _RESIDENT and len(group.parts) == 1
+            for at, rect in enumerate(rects):
+                visit = Visit(group.tile, group.tiles, rect, rect[1] * rect[3])
+                for number, part in enumerate(group.parts):
+                    last = number == len(group.parts) - 1
+                    load = len(group.parts) > 1 or (at == 0 and (first_band or not stays))
+                    place = _Place()  # the next part's weights are loaded before this part's run
+                    step = Step(
+                        partial(self._compute, visit, part, place, number > 0, not last),
+                        weights=partial(self._weights, group, visit, number, place, load),
+                        layer=p.layer.name,
+                    )
+                    if last:
+                        step.finish = partial(p.requantise, visit)
+                    out.append((visit.stride * group.tiles * self._products(part), step))
+        return out
+
+    def _weights(self, group: _Group, visit: Visit, number: int, place: _Place, load: bool) -> None:
+        p = self.product
+        if load:
+            address, size = group.blocks[number]
+            group.weight = p.turns.next("weight") * (p.config.weight_words // 2)
+            p.load(address, size, "weight", group.weight, p.config.lanes)
+            if number == len(group.parts) - 1:
+                p.load_parameters(visit, "dsp")
+                group.parameter = visit.parameter
+        place.weight, visit.parameter = group.weight, group.parameter
+
+    def _compute(self, visit: Visit, part: Part, place: _Place, accumulate: bool, keep: bool) -> None:
+        p = self.product
+        g, b = p.g, p.builder
+        y, rows, x, columns = visit.rect
+        sy, sx = g.steps
+        b.set(
+            "dsp.shape", x_count=columns, x_stride=sx * g.words, y_count=rows, y_stride=sy * p.row_words,
+            c_count=part.c_count, kx_count=g.window[1], kx_stride=g.words if g.window[1] > 1 else 0,
+            ky_count=part.ky_count, ky_stride=p.row_words if part.ky_count > 1 else 0,
+        )  # fmt: skip
+        act = p.band + (y * sy + part.ky) * p.row_words + x * sx * g.words + part.c
+        span = ((rows - 1) * sy + part.ky_count - 1) * p.row_words
+        span += ((columns - 1) * sx + g.window[1] - 1) * g.words + part.c_count
+        if not keep:
+            visit.acc = p.sums("dsp")
+        b.emit(
+            "dsp.run", act=act, weight=place.weight, acc=0 if keep else visit.acc, tiles=visit.tiles,
+            acc_stride=visit.stride if visit.tiles > 1 else 0, accumulate=int(accumulate), keep=int(keep),
+            reads=[
+                Region.span("act", act, span),
+                Region.span("weight", place.weight, visit.tiles * self._products(part) * g.lanes),
+            ],
+            writes=[] if keep else [Region.span("acc", visit.acc, visit.tiles * visit.stride)],
+        )  # fmt: skip
+
+
+@dataclass
+class LutShare:
+    """The LUT core's column tiles of a product: the last ones."""
+
+    product: Product
+    first_tile: int
+    tiles: int
+    planes: int = 0  # first plane word of the band at work
+
+    def __post_init__(self) -> None:
+        p = self.product
+        # Plane words per pixel and plane, and products that a sum has.
+        self.chunks = ceil_div(p.g.words * p.g.lanes, p.config.lut_width)
+        self.products = p.g.window[0] * p.g.window[1] * self.chunks
+        self.pixel = self.chunks * p.layer.act_bits
+        self.row = p.g.padded_width * self.pixel
+        self.groups: list[_Group] = []
+        end = self.first_tile + self.tiles
+        for tile in range(self.first_tile, end, p.plan.lut_group):
+            tiles = min(p.plan.lut_group, end - tile)
+            size = tiles * self.products * p.layer.weight_bits * p.config.plane_weight.word_bytes
+            address = p.image.constant(size, partial(self._pack, tile, tiles))
+            self.groups.append(_Group(tile, tiles, [], [(address, size)]))
+
+    def _pack(self, tile: int, tiles: int) -> Bytes:
+        p = self.product
+        lanes, width = p.g.lanes, p.config.lut_width
+        padding = align(p.weight.shape[2], width) - p.weight.shape[2]
+        kernel = np.pad(p.weight, ((0, 0), (0, 0), (0, padding), (0, 0)))
+        return np.concatenate(
+            [
+                pack_lut(
+                    kernel[..., t * lanes : (t + 1) * lanes].reshape(-1, width, lanes), p.layer.weight_bits
+                )
+                for t in range(tile, tile + tiles)
+            ]
+        )
+
+    def _units(self, rows: int) -> tuple[int, int]:
+        """Rows of outputs per unit, and units in use."""
+        high = ceil_div(rows, self.product.config.lut_units)
+        return high, ceil_div(rows, high)
+
+    def prepare(self, rows: int) -> None:
+        """Emit the conversion of a band's input to planes: every unit gets the rows that its outputs need."""
+        p = self.product
+        g, b, cfg = p.g, p.builder, p.config
+        bits = p.layer.act_bits
+        per_chunk = cfg.lut_width // cfg.lanes
+        high, units = self._units(rows)
+        self.planes = p.turns.next("planes", p.places) * (cfg.plane_words // p.places)
+        whole, rest = divmod(g.words, per_chunk)
+        pieces = [(0, whole, per_chunk), (whole, 1, rest)]
+        for unit in range(units):
+            first = unit * high * g.steps[0]
+            count = min(g.rows(high), g.rows(rows) - first)
+            for chunk, number, words in pieces:
+                if not number or not words:
+                    continue
+                b.set("vec.shape", r0=words, n0=number, n1=g.padded_width, n2=count)
+                b.set("vec.source", r0=1, n0=per_chunk, n1=g.words, n2=p.row_words)
+                b.set("vec.target", n0=bits, n1=self.pixel, n2=self.row)
+                source = p.loaded + first * p.row_words + chunk * per_chunk
+                span = (
+                    (count - 1) * p.row_words
+                    + (g.padded_width - 1) * g.words
+                    + (number - 1) * per_chunk
+                    + words
+                )
+                b.emit(
+                    "vec.run", op="planes", source=source, target=self.planes + chunk * bits, planes=bits, unit=unit,
+                    reads=[Region.span("act", source, span)],
+                    writes=[Region.span("planes", unit * cfg.plane_words + self.planes, count * self.row)],
+                )  # fmt: skip
+
+    def steps(self, first_band: bool, rows: int) -> list[tuple[int, Step]]:
+        """Steps of a band with the cycles that each needs."""
+        p = self.product
+        high, units = self._units(rows)
+        rect: Rect = (0, rows, 0, p.g.size[1])
+        outputs = high * p.g.size[1]
+        cycles = max(p.layer.act_bits * p.layer.weight_bits * self.products, p.config.lut_units)
+        out = []
+        for group in self.groups:
+            visit, place = Visit(group.tile, group.tiles, rect, units * outputs), _Place()
+            load = first_band or len(self.groups) > _RESIDENT
+            step = Step(
+                partial(self._compute, visit, place, high, units),
+                partial(p.requantise, visit),
+                weights=partial(self._weights, group, visit, place, load),
+                layer=p.layer.name,
+            )
+            out.append((outputs * group.tiles * cycles, step))
+        return out
+
+    def _weights(self, group: _Group, visit: Visit, place: _Place, load: bool) -> None:
+        p = self.product
+        if load:
+            address, size = group.blocks[0]
+            group.weight = p.turns.next("plane") * (p.config.plane_weight_words // 2)
+            p.load(address, size, "plane", group.weight, p.config.plane_weight.word_bytes)
+            p.load_parameters(visit, "lut")
+            group.parameter = visit.parameter
+        place.weight, visit.parameter = group.weight, group.parameter
+
+    def _compute(self, visit: Visit, place: _Place, high: int, units: int) -> None:
+        p = self.product
+        g, b = p.g, p.builder
+        b.set(
+            "lut.shape", x_count=g.size[1], x_stride=g.steps[1] * self.pixel, y_count=high,
+            y_stride=g.steps[0] * self.row, c_count=self.chunks, kx_count=g.window[1],
+            kx_stride=self.pixel if g.window[1] > 1 else 0, ky_count=g.window[0],
+            ky_stride=self.row if g.window[0] > 1 else 0,
+        )  # fmt: skip
+        visit.acc = p.sums("lut")
+        span = g.rows(high) * self.row
+        every = range(p.config.lut_units)
+        weight_words = visit.tiles * self.products * p.layer.weight_bits
+        b.emit(
+            "lut.run", act=self.planes, weight=place.weight, acc=visit.acc, tiles=visit.tiles,
+            acc_stride=visit.stride, units=units, unit_stride=high * g.size[1], act_bits=p.layer.act_bits,
+            weight_bits=p.layer.weight_bits, act_signed=1, weight_signed=1,
+            reads=[
+                *(Region.span("planes", u * p.config.plane_words + self.planes, span) for u in every),
+                Region.span("plane", place.weight, weight_words),
+            ],
+            writes=[Region.span("acc", visit.acc, visit.tiles * visit.stride)],
+        )  # fmt: skip

@@ -1,0 +1,136 @@
+"""Resource estimate: the counters and adders counted from their structure, the rest fitted to Yosys.
+
+Counted: dot products with LUT instances, memories, block RAMs. Fitted to Yosys 0.70 (``synth_xilinx -family
+xcup -flatten``) on the configurations that ``benchmarks/lut_gemm_resources.py`` lists: loaders per bit of a
+word, the way out per column, control, and the counters that are left to the synthesizer. That benchmark
+prints the error on others.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from hwgen.core import Resources
+from hwgen.cores.lut_gemm.config import LutGemmConfig
+from hwgen.numerics import ceil_div, ceil_log2, index_bits
+from hwgen.parts.popcount import Plan, plan
+
+__all__ = ["FITTED", "estimate", "units"]
+
+_SUM_BITS = 32
+
+# Widths of a simple dual-port block RAM by depth 512, 1024, ...: of 36 Kbit, and of 18 Kbit.
+_RAM36_WIDTHS = (72, 36, 18, 9, 4, 2, 1)
+_RAM18_WIDTHS = (36, 18, 9, 4, 2, 1, 1)
+_BLOCK_RAM_DEPTH = 64  # from here on the core asks for block RAM
+_LUTRAM_BITS = 14  # data bits of a RAM32M16, which takes eight LUTs
+
+FITTED: dict[tuple[str, str], dict[str, float]] = {
+    ("ultrascale+", "lut"): {
+        "always": 0, "size_bits": 0, "word_bits": 0, "dk": 0, "row": 0, "column": 0, "picked": 0, "dot": 0,
+    },
+    ("ultrascale+", "ff"): {
+        "always": 0, "size_bits": 0, "word_bits": 0, "dk": 0, "row": 0, "column": 0, "held": 0, "dot": 0,
+    },
+    ("generic", "lut"): {
+        "always": 0, "size_bits": 0, "word_bits": 0, "dk": 0, "row": 0, "column": 0, "picked": 0, "dot": 0,
+        "product": 0,
+    },
+    ("generic", "ff"): {
+        "always": 0, "size_bits": 0, "word_bits": 0, "dk": 0, "row": 0, "column": 0, "held": 0, "dot": 0,
+    },
+}  # fmt: skip
+"""Cells per unit of :func:`units`, by target and kind of cell."""
+
+
+def units(config: LutGemmConfig) -> dict[str, float]:
+    """What the fitted parts depend on.
+
+    Parameters
+    ----------
+    config : LutGemmConfig
+        The core.
+    """
+    dots = config.dm * config.dn
+    return {
+        "always": 1,
+        "size_bits": config.size_bits,
+        "word_bits": ceil_log2(config.a_words) + ceil_log2(config.b_words),
+        "dk": config.dk,
+        "row": config.dm,
+        "column": config.dn,
+        "picked": _SUM_BITS * config.dn * (config.dm - 1) / 3,  # a LUT selects one of four: three fewer
+        "dot": dots,
+        "product": dots * config.dk,
+        "held": dots * _held(plan(config.dk, products=True), config.array.COUNT_STAGES),
+    }
+
+
+def estimate(config: LutGemmConfig) -> Resources:
+    """LUT, flip-flops, DSP blocks and block RAMs of one configuration.
+
+    Parameters
+    ----------
+    config : LutGemmConfig
+        The core.
+    """
+    of = units(config)
+    lut, ff, bram36 = _memories(config)
+    lut += config.dm * config.dn * _SUM_BITS
+    if config.target != "generic":
+        lut += config.dm * config.dn * plan(config.dk, products=True).luts + plan(config.dk).luts * 2
+    ff += config.dm * config.dn * 2 * _SUM_BITS + _words(config)
+    lut += sum(count * of[name] for name, count in FITTED[config.target, "lut"].items())
+    ff += sum(count * of[name] for name, count in FITTED[config.target, "ff"].items())
+    return Resources(lut=round(lut), ff=round(ff), dsp=0, bram36=ceil(bram36))
+
+
+def _words(config: LutGemmConfig) -> int:
+    """Registers of plane words in the array: once per lane, again for every group crossed."""
+    shape = config.array
+    own = sum(1 + shape.group(row) for row in range(config.dm)) + (shape.column_groups - 1) * config.dm
+    other = sum(1 + shape.group(column) for column in range(config.dn)) + (shape.row_groups - 1) * config.dn
+    return config.dk * (own + other)
+
+
+def _held(shape: Plan, every: int) -> int:
+    """Flip-flops in a counter, the final adder's included."""
+    heights = [ceil_div(shape.bits, 3), shape.bits // 3 + (shape.bits % 3 == 2)]
+    held, depth = 0, 1
+    for stage in (None, *shape.stages):
+        if stage is not None:
+            heights += [0, 0]
+            for group in stage:
+                heights[group.weight] -= group.inputs
+                for i in range(group.outputs):
+                    heights[group.weight + i] += 1
+            depth += 1
+        if depth % every == 0 or depth == shape.depth:
+            held += sum(heights)
+    return held + (shape.out_bits if shape.adder_bits else 0)
+
+
+def _memories(config: LutGemmConfig) -> tuple[float, float, float]:
+    """LUTs, flip-flops and block RAMs of all memories."""
+    bits = config.dk
+    row_sums = 2 << index_bits(config.dm)
+    memories = [
+        (config.dm, bits, 2 * config.a_words),
+        (config.dn, bits, 2 * config.b_words),
+        (config.dn, _SUM_BITS, 2 * config.b_words),
+        (1, _SUM_BITS, row_sums),
+        (1, _SUM_BITS * config.dn + 1, config.result_depth),
+    ]
+    lut = 2 * 8 * ceil_div(bits, _LUTRAM_BITS)  # the FIFOs, whose output register is the corner turn's
+    ff = blocks = 0.0
+    for count, width, depth in memories:
+        if depth < _BLOCK_RAM_DEPTH:
+            lut += count * 8 * ceil_div(width, _LUTRAM_BITS)
+            ff += count * width
+            continue
+        step = max(0, ceil_log2(depth) - 9)
+        deep = 1 << max(0, step - len(_RAM36_WIDTHS) + 1)
+        step = min(step, len(_RAM36_WIDTHS) - 1)
+        halves = ceil_div(width, _RAM18_WIDTHS[step])
+        blocks += count * deep * min(ceil_div(width, _RAM36_WIDTHS[step]), halves / 2)
+    return lut, ff, blocks

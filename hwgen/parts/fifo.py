@@ -1,0 +1,81 @@
+"""A small queue whose first entry is always on show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal, Value
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from hwgen.emit import Unit
+from hwgen.numerics import index_bits
+
+__all__ = ["Fifo"]
+
+
+class Fifo(Unit):
+    """Queue in distributed RAM; an entry is on show the cycle after it was pushed.
+
+    Parameters
+    ----------
+    name : str
+        What distinguishes the module.
+    width : int
+        Bits per word.
+    depth : int
+        Words, a power of two and at least two.
+
+    Members
+    -------
+    push, data : In
+        Adds a word; the caller has seen ``full`` low, or knows that there is room.
+    pop : In(1)
+        Removes the first word; the caller has seen ``valid``.
+    valid, head : Out
+        Whether there is a first word, and it.
+    full : Out(1)
+        No room.
+    level : Out
+        Words inside.
+    """
+
+    def __init__(self, name: str, width: int, depth: int):
+        self.name = name
+        self.width = width
+        self.depth = depth
+        super().__init__({
+            "push": In(1), "data": In(width), "pop": In(1), "valid": Out(1), "head": Out(width),
+            "full": Out(1), "level": Out(range(depth + 1)),
+        })  # fmt: skip
+
+    @property
+    def kind(self) -> str:
+        """``fifo`` and the name."""
+        return f"fifo_{self.name}"
+
+    def elaborate(self, platform: Any) -> Module:
+        """Build the queue."""
+        m = Module()
+        memory: Memory[Any, Any] = Memory(shape=self.width, depth=self.depth, init=[])
+        m.submodules.memory = memory
+        write = memory.write_port()
+        read = memory.read_port(domain="comb")
+        first = Signal(index_bits(self.depth))
+        free = Signal(index_bits(self.depth))
+        level: Value = self.level
+        m.d.comb += [
+            write.addr.eq(free),
+            write.data.eq(self.data),
+            write.en.eq(self.push),
+            read.addr.eq(first),
+            self.head.eq(read.data),
+            self.valid.eq(level != 0),
+            self.full.eq(level == self.depth),
+        ]
+        m.d.sync += level.eq(level + self.push - self.pop)
+        with m.If(self.push):
+            m.d.sync += free.eq(free + 1)
+        with m.If(self.pop):
+            m.d.sync += first.eq(first + 1)
+        return m

@@ -1,0 +1,76 @@
+"""Reads a scratchpad ahead of a consumer that may wait, one word per cycle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib.wiring import In, Out
+
+from hwgen.emit import Unit, place
+from hwgen.parts.fifo import Fifo
+from hwgen.parts.scratchpad import READ_LATENCY
+
+__all__ = ["FIRST_WORD", "Prefetch"]
+
+_DEPTH = 4  # a word's way out and its room's way back: READ_LATENCY and a cycle of queue each way
+FIRST_WORD = READ_LATENCY + 1
+"""Cycles from the first read to its word being offered; from then on there is one in every cycle."""
+
+
+class Prefetch(Unit):
+    """Turns "an address is there" into a stream of words with valid and ready.
+
+    Members
+    -------
+    ask, last : In
+        An address is there; it is the last one. ``step``: it was used.
+    step : Out(1)
+        The read is made in this cycle: enable of the memory, and step of the address generator.
+    read_data : In
+        The memory's answer.
+    valid, data, is_last : Out; ready : In
+        The stream.
+    clear : In(1)
+        Forget everything.
+    """
+
+    def __init__(self, width: int):
+        self.width = width
+        super().__init__({
+            "ask": In(1), "last": In(1), "step": Out(1), "read_data": In(width),
+            "valid": Out(1), "data": Out(width), "is_last": Out(1), "ready": In(1), "clear": In(1),
+        })  # fmt: skip
+
+    @property
+    def kind(self) -> str:
+        """``prefetch`` and the width."""
+        return f"prefetch_{self.width}"
+
+    def elaborate(self, platform: Any) -> Module:
+        """Build queue and credits."""
+        m = Module()
+        queue = Fifo(f"prefetch_{self.width}", self.width + 1, _DEPTH)
+        place(m, "queue", queue, platform, reset=self.clear)
+        reserved = Signal(range(_DEPTH + 1))
+        on_way = Signal(READ_LATENCY)
+        lasts = Signal(READ_LATENCY, reset_less=True)
+        pop = Signal()
+        m.d.comb += [
+            self.step.eq(self.ask & (reserved != _DEPTH) & ~self.clear),
+            pop.eq(queue.valid & self.ready),
+            queue.push.eq(on_way[-1]),
+            queue.data.eq(Cat(self.read_data, lasts[-1])),
+            queue.pop.eq(pop),
+            self.valid.eq(queue.valid),
+            self.data.eq(queue.head[: self.width]),
+            self.is_last.eq(queue.head[-1]),
+        ]
+        m.d.sync += [
+            on_way.eq(Cat(self.step, on_way[:-1])),
+            lasts.eq(Cat(self.last, lasts[:-1])),
+            reserved.eq(reserved + self.step - pop),
+        ]
+        with m.If(self.clear):
+            m.d.sync += [on_way.eq(0), reserved.eq(0)]
+        return m

@@ -1,0 +1,1 @@
+"""The accelerator: instruction fetch, engines, buffers, AXI."""

@@ -1,0 +1,244 @@
+"""Configuration of a whole accelerator, and every number that follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+from hwgen.config import CoreConfig, require_bool, require_choice, require_int
+from hwgen.cores.dsp_gemm.config import TARGETS, DspGemmConfig
+from hwgen.cores.lut_gemm.shape import ArrayShape
+from hwgen.errors import BadInput
+from hwgen.program.table import ENGINES
+
+__all__ = ["PARAMETER_BYTES", "Space", "SystemConfig"]
+
+PARAMETER_BYTES = 8
+"""Bytes of a requantiser's parameters per lane: bias (4), multiplier (3), shift (1)."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """An on-chip buffer as programs see it.
+
+    Parameters
+    ----------
+    name : str
+        Of the buffer.
+    words : int
+        Words, over all banks.
+    word_bytes : int
+        Bytes per word.
+    banks : int
+        Equal ranges of addresses, each with one read and one write port.
+    """
+
+    name: str
+    words: int
+    word_bytes: int
+    banks: int = 1
+
+    @property
+    def bytes(self) -> int:
+        """Size."""
+        return self.words * self.word_bytes
+
+    @property
+    def bank_words(self) -> int:
+        """Words per bank."""
+        return self.words // self.banks
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemConfig(CoreConfig):
+    """Parameters of an accelerator.
+
+    Parameters
+    ----------
+    target : str
+        ``generic``, or ``ultrascale+``: DSP48E2 and LUT6 instances.
+    lanes : int
+        Elements that a word of activations holds, outputs that a word of sums holds, and edge of the DSP array: a
+        power of two, 4..64.
+    bus_bytes : int
+        Width of the AXI data bus, a power of two, 8..64.
+    address_bits : int
+        Width of a DRAM byte address, 20..40.
+    dsp : bool
+        Whether there is a DSP core (``lanes`` × ``lanes`` INT8).
+    dsp_tile : int
+        Its accumulator depth: most outputs of one ``dsp.run``; a power of two, 16..4096.
+    lut : bool
+        Whether there is a LUT core.
+    lut_units, lut_width : int
+        Its Dm (units along the outputs' positions, 1..32) and Dk (bits per plane word, a power of two, 8 × lanes
+        down to lanes); its Dn is ``lanes``.
+    act_words, act_banks : int
+        Buffer of activations: words of ``lanes`` bytes, banks. Powers of two.
+    weight_words : int
+        Buffer of DSP weights: words of ``lanes`` bytes.
+    acc_words, acc_banks : int
+        Buffer of sums: words of ``lanes`` × 32 bits, banks.
+    parameter_words : int
+        Buffer of requantiser parameters: words of ``lanes`` × 64 bits.
+    plane_words : int
+        Plane words of activations per unit of the LUT core.
+    plane_weight_words : int
+        Plane words of weights per output of the LUT core.
+    queue_depth : int
+        Instructions that an engine's queue holds, a power of two, 2..32.
+    burst_beats : int
+        Longest AXI burst, a power of two, 4..256.
+    outstanding : int
+        Most AXI bursts in flight per direction, a power of two, 2..32.
+    scale_bits : int
+        Width of the requantiser's multiplier, 8..24.
+    """
+
+    core: ClassVar[str] = "accelerator"
+
+    target: str = "generic"
+    lanes: int = 8
+    bus_bytes: int = 8
+    address_bits: int = 32
+    dsp: bool = True
+    dsp_tile: int = 256
+    lut: bool = False
+    lut_units: int = 4
+    lut_width: int = 64
+    act_words: int = 2048
+    act_banks: int = 4
+    weight_words: int = 2048
+    acc_words: int = 1024
+    acc_banks: int = 4
+    parameter_words: int = 64
+    plane_words: int = 1024
+    plane_weight_words: int = 512
+    queue_depth: int = 8
+    burst_beats: int = 16
+    outstanding: int = 8
+    scale_bits: int = 24
+
+    def __post_init__(self) -> None:
+        for name in ("dsp", "lut"):
+            require_bool(name, getattr(self, name))
+        require_choice("target", self.target, TARGETS)
+        require_int("address_bits", self.address_bits, 20, 40)
+        require_int("lut_units", self.lut_units, 1, 32)
+        require_int("scale_bits", self.scale_bits, 8, 24)
+        powers = {
+            "lanes": (4, 64),
+            "bus_bytes": (8, 64),
+            "dsp_tile": (16, 4096),
+            "lut_width": (8, 512),
+            "act_words": (64, 1 << 20),
+            "act_banks": (1, 16),
+            "weight_words": (64, 1 << 20),
+            "acc_words": (64, 1 << 16),
+            "acc_banks": (1, 16),
+            "parameter_words": (8, 4096),
+            "plane_words": (16, 1 << 16),
+            "plane_weight_words": (16, 1 << 16),
+            "queue_depth": (2, 32),
+            "burst_beats": (4, 256),
+            "outstanding": (2, 32),
+        }
+        for name, (low, high) in powers.items():
+            value = getattr(self, name)
+            require_int(name, value, low, high)
+            if value & (value - 1):
+                raise BadInput(f"{name} must be a power of two, not {value}")
+        if self.burst_beats * self.bus_bytes > 4096:
+            raise BadInput(
+                f"burst_beats × bus_bytes is {self.burst_beats * self.bus_bytes}, and an AXI burst stays within "
+                f"4,096 bytes; choose burst_beats={4096 // self.bus_bytes} or less"
+            )
+        if self.lut and not self.lanes <= self.lut_width <= 64 * self.lanes:
+            raise BadInput(
+                f"lut_width must lie in {self.lanes}..{64 * self.lanes} with {self.lanes} lanes, "
+                f"not {self.lut_width}"
+            )
+        for space in (self.act, self.acc):
+            if space.bank_words * space.word_bytes < 4 * max(self.bus_bytes, space.word_bytes):
+                raise BadInput(
+                    f"{space.name}_banks={space.banks} leaves a bank {space.bank_words} words, which is too little; "
+                    f"choose fewer banks or more {space.name}_words"
+                )
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Engines that are there, in the order of their numbers."""
+        absent = {"sparse"} | ({"dsp"} if not self.dsp else set()) | ({"lut"} if not self.lut else set())
+        return tuple(name for name in ENGINES if name not in absent)
+
+    @cached_property
+    def act(self) -> Space:
+        """Buffer of activations."""
+        return Space("act", self.act_words, self.lanes, self.act_banks)
+
+    @cached_property
+    def acc(self) -> Space:
+        """Buffer of sums."""
+        return Space("acc", self.acc_words, 4 * self.lanes, self.acc_banks)
+
+    @cached_property
+    def weight(self) -> Space:
+        """Buffer of DSP weights."""
+        return Space("weight", self.weight_words, self.lanes)
+
+    @cached_property
+    def parameter(self) -> Space:
+        """Buffer of requantiser parameters."""
+        return Space("parameter", self.parameter_words, PARAMETER_BYTES * self.lanes)
+
+    @cached_property
+    def plane_weight(self) -> Space:
+        """Buffer of LUT weight planes: a word has ``lanes`` × ``lut_width`` bits."""
+        return Space("plane", self.plane_weight_words, self.lanes * self.lut_width // 8)
+
+    @cached_property
+    def plane_act(self) -> Space:
+        """Buffer of LUT activation planes: one word of ``lut_width`` bits per unit."""
+        return Space("plane_act", self.plane_words, self.lut_width // 8)
+
+    @property
+    def load_targets(self) -> dict[str, Space]:
+        """Destinations of ``load.run`` that are there, by name."""
+        spaces = {"act": self.act, "parameter": self.parameter}
+        if self.dsp:
+            spaces["weight"] = self.weight
+        if self.lut:
+            spaces["plane"] = self.plane_weight
+        return spaces
+
+    @cached_property
+    def dsp_core(self) -> DspGemmConfig:
+        """Configuration of the DSP core."""
+        return DspGemmConfig(
+            rows=self.lanes, cols=self.lanes, target=self.target, tile_steps=self.dsp_tile, size_bits=20
+        )
+
+    @cached_property
+    def lut_array(self) -> ArrayShape:
+        """Size of the LUT core's array."""
+        return ArrayShape(self.lut_units, self.lut_width, self.lanes, self.target != "generic")
+
+    @property
+    def macs_per_cycle(self) -> int:
+        """Multiply-accumulates per cycle of the DSP core."""
+        return self.lanes * self.lanes if self.dsp else 0
+
+    @property
+    def binary_macs_per_cycle(self) -> int:
+        """One-bit multiply-accumulates per cycle of the LUT core: Dm · Dk · Dn."""
+        return self.lut_units * self.lut_width * self.lanes if self.lut else 0
+
+    TOKEN_BITS: ClassVar[int] = 6
+    """Width of a semaphore."""
+    FETCH_BEATS: ClassVar[int] = 16
+    """Depth of the instruction fetch buffer, in beats; bursts are half of it."""
+    RUN_FIFO: ClassVar[int] = 16
+    """Runs that the load engine may be ahead with its requests."""
+    STORE_FIFO: ClassVar[int] = 8
+    """Beats that the store engine reads ahead."""

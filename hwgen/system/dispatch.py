@@ -1,0 +1,216 @@
+"""Instruction fetch and dispatch: from DRAM to the engines' queues, in order, one per cycle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from hwgen.emit import Unit, place
+from hwgen.numerics import ceil_log2
+from hwgen.parts.fifo import Fifo
+from hwgen.program.table import (
+    CONTROL,
+    ENGINE_BITS,
+    ENGINE_LOW,
+    ENGINES,
+    FUNCTION_BITS,
+    FUNCTION_LOW,
+    INSTRUCTION_BYTES,
+    INSTRUCTIONS,
+    MASK_BITS,
+    SIGNAL_LOW,
+    WAIT_LOW,
+    Instruction,
+)
+from hwgen.system.config import SystemConfig
+from hwgen.system.ports import BEATS_BITS
+
+__all__ = ["PROGRAM_ALIGNMENT", "Dispatch"]
+
+_BITS = 8 * INSTRUCTION_BYTES
+
+PROGRAM_ALIGNMENT = 4096
+"""Programs begin at a multiple of this many bytes, so that no fetch crosses an AXI boundary."""
+
+
+class Dispatch(Unit):
+    """Fetches ``count`` instructions from ``address`` on, checks each, and pushes it to its engine's queue.
+
+    Members
+    -------
+    go : In(1), address, count : In
+        Starts; address is rounded down to 4 KiB.
+    read_valid, read_address, read_beats : Out, read_ready : In; data_valid, data : In
+        The read port's fetch client; data are always taken.
+    <engine>_push : Out(1), <engine>_full, <engine>_idle : In(1), word : Out
+        The engines that the configuration has.
+    dispatched : Out(1)
+        An instruction left for its engine, or was carried out here.
+    position : Out(32)
+        How many have.
+    halted, illegal, truncated : Out(1)
+        The program has ended; its next instruction is illegal; it ended without halt.
+    stuck : Out(1)
+        The next instruction cannot leave until an engine moves.
+    """
+
+    def __init__(self, config: SystemConfig):
+        self.config = config
+        members: dict[str, Any] = {
+            "go": In(1), "address": In(config.address_bits), "count": In(32),
+            "read_valid": Out(1), "read_address": Out(config.address_bits), "read_beats": Out(BEATS_BITS),
+            "read_ready": In(1), "data_valid": In(1), "data": In(8 * config.bus_bytes),
+            "word": Out(_BITS), "dispatched": Out(1), "position": Out(32),
+            "halted": Out(1), "illegal": Out(1), "truncated": Out(1), "stuck": Out(1),
+        }  # fmt: skip
+        for engine in config.engines:
+            members |= {f"{engine}_push": Out(1), f"{engine}_full": In(1), f"{engine}_idle": In(1)}
+        super().__init__(members)
+
+    @property
+    def kind(self) -> str:
+        """``dispatch``."""
+        return "dispatch"
+
+    def elaborate(self, platform: Any) -> Module:
+        """Build fetch, the instruction register, and the checks."""
+        m = Module()
+        running = Signal()
+        valid = Signal()
+        take = Signal()
+        left = Signal(32)  # instructions that are not yet in the register
+        word: Value = self.word
+        with m.If(self.go):
+            m.d.sync += [running.eq(1), left.eq(self.count), self.position.eq(0)]
+        self._fetch(m, platform, valid, take, left)
+
+        engine = word[ENGINE_LOW : ENGINE_LOW + ENGINE_BITS]
+        control = Signal()
+        idle = Signal()
+        full = Signal()
+        legal = Signal()
+        fence = Signal()
+        m.d.comb += [
+            control.eq(engine == CONTROL),
+            fence.eq(word[FUNCTION_LOW] & control),
+            idle.eq(Cat(getattr(self, f"{e}_idle") for e in self.config.engines).all()),
+            full.eq(Cat(getattr(self, f"{e}_full") & (engine == ENGINES.index(e)) for e in self.config.engines).any()),
+            legal.eq(_legal(word, self.config)),
+            self.illegal.eq(running & valid & ~legal),
+            self.halted.eq(running & valid & legal & control & ~fence & idle),
+            self.stuck.eq(running & valid & legal & Mux(control, ~idle, full)),
+            self.truncated.eq(running & ~valid & (left == 0)),
+            take.eq(running & valid & legal & Mux(control, fence & idle, ~full)),
+            self.dispatched.eq(take | self.halted),
+        ]  # fmt: skip
+        for e in self.config.engines:
+            m.d.comb += getattr(self, f"{e}_push").eq(take & (engine == ENGINES.index(e)))
+        with m.If(take):
+            m.d.sync += self.position.eq(self.position + 1)
+        with m.If(self.halted | self.illegal | self.truncated):
+            m.d.sync += running.eq(0)
+        return m
+
+    def _fetch(self, m: Module, platform: Any, valid: Signal, take: Signal, left: Signal) -> None:
+        """Keeps the buffer of beats filled and loads the instruction register from it."""
+        cfg = self.config
+        depth = cfg.FETCH_BEATS
+        burst = depth // 2
+        buffer = Fifo("fetch", 8 * cfg.bus_bytes, depth)
+        place(m, "buffer", buffer, platform)
+        beats_left = Signal(33)
+        reserved = Signal(range(depth + 1))  # beats inside or on their way
+        ask = Signal()
+        m.d.comb += [
+            buffer.push.eq(self.data_valid),
+            buffer.data.eq(self.data),
+            self.read_beats.eq(Mux(beats_left >= burst, burst, beats_left[:BEATS_BITS])),
+            self.read_valid.eq((beats_left != 0) & (reserved <= depth - burst)),
+            ask.eq(self.read_valid & self.read_ready),
+        ]
+        m.d.sync += reserved.eq(reserved + Mux(ask, self.read_beats, 0) - buffer.pop)
+        shift = ceil_log2(cfg.bus_bytes)
+        with m.If(ask):
+            moved = self.read_address + (self.read_beats << shift)
+            m.d.sync += [
+                beats_left.eq(beats_left - self.read_beats),
+                self.read_address.eq(moved[: cfg.address_bits]),
+            ]
+        per_beat = cfg.bus_bytes // INSTRUCTION_BYTES
+        with m.If(self.go):
+            beats: Value = (
+                self.count << 1 if per_beat == 0 else (self.count + (per_beat - 1)) >> ceil_log2(per_beat)
+            )
+            low = ceil_log2(PROGRAM_ALIGNMENT)
+            m.d.sync += [
+                beats_left.eq(beats),
+                self.read_address.eq(Cat(Const(0, low), self.address[low:])),
+            ]
+        free = Signal()
+        fill = Signal()
+        m.d.comb += free.eq(~valid | take)
+        if per_beat == 0:  # two beats make an instruction
+            lower = Signal(_BITS // 2, reset_less=True)
+            half = Signal()
+            m.d.comb += [
+                buffer.pop.eq(buffer.valid & (~half | (free & (left != 0)))),
+                fill.eq(buffer.valid & half & free & (left != 0)),
+            ]
+            with m.If(buffer.pop):
+                m.d.sync += half.eq(~half)
+                with m.If(~half):
+                    m.d.sync += lower.eq(buffer.head)
+            source: Value = Cat(lower, buffer.head)
+        else:
+            at = Signal(max(1, ceil_log2(per_beat)))
+            last = Value.cast(1) if per_beat == 1 else (at == per_beat - 1)
+            m.d.comb += [
+                fill.eq(buffer.valid & free & (left != 0)),
+                buffer.pop.eq(fill & last),
+            ]
+            if per_beat > 1:
+                with m.If(fill):
+                    m.d.sync += at.eq(at + 1)
+                source = buffer.head.word_select(at, _BITS)
+            else:
+                source = buffer.head
+        with m.If(fill):
+            m.d.sync += [self.word.eq(source), valid.eq(1), left.eq(left - 1)]
+        with m.Elif(take):
+            m.d.sync += valid.eq(0)
+
+
+def _legal(word: Value, config: SystemConfig) -> Value:
+    """Whether the instruction exists in this configuration, and all its fields are in range."""
+    own = [i for i in INSTRUCTIONS if i.engine in (*config.engines, "control")]
+    opcode = Cat(
+        word[ENGINE_LOW : ENGINE_LOW + ENGINE_BITS], word[FUNCTION_LOW : FUNCTION_LOW + FUNCTION_BITS]
+    )
+    cases = []
+    for kind in own:
+        number = kind.engine_number | kind.function << ENGINE_BITS
+        cases.append((opcode == number) & _fields_legal(word, kind, config))
+    return Cat(cases).any()
+
+
+def _fields_legal(word: Value, kind: Instruction, config: SystemConfig) -> Value:
+    """Reserved bits zero, masks only over engines that are there and not itself, values within limits."""
+    present = 0 if kind.engine == "control" else sum(1 << ENGINES.index(e) for e in config.engines)
+    if kind.engine != "control":
+        present &= ~(1 << kind.engine_number)
+    absent = ~present & ((1 << MASK_BITS) - 1)
+    checks: list[Value] = [
+        (word[WAIT_LOW : WAIT_LOW + MASK_BITS] & absent) == 0,
+        (word[SIGNAL_LOW : SIGNAL_LOW + MASK_BITS] & absent) == 0,
+    ]
+    if kind.reserved_low < _BITS:
+        checks.append(word[kind.reserved_low :] == 0)
+    for field, at in kind.placed():
+        value = word[at : at + field.bits]
+        if field.low == 1:
+            checks.append(value != 0)
+        if field.high < (1 << (field.bits - field.signed)) - 1:
+            checks.append(value <= field.high)
+    return Cat(checks).all()

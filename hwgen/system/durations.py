@@ -1,0 +1,50 @@
+"""How many cycles the runs of the computing engines take, from the cycle in which they start to the last one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hwgen.numerics import IntArray
+from hwgen.system.config import SystemConfig
+
+__all__ = ["dsp_cycles", "lut_cycles"]
+
+_COMMAND = 2  # cycles from start to the core's command
+_WRITE = 2  # cycles from the core's last beat to the end of the run, that cycle included
+
+
+def dsp_cycles(
+    config: SystemConfig, outputs: IntArray, products: IntArray, tiles: IntArray, keep: IntArray
+) -> IntArray:
+    """Cycles of ``dsp.run``: the DSP core's closed form for one command of full tiles.
+
+    Parameters
+    ----------
+    outputs, products, tiles : int arrays
+        Outputs per tile, blocks of weights per output, column tiles.
+    keep : int array
+        Whether the sums stay inside.
+    """
+    core = config.dsp_core
+    load = config.lanes + 1  # weights of a pass, and the swap
+    inner = np.maximum(np.maximum(outputs, core.ACCUMULATE_CYCLES), load)
+    last = np.maximum(np.where(keep, np.maximum(outputs, core.ACCUMULATE_CYCLES), outputs), load)
+    lead = (products - 1) * inner
+    first = config.lanes + 2
+    final = first + (tiles - 1) * (lead + last) + lead  # swap of the last pass
+    end = final + outputs - 1 + np.where(keep, 0, core.latency)
+    return np.asarray(_COMMAND + end + _WRITE)
+
+
+def lut_cycles(config: SystemConfig, sums: IntArray, steps: IntArray) -> IntArray:
+    """Cycles of ``lut.run``.
+
+    Parameters
+    ----------
+    sums : int array
+        Outputs times tiles, per unit.
+    steps : int array
+        Cycles that a sum needs: pairs of planes times products. Sums follow each other by no less than the units.
+    """
+    units = config.lut_units
+    return np.asarray(steps + (sums - 1) * np.maximum(steps, units) + config.lut_array.latency + units + 3)

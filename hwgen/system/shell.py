@@ -1,0 +1,118 @@
+"""What every engine has around it: queue, semaphores, and the state that counters and traces show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from hwgen.emit import Unit, place
+from hwgen.parts.fifo import Fifo
+from hwgen.program.table import (
+    ENGINES,
+    FUNCTION_BITS,
+    FUNCTION_LOW,
+    INSTRUCTION_BYTES,
+    MASK_BITS,
+    SIGNAL_LOW,
+    WAIT_LOW,
+)
+
+__all__ = ["Shell"]
+
+
+class Shell(Unit):
+    """Starts an engine's instructions in order, each when its tokens are there.
+
+    An instruction pushed in one cycle can start in the next. A ``run`` keeps the engine busy from ``start`` to
+    ``done``; every other instruction ends in the cycle in which it starts. Tokens given in one cycle count from the
+    next.
+
+    Parameters
+    ----------
+    run : int
+        Function number of the engine's ``run``.
+    depth : int
+        Instructions that the queue holds.
+    token_bits : int
+        Width of a semaphore.
+
+    Members
+    -------
+    push, word, full
+        The dispatcher's side.
+    given : In(8), gives : Out(8)
+        Tokens from and to the other engines, by number.
+    start, head, done
+        The engine's side: ``head`` is the instruction that starts; ``done`` is the last cycle of a run.
+    busy, idle, waiting : Out(1)
+        A run is under way; nothing is queued; the first instruction lacks a token.
+    began, ended : Out(1)
+        Events: an instruction starts, ends.
+    missing : Out(8)
+        Engines whose token the first instruction lacks.
+    overflow : Out(1)
+        A semaphore is full and was given another token.
+    """
+
+    def __init__(self, run: int, depth: int, token_bits: int):
+        self.run = run
+        self.depth = depth
+        self.token_bits = token_bits
+        super().__init__({
+            "push": In(1), "word": In(8 * INSTRUCTION_BYTES), "full": Out(1),
+            "given": In(MASK_BITS), "gives": Out(MASK_BITS),
+            "start": Out(1), "head": Out(8 * INSTRUCTION_BYTES), "done": In(1),
+            "busy": Out(1), "idle": Out(1), "waiting": Out(1), "began": Out(1), "ended": Out(1),
+            "missing": Out(MASK_BITS), "overflow": Out(1),
+        })  # fmt: skip
+
+    @property
+    def kind(self) -> str:
+        """``shell`` and the function that runs."""
+        return f"shell_{self.run}"
+
+    def elaborate(self, platform: Any) -> Module:
+        """Build queue and semaphores."""
+        m = Module()
+        queue = Fifo("queue", 8 * INSTRUCTION_BYTES, self.depth)
+        place(m, "queue", queue, platform)
+        head: Value = self.head
+        wait = head[WAIT_LOW : WAIT_LOW + len(ENGINES)]
+        signal = head[SIGNAL_LOW : SIGNAL_LOW + len(ENGINES)]
+        single = Signal()
+        signals = Signal(len(ENGINES), reset_less=True)
+        begins = Signal()
+        ends = Signal()
+        lacks = Signal(len(ENGINES))
+        full = []
+        for e in range(len(ENGINES)):
+            tokens = Signal(self.token_bits, name=f"tokens_{ENGINES[e]}")
+            taken = Signal(name=f"takes_{ENGINES[e]}")
+            m.d.comb += [lacks[e].eq(wait[e] & (tokens == 0)), taken.eq(begins & wait[e])]
+            m.d.sync += tokens.eq(tokens + self.given[e] - taken)
+            full.append(tokens.all() & self.given[e] & ~taken)
+        m.d.comb += [
+            queue.push.eq(self.push),
+            queue.data.eq(self.word),
+            queue.pop.eq(begins),
+            self.full.eq(queue.full),
+            head.eq(queue.head),
+            single.eq(head[FUNCTION_LOW : FUNCTION_LOW + FUNCTION_BITS] != self.run),
+            begins.eq(queue.valid & ~self.busy & (lacks == 0)),
+            self.start.eq(begins),
+            ends.eq(Mux(self.busy, self.done, begins & single)),
+            self.gives.eq(Mux(ends, Mux(self.busy, signals, signal), 0)),
+            self.began.eq(begins),
+            self.ended.eq(ends),
+            self.idle.eq(~self.busy & ~queue.valid),
+            self.waiting.eq(~self.busy & queue.valid & (lacks != 0)),
+            self.missing.eq(Mux(self.waiting, lacks, 0)),
+            self.overflow.eq(Cat(full).any()),
+        ]
+        with m.If(begins & ~single):
+            m.d.sync += [self.busy.eq(1), signals.eq(signal)]
+        with m.Elif(self.done):
+            m.d.sync += self.busy.eq(0)
+        return m

@@ -1,0 +1,295 @@
+"""VEC: everything that is done to elements one by one, or a few at a time, and every change of their order.
+
+A walker asks the buffers for one input per cycle. Nothing ever waits behind it, so all that follows is told by the
+*age* of an input: the cycles since it was asked for. Reductions and the requantiser are in the lanes; transposing
+and bit planes are turns of blocks. A second walker counts through the places that are written.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from hwgen.emit import Unit, place
+from hwgen.numerics import index_bits
+from hwgen.parts.delay import delay
+from hwgen.parts.loops import LoopNest
+from hwgen.parts.requantise import LATENCY
+from hwgen.program.layout import layout
+from hwgen.program.table import FUNCTION_BITS, FUNCTION_LOW, INSTRUCTION_BYTES, VEC_OPS
+from hwgen.system.config import PARAMETER_BYTES, SystemConfig
+from hwgen.system.fields import field, hold
+from hwgen.system.vec_lane import ACC_AGE, ACT_AGE, TERM_AGES, VecLane
+from hwgen.system.vec_turn import Turn
+from hwgen.system.vec_walk import DATA_AGE, LEAST_BITS, RAW_WORDS, REDUCING, X_AGE, Marks, Run, walk
+
+__all__ = ["Vec"]
+
+_SHAPE, _SOURCE, _TARGET, _RUN = range(4)  # functions, as in the table
+_PARAMETER_EARLIER = 3  # cycles from asking for a parameter word to its meeting the complete reduction
+_PLANES = 8  # bits of an element
+
+
+class Vec(Unit):
+    """The VEC engine.
+
+    How long a run takes depends on its fields only: :func:`~hwgen.system.vec_timing.vec_cycles`.
+
+    Members
+    -------
+    start, head, done
+        The shell's side.
+    acc_en, acc_address : Out, acc_data : In
+        Words of sums; this and the other answers come two cycles after the question.
+    act_en, act_address : Out, act_data : In
+        Words of activations.
+    par_en, par_address : Out, par_data : In
+        Words of parameters: per lane, from the lowest bit, bias (32 bits), multiplier (24), shift (8).
+    write_en, write_address, write_data : Out
+        Words of activations.
+    plane_en : Out(lut_units), plane_address, plane_data : Out
+        With a LUT core only: plane words, to one unit.
+    """
+
+    def __init__(self, config: SystemConfig):
+        self.config = config
+        lanes = config.lanes
+        members: dict[str, Any] = {
+            "start": In(1), "head": In(8 * INSTRUCTION_BYTES), "done": Out(1),
+            "acc_en": Out(1), "acc_address": Out(index_bits(config.acc.words)), "acc_data": In(32 * lanes),
+            "act_en": Out(1), "act_address": Out(index_bits(config.act.words)), "act_data": In(8 * lanes),
+            "par_en": Out(1), "par_address": Out(index_bits(config.parameter.words)),
+            "par_data": In(8 * PARAMETER_BYTES * lanes),
+            "write_en": Out(1), "write_address": Out(index_bits(config.act.words)), "write_data": Out(8 * lanes),
+        }  # fmt: skip
+        if config.lut:
+            members |= {
+                "plane_en": Out(config.lut_units),
+                "plane_address": Out(index_bits(config.plane_act.words)),
+                "plane_data": Out(config.lut_width),
+            }
+        super().__init__(members)
+
+    @property
+    def kind(self) -> str:
+        """``vec``."""
+        return "vec"
+
+    def elaborate(self, platform: Any) -> Module:
+        """Build walkers, lanes and turns."""
+        m = Module()
+        run = self._run(m)
+        marks = walk(m, platform, self, run)
+        lanes = self._lanes(m, platform, run, marks)
+        self._parameters(m, run, marks)
+        self._results(m, platform, run, marks, lanes)
+        return m
+
+    def _run(self, m: Module) -> Run:
+        """What the instructions say."""
+
+        def holds(kind: str, function: int) -> dict[str, Value]:
+            places = layout(f"vec.{kind}")
+            return {name: hold(m, self.start, self.head, function, places, name) for name in places}
+
+        begin = Signal(name="run_begins")
+        function = self.head[FUNCTION_LOW : FUNCTION_LOW + FUNCTION_BITS]
+        m.d.comb += begin.eq(self.start & (function == _RUN))
+        asked = {name: field(self.head, layout("vec.run"), name) for name in layout("vec.run")}
+        ops = {name: Signal(name=f"op_{name}", reset_less=True) for name in VEC_OPS}
+        from_acc = Signal(reset_less=True)
+        new = {name: Signal(name=f"asked_{name}") for name in VEC_OPS}
+        m.d.comb += [one.eq(~(asked["op"] ^ n).any()) for n, one in enumerate(new.values())]
+        with m.If(begin):
+            m.d.sync += [ops[name].eq(new[name]) for name in VEC_OPS]
+            m.d.sync += from_acc.eq(new["requantise"] | new["raw"])
+        return Run(
+            begin,
+            asked,
+            new,
+            ops,
+            from_acc,
+            holds("shape", _SHAPE),
+            holds("source", _SOURCE),
+            holds("target", _TARGET),
+        )
+
+    def _lanes(self, m: Module, platform: Any, run: Run, marks: Marks) -> list[VecLane]:
+        """The reductions and what follows them."""
+        cfg = self.config
+        weight = Signal(16, name="weight", reset_less=True)
+        zero = Signal(8, name="zero", reset_less=True)
+        chain = Signal(reset_less=True)
+        load = Signal(name="load_term")
+        odd = marks.odd[DATA_AGE]
+        by_parity = {
+            name: Mux(odd, kept[f"{name}1"], kept[f"{name}0"])
+            for name, kept in (("weight", run.target), ("zero", run.shape))
+        }
+        m.d.sync += [
+            weight.eq(Mux(run.ops["sum"], by_parity["weight"], 1)),
+            zero.eq(Mux(run.ops["product"], by_parity["zero"], 0)),
+            chain.eq(run.ops["product"] & odd),
+        ]
+        alone = run.ops["product"] | run.ops["max"]  # the term is all there is
+        by_acc, by_act = marks.first[TERM_AGES["acc"]], marks.first[TERM_AGES["act"]]
+        m.d.comb += load.eq(Mux(run.from_acc, by_acc, by_act | alone))
+        lanes = [VecLane(cfg.scale_bits) for _ in range(cfg.lanes)]
+        for i, lane in enumerate(lanes):
+            place(m, f"lane_{i}", lane, platform)
+            m.d.comb += [
+                lane.acc_data.eq(self.acc_data.word_select(i, 32)),
+                lane.act_data.eq(self.act_data.word_select(i, 8)),
+                lane.par_data.eq(self.par_data.word_select(i, 8 * PARAMETER_BYTES)),
+                lane.from_acc.eq(run.from_acc),
+                lane.is_max.eq(run.ops["max"]),
+                lane.take.eq(marks.read[DATA_AGE]),
+                lane.first.eq(marks.first[X_AGE]),
+                lane.chain.eq(chain),
+                lane.zero.eq(zero),
+                lane.weight.eq(weight),
+                lane.load.eq(load),
+                lane.rounding.eq(run.shape["rounding"]),
+                lane.zero_point.eq(run.shape["zero"]),
+                lane.low.eq(run.shape["low"]),
+                lane.high.eq(run.shape["high"]),
+            ]
+        return lanes
+
+    def _parameters(self, m: Module, run: Run, marks: Marks) -> None:
+        """Ask for the parameters of each output so that they meet its complete reduction."""
+        address = Signal(len(self.par_address), name="parameter_word", reset_less=True)
+        ask = Signal(name="ask_parameters")
+        ends = Signal(name="parameters_end")
+        acc, act = ACC_AGE - _PARAMETER_EARLIER, ACT_AGE - _PARAMETER_EARLIER
+        m.d.comb += [
+            ask.eq(Mux(run.from_acc, marks.whole[acc], marks.whole[act])),
+            ends.eq(Mux(run.from_acc, marks.round[acc], marks.round[act])),
+            self.par_en.eq(ask),
+            self.par_address.eq(address),
+        ]
+        with m.If(run.begin):
+            m.d.sync += address.eq(run.asked["parameter"][: len(address)])
+        with m.Elif(ask & ends):
+            m.d.sync += address.eq(address + run.target["parameter_n2"])
+
+    def _results(self, m: Module, platform: Any, run: Run, marks: Marks, lanes: list[VecLane]) -> None:
+        """Choose what is written, and when."""
+        ops, width = run.ops, 8 * len(lanes)
+        complete = Signal()
+        completes = Signal()
+        m.d.comb += [
+            complete.eq(Mux(run.from_acc, marks.whole[ACC_AGE], marks.whole[ACT_AGE])),
+            completes.eq(Mux(run.from_acc, marks.final[ACC_AGE], marks.final[ACT_AGE])),
+        ]
+        result = delay(m, complete, LATENCY, reset=True, name="result_delay")
+        result_final = delay(m, completes, LATENCY, name="result_final_delay")
+        x = Cat(lane.x for lane in lanes)
+        transpose = self._turn(m, platform, "transpose", self.config.lanes, 8, x, run, marks)
+        turned = Signal()
+        turned_final = Signal()
+        m.d.comb += transpose.count.eq(self.config.lanes)
+        m.d.sync += [turned.eq(transpose.coming), turned_final.eq(transpose.coming_marked)]
+        put = Signal()  # a word is written from the next cycle's registers
+        put_final = Signal()
+        address = self._places(m, platform, run, put)
+        if self.config.lut:
+            planes = self._planes(m, platform, run, marks, x, address)
+            with m.If(ops["planes"]):
+                m.d.comb += [put.eq(planes.coming), put_final.eq(planes.coming_marked)]
+        with m.If(ops["copy"] | ops["raw"]):
+            m.d.comb += [put.eq(marks.slot[X_AGE]), put_final.eq(marks.finish[X_AGE])]
+        with m.If(ops["transpose"]):
+            m.d.comb += [put.eq(turned), put_final.eq(turned_final)]
+        with m.If(Cat(ops[name] for name in REDUCING).any()):
+            m.d.comb += [put.eq(result), put_final.eq(result_final)]
+
+        quarter = Signal(2, reset_less=True)
+        with m.If(run.begin):
+            m.d.sync += quarter.eq(0)
+        with m.Elif(put):
+            m.d.sync += quarter.eq(quarter + 1)
+        terms = Signal(RAW_WORDS * width)
+        word = Signal(width, reset_less=True)
+        m.d.comb += terms.eq(Cat(lane.term for lane in lanes))
+        with m.If(ops["raw"]):
+            quarters = [terms.word_select(n, width) for n in range(RAW_WORDS)]
+            low, high = (Mux(quarter[0], quarters[n + 1], quarters[n]) for n in (0, 2))
+            m.d.sync += word.eq(Mux(quarter[1], high, low))
+        with m.Elif(ops["copy"]):
+            m.d.sync += word.eq(x)
+        with m.Elif(ops["transpose"]):
+            m.d.sync += word.eq(transpose.o)
+        with m.Else():
+            m.d.sync += word.eq(Cat(lane.y for lane in lanes))
+        written = Signal()
+        all_written = Signal()
+        m.d.sync += [written.eq(put & ~ops["planes"]), all_written.eq(put & put_final)]
+        m.d.comb += [
+            self.write_en.eq(written),
+            self.write_address.eq(address[: len(self.write_address)]),
+            self.write_data.eq(word),
+            self.done.eq(all_written),
+        ]
+
+    def _places(self, m: Module, platform: Any, run: Run, put: Signal) -> Signal:
+        """Address of what is written, a cycle after ``put``; an output of several words has them side by side."""
+        counts = [run.shape[name] for name in ("n0", "n1", "n2")]
+        strides = [run.target[name] for name in ("n0", "n1", "n2")]
+        spaces = [self.config.act.words] + ([self.config.plane_act.words] if self.config.lut else [])
+        bits = index_bits(max(spaces))
+        widths = tuple(min(len(s), bits) for s in strides)
+        nest = LoopNest("vec_target", bits, (LEAST_BITS + 1, *(len(c) for c in counts)), (2, *widths), True)
+        place(m, "target", nest, platform)
+        side_by_side = Mux(run.new["raw"], RAW_WORDS, Mux(run.new["planes"], run.asked["planes"], 1))
+        address = Signal(bits, name="place", reset_less=True)
+        m.d.sync += address.eq(nest.address)
+        m.d.comb += [
+            nest.load.eq(run.begin),
+            nest.step.eq(put),
+            nest.base.eq(run.asked["target"][:bits]),
+            nest.count_0.eq(side_by_side),
+            nest.stride_0.eq(1),
+        ]
+        for k in range(3):
+            m.d.comb += [
+                getattr(nest, f"count_{k + 1}").eq(counts[k]),
+                getattr(nest, f"stride_{k + 1}").eq(strides[k]),
+            ]
+        return address
+
+    def _turn(
+        self, m: Module, platform: Any, op: str, rows: int, bits: int, word: Value, run: Run, marks: Marks
+    ) -> Turn:
+        """A turn of the words that are read."""
+        turn = Turn(op, rows, len(word) // bits, bits)
+        place(m, f"{op}_turn", turn, platform)
+        m.d.comb += [
+            turn.i.eq(word),
+            turn.write.eq(run.ops[op] & marks.read[X_AGE]),
+            turn.last.eq(marks.last[X_AGE]),
+            turn.mark.eq(marks.final[X_AGE]),
+        ]
+        return turn
+
+    def _planes(self, m: Module, platform: Any, run: Run, marks: Marks, x: Value, address: Signal) -> Turn:
+        """Bit planes of the words that are read, to the LUT core."""
+        cfg = self.config
+        by_bit = Cat(x[bit::_PLANES] for bit in range(_PLANES))
+        turn = self._turn(m, platform, "planes", cfg.lut_width // cfg.lanes, cfg.lanes, by_bit, run, marks)
+        planes = Signal(len(turn.count), name="planes", reset_less=True)
+        units = Signal(cfg.lut_units, name="units", reset_less=True)
+        enables = Signal(cfg.lut_units, name="plane_enables")
+        with m.If(run.begin):
+            m.d.sync += planes.eq(run.asked["planes"])
+            m.d.sync += units.eq(Cat(~(run.asked["unit"] ^ u).any() for u in range(cfg.lut_units)))
+        m.d.sync += enables.eq(Mux(run.ops["planes"] & turn.coming, units, 0))
+        m.d.comb += [
+            turn.count.eq(planes),
+            self.plane_en.eq(enables),
+            self.plane_address.eq(address[: len(self.plane_address)]),
+            self.plane_data.eq(turn.o),
+        ]
+        return turn

@@ -1,0 +1,115 @@
+"""One lane of the vector engine: reduction of the inputs, and a requantiser behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.lib.wiring import In, Out
+
+from hwgen.emit import Unit, place
+from hwgen.parts.requantise.rtl import Requantise
+
+__all__ = ["ACC_AGE", "ACT_AGE", "TERM_AGES", "VecLane"]
+
+_BIAS_BITS, _SCALE_BITS, _SHIFT_BITS = 32, 24, 6
+
+TERM_AGES = {"acc": 3, "act": 6}
+"""Cycles from asking a buffer for an input to the term that it adds to the sum."""
+
+ACC_AGE = TERM_AGES["acc"] + 1
+"""Cycles from asking the buffer of sums for an output's last input to the complete reduction."""
+
+ACT_AGE = TERM_AGES["act"] + 1
+"""The same for activations."""
+
+
+class VecLane(Unit):
+    """Sums, products, maxima of a stream of inputs, requantised.
+
+    Ages are cycles since the buffer was asked. Sums arrive with age 2 and become the term at once. Activations
+    arrive with age 2 and become the term by way of a product: of ``x - zero`` (or the largest ``x`` so far) and
+    ``weight`` (or the ``x - zero`` before).
+
+    Parameters
+    ----------
+    scale_bits : int
+        Width of the requantiser's multiplier.
+
+    Members
+    -------
+    acc_data : In(32), act_data : In(8), par_data : In(64)
+        What the buffers answer; the parameter's age is one less than that of the complete reduction.
+    from_acc, is_max : In(1)
+        Where terms come from; keep the largest. Constant during a run.
+    take : In(1)
+        ``acc_data`` is an input.
+    first, chain : In(1), zero : In(signed(8)), weight : In(signed(16))
+        Of the activation with age 3: it begins a reduction; multiply it with the one before instead of ``weight``.
+    load : In(1)
+        The term is a sum's first.
+    rounding, zero_point, low, high : In
+        Of the requantiser.
+    x : Out(8), term : Out(32), y : Out(8)
+        Activation with age 3, term, and result.
+    """
+
+    def __init__(self, scale_bits: int):
+        self.scale_bits = scale_bits
+        super().__init__({
+            "acc_data": In(32), "act_data": In(8), "par_data": In(64),
+            "from_acc": In(1), "is_max": In(1), "take": In(1),
+            "first": In(1), "chain": In(1), "zero": In(signed(8)), "weight": In(signed(16)), "load": In(1),
+            "rounding": In(1), "zero_point": In(signed(8)), "low": In(signed(8)), "high": In(signed(8)),
+            "x": Out(8), "term": Out(32), "y": Out(8),
+        })  # fmt: skip
+
+    @property
+    def kind(self) -> str:
+        """``vec_lane``."""
+        return "vec_lane"
+
+    def elaborate(self, platform: Any) -> Module:
+        """Build the reduction."""
+        m = Module()
+        x = Signal(signed(8), name="act", reset_less=True)
+        operand = Signal(signed(9), reset_less=True)
+        factor = Signal(signed(16), reset_less=True)
+        product = Signal(signed(25), reset_less=True)
+        term = Signal(signed(32), name="addend", reset_less=True)
+        total = Signal(signed(32), reset_less=True)
+        keeps = Signal()
+        m.d.comb += [
+            keeps.eq(self.is_max & ~self.first & (operand > x)),
+            self.x.eq(x),
+            self.term.eq(term),
+        ]
+        m.d.sync += [
+            x.eq(self.act_data),
+            operand.eq(Mux(keeps, operand, x - self.zero)),
+            factor.eq(Mux(self.chain, operand, self.weight)),
+            product.eq(operand * factor),
+            total.eq(term + Mux(self.load, 0, total)),
+        ]
+        with m.If(~self.from_acc):
+            m.d.sync += term.eq(product)
+        with m.Elif(self.take):
+            m.d.sync += term.eq(self.acc_data)
+
+        parameter = Signal(_BIAS_BITS + _SCALE_BITS + _SHIFT_BITS, name="held_parameter", reset_less=True)
+        m.d.sync += parameter.eq(self.par_data)
+        scale: Value = parameter[_BIAS_BITS : _BIAS_BITS + self.scale_bits]
+        requantise = Requantise(self.scale_bits)
+        place(m, "requantiser", requantise, platform)
+        m.d.comb += [
+            requantise.acc.eq(total),
+            requantise.bias.eq(parameter[:_BIAS_BITS]),
+            requantise.multiplier.eq(scale),
+            requantise.shift.eq(parameter[_BIAS_BITS + _SCALE_BITS :]),
+            requantise.rounding.eq(self.rounding),
+            requantise.zero.eq(self.zero_point),
+            requantise.low.eq(self.low),
+            requantise.high.eq(self.high),
+            self.y.eq(requantise.y),
+        ]
+        return m

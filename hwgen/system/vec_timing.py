@@ -1,0 +1,70 @@
+"""Cycles of the vector engine: a closed form, because nothing ever waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.numerics import IntArray
+from hwgen.parts.requantise import LATENCY
+from hwgen.program.table import VEC_OPS
+from hwgen.system.config import SystemConfig
+
+__all__ = ["vec_cycles"]
+
+_ISSUE = 2  # the start cycle, and the register in front of the buffers' write port
+_COPY = _ISSUE + 3  # the buffer, and a register behind it
+_TURN = _ISSUE + 5  # the same, and the turning memory
+
+# Cycles of a run that are no reading of inputs, by operation.
+_FIXED = {
+    "requantise": _COPY + 1 + LATENCY,
+    "raw": _COPY,
+    "sum": _COPY + 4 + LATENCY,
+    "max": _COPY + 4 + LATENCY,
+    "product": _COPY + 4 + LATENCY,
+    "copy": _COPY,
+    "transpose": _TURN + 1,
+    "planes": _TURN,
+}
+
+_RAW_WORDS = 4  # words of activations that a word of sums fills
+
+
+def vec_cycles(
+    config: SystemConfig,
+    op: str | int | IntArray,
+    r0: npt.ArrayLike,
+    r1: npt.ArrayLike,
+    n0: npt.ArrayLike,
+    n1: npt.ArrayLike,
+    n2: npt.ArrayLike,
+    planes: npt.ArrayLike = 1,
+) -> Any:
+    """Cycles of a ``vec.run``, from ``start`` to ``done``, both counted.
+
+    Parameters
+    ----------
+    config : SystemConfig
+        The accelerator.
+    op : str, or int or int array
+        Of :data:`~hwgen.program.table.VEC_OPS`, by name or number.
+    r0, r1, n0, n1, n2, planes : int or int array
+        The fields of the instructions; arrays broadcast.
+
+    Returns
+    -------
+    int, or int array if anything is an array
+    """
+    number = np.asarray(VEC_OPS.index(op) if isinstance(op, str) else op)
+    inputs = np.multiply(r0, r1, dtype=np.int64)
+    blocks = np.multiply(n1, n2, dtype=np.int64)
+    words = blocks * np.asarray(n0)
+    # A block of planes leaves while the next one comes in; the last one leaves alone.
+    planes_cycles = (words - 1) * np.maximum(inputs, planes) + inputs + np.asarray(planes)
+    busy = {"raw": _RAW_WORDS * words, "transpose": blocks * inputs + config.lanes, "planes": planes_cycles}
+    choices = [busy.get(name, words * inputs) + _FIXED[name] for name in VEC_OPS]
+    cycles = np.select([number == i for i in range(len(VEC_OPS))], choices)
+    return int(cycles) if cycles.ndim == 0 else cycles

@@ -1,0 +1,134 @@
+"""The vector engine's reading: one input per cycle, and what is known of it for as long as it is inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+
+from hwgen.emit import place
+from hwgen.parts.loops import LoopNest
+from hwgen.system.vec_lane import ACT_AGE, TERM_AGES
+
+__all__ = ["DATA_AGE", "LEAST_BITS", "RAW_WORDS", "REDUCING", "X_AGE", "Marks", "Run", "walk"]
+
+DATA_AGE = 2
+"""Age of what the buffers answer."""
+
+X_AGE = DATA_AGE + 1
+"""Age of an activation in the register behind the buffer."""
+
+RAW_WORDS = 4
+"""Words of activations that a word of sums fills."""
+
+REDUCING = ("requantise", "sum", "max", "product")
+"""Operations whose results come out of the requantisers."""
+
+LEAST_BITS = 3
+"""Width of the cycles that a block takes at least, less one: 0..7."""
+
+
+@dataclass
+class Run:
+    """What the instructions say of a run; that of ``vec.run`` itself in the cycle ``begin`` only."""
+
+    begin: Signal
+    asked: dict[str, Value]  # fields of the instruction that starts
+    new: dict[str, Signal]  # its operation, one signal per operation
+    ops: dict[str, Signal]  # the same, kept
+    from_acc: Signal  # inputs are sums, kept
+    shape: dict[str, Value]
+    source: dict[str, Value]
+    target: dict[str, Value]
+
+
+@dataclass
+class Marks:
+    """What is known of a cycle of the walker, by age: one signal per age, 0 first."""
+
+    slot: list[Signal]  # the walker is under way
+    finish: list[Signal]  # ... in its last cycle
+    read: list[Signal]  # an input was asked for
+    first: list[Signal]  # the first one of its output
+    odd: list[Signal]  # its number is odd
+    last: list[Signal]  # the last one of its output
+    whole: list[Signal]  # ... which the lanes requantise
+    round: list[Signal]  # ... whose parameters are the last of their kind
+    final: list[Signal]  # ... which is the run's last output
+
+
+def walk(m: Module, platform: Any, vec: Any, run: Run) -> Marks:
+    """Ask for one input after the other; a block of inputs may have to last longer than its inputs do."""
+    counts = {name: run.shape[name] for name in ("r0", "r1", "n0", "n1", "n2")}
+    bits = max(len(vec.acc_address), len(vec.act_address))
+    widths = tuple(min(len(run.source[name]), bits) for name in counts)
+    nest = LoopNest("vec_source", bits, tuple(len(c) for c in counts.values()), widths, True)
+    place(m, "source", nest, platform)
+    # A transposition reads a block where others make one output, and writes it along n0.
+    counts["n0"] = Mux(run.new["transpose"], 1, counts["n0"])
+    for k, name in enumerate(counts):
+        m.d.comb += [
+            getattr(nest, f"count_{k}").eq(counts[name]),
+            getattr(nest, f"stride_{k}").eq(run.source[name]),
+        ]
+    least = Signal(LEAST_BITS, reset_less=True)  # cycles of a block, less one
+    left = Signal(LEAST_BITS, name="block_left", reset_less=True)
+    least_asked = Signal(LEAST_BITS)
+    m.d.comb += least_asked.eq(
+        Mux(run.new["raw"], RAW_WORDS - 1, Mux(run.new["planes"], run.asked["planes"] - 1, 0))
+    )
+    active = Signal()
+    reading = Signal(reset_less=True)  # inputs of the block are left
+    fresh = Signal(reset_less=True)  # none was read
+    odd = Signal(reset_less=True)
+    read = Signal()
+    block_read = Signal()
+    last = Signal(name="last_read")
+    block_ends = Signal()
+    m.d.comb += [
+        read.eq(active & reading),
+        block_read.eq(nest.ends[1]),
+        last.eq(read & block_read),
+        block_ends.eq(active & ~left.any() & (~reading | block_read)),
+        nest.load.eq(run.begin),
+        nest.base.eq(run.asked["source"][:bits]),
+        nest.step.eq((read & ~block_read) | block_ends),
+        vec.acc_en.eq(read & run.from_acc),
+        vec.acc_address.eq(nest.address[: len(vec.acc_address)]),
+        vec.act_en.eq(read & ~run.from_acc),
+        vec.act_address.eq(nest.address[: len(vec.act_address)]),
+    ]
+    with m.If(read):
+        m.d.sync += [fresh.eq(0), odd.eq(~odd)]
+        with m.If(block_read):
+            m.d.sync += reading.eq(0)
+    with m.If(left.any()):
+        m.d.sync += left.eq(left - 1)
+    with m.If(block_ends):
+        m.d.sync += [reading.eq(1), fresh.eq(1), odd.eq(0), left.eq(least)]
+        with m.If(nest.ends[4]):
+            m.d.sync += active.eq(0)
+    with m.If(run.begin):
+        m.d.sync += [active.eq(1), reading.eq(1), fresh.eq(1), odd.eq(0)]
+        m.d.sync += [least.eq(least_asked), left.eq(least_asked)]
+    return Marks(
+        slot=ages(m, "slot", active, X_AGE),
+        finish=ages(m, "finish", block_ends & nest.ends[4], X_AGE),
+        read=ages(m, "read", read, X_AGE),
+        first=ages(m, "first", fresh, TERM_AGES["act"]),
+        odd=ages(m, "odd", odd, X_AGE),
+        last=ages(m, "last", last, X_AGE),
+        whole=ages(m, "whole", last & Cat(run.ops[name] for name in REDUCING).any(), ACT_AGE),
+        round=ages(m, "round", nest.ends[3], ACT_AGE),
+        final=ages(m, "final", nest.ends[4], ACT_AGE),
+    )
+
+
+def ages(m: Module, name: str, value: Value, oldest: int) -> list[Signal]:
+    """``value`` as it is, and as it was 1, 2, ... ``oldest`` cycles ago; all of them are zero after a reset."""
+    signals = [Signal(name=f"{name}_{age}") for age in range(oldest + 1)]
+    m.d.comb += signals[0].eq(value)
+    m.d.sync += [later.eq(earlier) for earlier, later in pairwise(signals)]
+    return signals
