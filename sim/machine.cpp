@@ -428,6 +428,7 @@ void Machine::drain() {
     while (!idle) {
         result_.drained = ++now_;
         idle = reads_.idle() && writes_.idle();
+        ++result_.steps;
         memory(true, false);
     }
 }

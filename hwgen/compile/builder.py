@@ -6,7 +6,7 @@ the tokens. Because every token points backwards in the program, what it builds 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -118,7 +118,7 @@ class Builder:
         """Set an engine's loops or strides, unless they are so already."""
         if self._settings.get(mnemonic) != fields:
             self._settings[mnemonic] = fields
-            self.emit(mnemonic, **fields)
+            self.emit(mnemonic, settings=fields)
 
     def emit(
         self,
@@ -127,11 +127,15 @@ class Builder:
         reads: Sequence[Region] = (),
         writes: Sequence[Region] = (),
         comment: str = "",
+        settings: Mapping[str, int | str] | None = None,
         **fields: int | str,
     ) -> int:
-        """Append an instruction and the tokens that it needs; gives its position."""
+        """Append an instruction and the tokens that it needs; gives its position.
+
+        ``settings`` are further fields, as a mapping.
+        """
         position = len(self._drafts)
-        draft = _Draft(mnemonic, fields, comment)
+        draft = _Draft(mnemonic, {**fields, **(settings or {})}, comment)
         name = mnemonic.partition(".")[0]
         if name == "control":
             self._drafts.append(draft)
@@ -164,7 +168,7 @@ class Builder:
             instr(d.mnemonic, wait=d.wait, signal=d.signal, comment=d.comment, **d.fields)
             for d in self._drafts
         ]
-        return Program([*made, instr("control.halt")], self.config.digest)
+        return Program((*made, instr("control.halt")), self.config.digest)
 
     def _wait(self, draft: _Draft, engine: int, needs: npt.NDArray[np.int64]) -> None:
         """Wait for what is needed and not known, newest first: waiting for one tells of what it knew."""
@@ -181,7 +185,7 @@ class Builder:
         words = self._bank_words[region.space]
         if isinstance(region.words, slice):
             return range(region.words.start // words, (region.words.stop - 1) // words + 1)
-        return np.unique(region.words // words).tolist()
+        return [int(bank) for bank in np.unique(region.words // words)]
 
     def _bank_needs(self, needs: npt.NDArray[np.int64], uses: dict[str, _Uses], region: Region) -> None:
         """One engine at a time reads a bank, and one writes it."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from hwgen.errors import BadInput
 from hwgen.numerics import IntArray
@@ -116,7 +117,7 @@ def weight_shape(workload: Workload, layer: Layer) -> tuple[int, int, int, int]:
     return kh, kw, shape[2] // layer.groups, out
 
 
-def scale_constants(scale: np.ndarray, bits: int = 24) -> tuple[IntArray, IntArray]:  # type: ignore[type-arg]
+def scale_constants(scale: npt.ArrayLike, bits: int = 24) -> tuple[IntArray, IntArray]:
     """Multiplier and shift with ``multiplier / 2**shift`` nearest to each positive ``scale``.
 
     Parameters

@@ -255,7 +255,7 @@ def _grouped_products(layer: Layer, g: Geometry) -> int:
     outer = g.size[2] // layer.groups
     most = 0
     for tile in range(g.tiles):
-        first, count = channel_chunks(inner, outer, tile, g)
+        _first, count = channel_chunks(inner, outer, tile, g)
         most = max(most, count)
     return g.window[0] * g.window[1] * most
 

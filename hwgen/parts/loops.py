@@ -98,10 +98,9 @@ class LoopNest(Unit):
         for i in range(n):
             m.d.comb += self.ends[i].eq(ended[i])
             inner_ended = ended[i - 1] if i else Const(1, 1)
-            with m.If(self.step):
-                with m.If(inner_ended):
-                    m.d.sync += left[i].eq(Mux(last[i], counts[i], left[i] - 1))
-                    m.d.sync += starts[i].eq(target)
+            with m.If(self.step), m.If(inner_ended):
+                m.d.sync += left[i].eq(Mux(last[i], counts[i], left[i] - 1))
+                m.d.sync += starts[i].eq(target)
             with m.If(self.load):
                 m.d.sync += [
                     left[i].eq(getattr(self, f"count_{i}")),

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from hwgen.emit import Unit, place
 from hwgen.numerics import ceil_log2, index_bits
+from hwgen.parts.select import select, words_of
 
 __all__ = ["READ_LATENCY", "Scratchpad"]
 
@@ -117,7 +118,9 @@ class Scratchpad(Unit):
             mask = Cat((part == c // own if len(part) else Value.cast(1)) for c in range(columns))
             ports.append((hits, row, mask, data))
         for i, bank in enumerate(banks):
-            row_value, mask_value, data_value = ports[-1][1], ports[-1][2], ports[-1][3]
+            row_value: Value = ports[-1][1]
+            mask_value: Value = ports[-1][2]
+            data_value: Value = ports[-1][3]
             for hits, row, mask, data in reversed(ports[:-1]):
                 row_value = Mux(hits[i], row, row_value)
                 mask_value = Mux(hits[i], mask, mask_value)
@@ -133,29 +136,21 @@ class Scratchpad(Unit):
     def _read(self, m: Module, banks: list[_Bank]) -> list[Value]:
         ports = []
         for port, width in self.readers.items():
-            bank, row, part = self._split(port, width)
+            which, row, part = self._split(port, width)
             hits = self._hits(m, port, width)
             ports.append((hits, row))
             en: Value = getattr(self, f"{port}_en")
-            bank_was = Signal(max(1, len(bank)), name=f"{port}_bank", reset_less=True)
+            bank_was = Signal(max(1, len(which)), name=f"{port}_bank", reset_less=True)
             part_was = Signal(max(1, len(part)), name=f"{port}_part", reset_less=True)
             asked = Signal(name=f"{port}_asked")
             data = Signal(8 * width, name=f"{port}_out", reset_less=True)
             m.d.sync += asked.eq(en)
             with m.If(en):
-                m.d.sync += [bank_was.eq(bank), part_was.eq(part)]
+                m.d.sync += [bank_was.eq(which), part_was.eq(part)]
             whole = Signal(8 * self.row_bytes, name=f"{port}_row")
-            if self.banks == 1:
-                m.d.comb += whole.eq(banks[0].read_data)
-            else:
-                with m.Switch(bank_was):
-                    for i, source in enumerate(banks):
-                        with m.Case(i):
-                            m.d.comb += whole.eq(source.read_data)
+            m.d.comb += whole.eq(select([bank.read_data for bank in banks], bank_was))
             with m.If(asked):
-                m.d.sync += data.eq(
-                    whole.word_select(part_was, 8 * width) if width < self.row_bytes else whole
-                )
+                m.d.sync += data.eq(select(words_of(whole, 8 * width), part_was))
             m.d.comb += getattr(self, f"{port}_data").eq(data)
         for i, bank_unit in enumerate(banks):
             row_value = ports[-1][1]

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from hwgen.emit import Unit, place
 from hwgen.numerics import ceil_log2
 from hwgen.parts.fifo import Fifo
+from hwgen.parts.select import select, words_of
 from hwgen.program.table import (
     CONTROL,
     ENGINE_BITS,
@@ -173,7 +174,7 @@ class Dispatch(Unit):
             if per_beat > 1:
                 with m.If(fill):
                     m.d.sync += at.eq(at + 1)
-                source = buffer.head.word_select(at, _BITS)
+                source = select(words_of(buffer.head, _BITS), at)
             else:
                 source = buffer.head
         with m.If(fill):

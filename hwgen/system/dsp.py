@@ -118,7 +118,8 @@ class Dsp(Unit):
             m.d.sync += asking.eq(1)
         with m.Elif(reader.step & every_end):
             m.d.sync += asking.eq(0)
-        return reader.valid & core.s_axis_a_tready & reader.is_last
+        taken: Value = reader.valid & core.s_axis_a_tready & reader.is_last
+        return taken
 
     def _weights(self, m: Module, platform: Any, begin: Signal, core: DspGemm) -> None:
         reader = Prefetch(8 * self.config.lanes)

@@ -217,15 +217,15 @@ class Machine:
         """Sums, maxima or products of the inputs of each output; int64, shape (n2, n1, n0, lanes)."""
         odd = np.arange(reads.shape[-1]) % 2
         if op == "requantise":
-            return self.acc[reads % self.config.acc_words].astype(np.int64).sum(axis=3)
+            return np.asarray(self.acc[reads % self.config.acc_words].astype(np.int64).sum(axis=3))
         inputs = self.act[reads % self.config.act_words].astype(np.int64)
         if op == "max":
-            return inputs.max(axis=3)
+            return np.asarray(inputs.max(axis=3))
         if op == "sum":
             weights = np.where(odd, target["weight1"], target["weight0"])
-            return (inputs * weights[:, None]).sum(axis=3)
+            return np.asarray((inputs * weights[:, None]).sum(axis=3))
         zeros = np.where(odd, shape["zero1"], shape["zero0"])
-        return np.prod(inputs - zeros[:, None], axis=3)
+        return np.asarray(np.prod(inputs - zeros[:, None], axis=3))
 
     def _requantise(self, sums: IntArray, shape: Mapping[str, int], words: IntArray) -> IntArray:
         raw = self.parameter[words].reshape(len(words), 1, 1, self.config.lanes, 8)

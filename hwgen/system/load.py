@@ -128,9 +128,8 @@ class Load(Unit):
             runs.data.eq(Cat(lead, data, trail, first[:shift], last_row, last_run)),
         ]
         with m.FSM(name="walk"):
-            with m.State("IDLE"):
-                with m.If(begin):
-                    m.next = "CLIP"
+            with m.State("IDLE"), m.If(begin):
+                m.next = "CLIP"
             with m.State("CLIP"):
                 # Bytes before the row's first and behind its last are padding.
                 before = Mux(x_signed < 0, -x_signed, 0)

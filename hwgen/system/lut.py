@@ -28,10 +28,11 @@ class PlaneMemory(Unit):
     def __init__(self, words: int, width: int):
         self.words = words
         self.width = width
-        super().__init__({
+        members: dict[str, Any] = {
             "write_en": In(1), "write_address": In(index_bits(words)), "write_data": In(width),
             "read_en": In(1), "read_address": In(index_bits(words)), "read_data": Out(width),
-        })  # fmt: skip
+        }  # fmt: skip
+        super().__init__(members)
 
     @property
     def kind(self) -> str:

@@ -8,7 +8,6 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from hwgen.emit import Unit, place
-from hwgen.numerics import ceil_log2
 from hwgen.parts.scratchpad import Scratchpad
 from hwgen.program.table import BUFFERS, CONTROL, ENGINE_BITS, ENGINE_LOW, ENGINES, INSTRUCTIONS, MASK_BITS
 from hwgen.system.config import SystemConfig
@@ -208,7 +207,7 @@ class Accelerator(Unit):
         ]
         loaded = {"act": act, "parameter": parameter}
         conflicts: list[Value] = [act.conflict]
-        writers = [name for name in ("dsp", "lut") if name in units]
+        writers: list[str] = [name for name in ("dsp", "lut") if name in units]
         if writers:
             size = cfg.acc.word_bytes
             acc = Scratchpad("acc", cfg.acc.bytes, cfg.acc.banks, dict.fromkeys(writers, size), {"vec": size})
@@ -314,10 +313,9 @@ class Accelerator(Unit):
             control.error_instruction.eq(position),
         ]
         with m.FSM(name="state"):
-            with m.State("IDLE"):
-                with m.If(control.start):
-                    m.d.sync += dispatch.go.eq(1)
-                    m.next = "RUN"
+            with m.State("IDLE"), m.If(control.start):
+                m.d.sync += dispatch.go.eq(1)
+                m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += self.running.eq(1)
                 m.d.sync += dispatch.go.eq(0)

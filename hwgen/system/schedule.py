@@ -119,5 +119,5 @@ def _lut(config: SystemConfig, f: dict[str, IntArray]) -> IntArray:
 
 
 def _vec(config: SystemConfig, f: dict[str, IntArray]) -> IntArray:
-    counts = [f[f"shape.{name}"] for name in ("r0", "r1", "n0", "n1", "n2")]
-    return np.asarray(vec_cycles(config, f["op"], *counts, f["planes"]))
+    r0, r1, n0, n1, n2 = (f[f"shape.{name}"] for name in ("r0", "r1", "n0", "n1", "n2"))
+    return np.asarray(vec_cycles(config, f["op"], r0, r1, n0, n1, n2, f["planes"]))

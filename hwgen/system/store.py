@@ -110,9 +110,8 @@ class Store(Unit):
             self.burst_beats.eq(burst),
         ]
         with m.FSM(name="ask"):
-            with m.State("IDLE"):
-                with m.If(begin):
-                    m.next = "ROW"
+            with m.State("IDLE"), m.If(begin):
+                m.next = "ROW"
             with m.State("ROW"):
                 m.d.sync += [beats.eq(row_beats), address.eq(row_address)]
                 m.next = "ASK"
@@ -187,9 +186,8 @@ class Store(Unit):
             reserved.eq(reserved + self.read_en - pop),
         ]
         with m.FSM(name="fetch"):
-            with m.State("IDLE"):
-                with m.If(begin):
-                    m.next = "ROW"
+            with m.State("IDLE"), m.If(begin):
+                m.next = "ROW"
             with m.State("ROW"):
                 m.d.sync += [beats.eq(row_beats), at.eq(row)]
                 m.next = "READ"
@@ -203,10 +201,9 @@ class Store(Unit):
                             m.next = "LAST"
                         with m.Else():
                             m.next = "ROW"
-            with m.State("LAST"):  # what was read last is still on its way to the queue
-                with m.If(on_way == 0):
-                    m.d.sync += read.eq(1)
-                    m.next = "IDLE"
+            with m.State("LAST"), m.If(on_way == 0):  # what was read last has reached the queue
+                m.d.sync += read.eq(1)
+                m.next = "IDLE"
         with m.If(begin):
             m.d.sync += [
                 read.eq(0),

@@ -77,8 +77,8 @@ def test_planes_come_in_order_and_in_time(width: int, tmp_path: Path) -> None:
             # Controls are taken with the first word and may change afterwards.
             said = (log[travel], count) if p == 0 else (int(rng.integers(4)), int(rng.integers(1, width)))
             lines.append(bytes([p == 0, said[0], said[1] & 255, said[1] >> 8]) + word.tobytes())
-        for _ in range(int(rng.choice([0, 0, 0, 1, 5]))):
-            lines.append(bytes([0, 0, 1, 0]) + rng.integers(0, 256, width // 8, np.uint8).tobytes())
+        gap = rng.integers(0, 256, (int(rng.choice([0, 0, 0, 1, 5])), width // 8), np.uint8)
+        lines += [bytes([0, 0, 1, 0]) + word.tobytes() for word in gap]
     lines += [bytes(4 + width // 8)] * LATENCY
     Path(tmp_path, "in").write_bytes(b"".join(lines))
     subprocess.run([model, tmp_path / "in", tmp_path / "out"], check=True, env=dict(os.environ))

@@ -62,7 +62,7 @@ ACCEPTED: dict[str, tuple[Instr, ...]] = {
     "dsp keeps": (
         instr("dsp.shape", x_count=6), instr("dsp.run", keep=1),
         instr("dsp.shape", x_count=2, y_count=3, c_count=5), instr("dsp.run", keep=1, accumulate=1),
-        LOAD, instr("dsp.run", accumulate=1),
+        instr("load.run", buffer="parameter"), instr("dsp.run", accumulate=1),
     ),
     "lut": (instr("lut.shape", c_count=8), instr("lut.run", units=3, act_bits=8, weight_bits=8, act=960)),
     "vec raw": vec("raw", n0=512),
@@ -94,7 +94,7 @@ REFUSED: dict[str, tuple[Instr, ...]] = {
     "instruction 0 (load.run): target must be a multiple of the bus width, 16 bytes, not 8": (
         instr("load.run", target=8),
     ),
-    "instruction 0 (load.run): it writes words 2046..2048 of act, which has 0..2047": (
+    "instruction 0 (load.run): it writes words 2046..2049 of act, which has 0..2047": (
         instr("load.run", target=2046 * 8, run_bytes=17),
     ),
     "instruction 0 (load.run): it writes words 62..64 of parameter, which has 0..63": (
@@ -196,7 +196,8 @@ REFUSED: dict[str, tuple[Instr, ...]] = {
     "instruction 0 (store.window): row_pitch must be a multiple of the bus width, 16 bytes, not 8": (
         instr("store.window", row_pitch=8),
     ),
-    "instruction 0 (store.window): source_pitch must be a multiple of the bus width, 16 bytes, not 3 words (24 bytes)": (
+    "instruction 0 (store.window): source_pitch must be a multiple of the bus width, 16 bytes, "
+    "not 3 words (24 bytes)": (
         instr("store.window", source_pitch=3),
     ),
     "instruction 0 (store.run): address must be a multiple of the bus width, 16 bytes, not 8": (
@@ -291,7 +292,7 @@ def test_the_end_of_a_program() -> None:
 
 
 def test_the_memory_that_there_is() -> None:
-    whole = program(LOAD, instr("store.run", address=0x8000, run_bytes=16))
+    whole = program(LOAD, instr("store.run", source=1024, address=0x8000, run_bytes=16))
     assert check(whole, CONFIG, dram_bytes=0x8010, program_address=0x7000).extents["dram"] == (0, 0x8010)
     refused: dict[str, dict[str, Any]] = {
         "instruction 1 (store.run): it writes bytes 0x8000..0x800f of DRAM, which ends at 0x800e": {
@@ -358,5 +359,7 @@ def test_what_is_reported() -> None:
 def test_an_order_is_given_or_the_reason_why_not() -> None:
     whole = program(instr("vec.shape", wait="load"), instr("load.window", signal="vec"))
     assert order(whole, CONFIG) == [1, 0, 2]
-    with pytest.raises(BadInput, match="^deadlock: vec at instruction 0 waits for load; the dispatcher at inst"):
+    with pytest.raises(
+        BadInput, match=r"^deadlock: vec at instruction 0 waits for load; the dispatcher at inst"
+    ):
         order(program(instr("vec.shape", wait="load")), CONFIG)

@@ -138,7 +138,7 @@ def test_a_program_hangs_where_the_machine_does(program: list[Instr], depth: int
         circle = flow.deadlock()
         assert circle
         assert all(one in flow.stuck() for one in circle)
-        with pytest.raises(BadInput, match="^deadlock: "):
+        with pytest.raises(BadInput, match=r"^deadlock: "):
             flow.order()
 
 
@@ -186,7 +186,15 @@ def test_order_and_tokens_are_those_of_every_possible_run(program: list[Instr], 
 
 
 def test_a_program_keeps_its_own_order_where_it_can() -> None:
-    forward = [do("load", signal="dsp"), do("vec"), do("dsp", wait="load"), do("load"), FENCE, do("vec"), HALT]
+    forward = [
+        do("load", signal="dsp"),
+        do("vec"),
+        do("dsp", wait="load"),
+        do("load"),
+        FENCE,
+        do("vec"),
+        HALT,
+    ]
     assert Dataflow(forward, 2).order() == list(range(7))
     backward = [do("vec", wait="dsp"), do("store"), do("dsp", signal="vec"), HALT]
     assert Dataflow(backward, 2).order() == [1, 2, 0, 3]
