@@ -32,16 +32,14 @@ FIT_SHAPES: tuple[tuple[int, int, int, dict[str, int]], ...] = (
     (1, 8, 1, {}),
     (2, 16, 3, {}),
     (4, 32, 4, {}),
-    (8, 32, 8, {}),
     (4, 64, 4, {}),
     (8, 16, 4, {"a_words": 64, "b_words": 2048, "size_bits": 24}),
     (2, 128, 2, {}),
-    (4, 128, 2, {"a_words": 2048, "b_words": 128}),
-    (2, 256, 2, {}),
+    (2, 256, 1, {"a_words": 2048, "b_words": 128}),
     (1, 512, 1, {"a_words": 64}),
     (9, 16, 9, {}),
     (16, 8, 2, {"a_words": 16, "b_words": 8, "size_bits": 12}),
-    (3, 64, 10, {}),
+    (2, 64, 10, {}),
     (6, 8, 6, {"a_words": 1024, "b_words": 1024, "size_bits": 32}),
     (1, 32, 16, {"b_words": 16}),
 )
@@ -49,11 +47,11 @@ FIT_SHAPES: tuple[tuple[int, int, int, dict[str, int]], ...] = (
 
 OTHER_SHAPES: tuple[tuple[int, int, int, dict[str, int]], ...] = (
     (5, 32, 3, {}),
-    (6, 64, 6, {"b_words": 1024}),
-    (3, 128, 5, {}),
+    (4, 64, 6, {"b_words": 1024}),
+    (2, 128, 5, {}),
     (12, 16, 4, {}),
-    (2, 512, 2, {"a_words": 128, "size_bits": 28}),
-    (8, 64, 8, {}),
+    (1, 256, 2, {"a_words": 128, "size_bits": 28}),
+    (7, 32, 7, {}),
 )
 """What the estimate is judged by: neither coefficients nor formulas were chosen with these in sight."""
 

@@ -23,7 +23,7 @@ class Scratchpad(Unit):
 
     Every bank serves one read and one write per cycle. Which port uses which bank is the program's business: two
     ports of one direction on one bank in one cycle raise ``conflict`` a cycle later, and the data are undefined.
-    A read of a word that is written in the same cycle is undefined as well.
+    A read of a word that is written in the same cycle is undefined as well; a read of another word never is.
 
     Parameters
     ----------
@@ -31,6 +31,8 @@ class Scratchpad(Unit):
         What distinguishes the module.
     size_bytes : int
         Total size.
+    word_bytes : int
+        What is never read and written at once: a word, as programs see it.
     banks : int
         Equal ranges of addresses; a power of two.
     writers, readers : mapping of str to int
@@ -47,10 +49,17 @@ class Scratchpad(Unit):
     """
 
     def __init__(
-        self, name: str, size_bytes: int, banks: int, writers: dict[str, int], readers: dict[str, int]
+        self,
+        name: str,
+        size_bytes: int,
+        word_bytes: int,
+        banks: int,
+        writers: dict[str, int],
+        readers: dict[str, int],
     ):
         self.name = name
         self.size_bytes = size_bytes
+        self.word_bytes = word_bytes
         self.banks = banks
         self.writers = writers
         self.readers = readers
@@ -88,7 +97,10 @@ class Scratchpad(Unit):
         """Build banks and multiplexers."""
         m = Module()
         rows = self.size_bytes // self.banks // self.row_bytes
-        banks = [_Bank(self.name, rows, self.row_bytes, self.column_bytes) for _ in range(self.banks)]
+        banks = [
+            _Bank(self.name, rows, self.row_bytes, self.column_bytes, self.row_bytes <= self.word_bytes)
+            for _ in range(self.banks)
+        ]
         for i, bank in enumerate(banks):
             place(m, f"bank_{i}", bank, platform)
         conflicts = [*self._write(m, banks), *self._read(m, banks)]
@@ -172,8 +184,9 @@ def _several(hits: list[Value]) -> Value:
 class _Bank(Unit):
     """One block of memory, a read and a write per cycle."""
 
-    def __init__(self, name: str, rows: int, row_bytes: int, column_bytes: int):
+    def __init__(self, name: str, rows: int, row_bytes: int, column_bytes: int, exclusive: bool):
         self.name = name
+        self.exclusive = exclusive
         self.rows = rows
         self.row_bytes = row_bytes
         self.column_bytes = column_bytes
@@ -194,8 +207,9 @@ class _Bank(Unit):
     def elaborate(self, platform: Any) -> Module:
         """Build the memory."""
         m = Module()
-        # The program's checker proves that no word is read and written at once, so no logic need keep either.
-        attrs: dict[str, Any] = {"no_rw_check": 1}
+        # The program's checker proves that no word is read and written at once, so no logic need keep either; but
+        # a row of several words may be.
+        attrs: dict[str, Any] = {"no_rw_check": 1} if self.exclusive else {}
         if self.rows >= 64:
             attrs["ram_style"] = "block"
         memory: Memory[Any, Any] = Memory(shape=8 * self.row_bytes, depth=self.rows, init=[], attrs=attrs)

@@ -185,10 +185,22 @@ class Accelerator(Unit):
         bus, lanes = cfg.bus_bytes, cfg.lanes
         load, vec, store = units["load"], units["vec"], units["store"]
         readers = {"vec": lanes, "store": bus} | ({"dsp": lanes} if cfg.dsp else {})
-        act = Scratchpad("act", cfg.act.bytes, cfg.act.banks, {"load": bus, "vec_write": lanes}, readers)
+        act = Scratchpad(
+            "act",
+            cfg.act.bytes,
+            cfg.act.word_bytes,
+            cfg.act.banks,
+            {"load": bus, "vec_write": lanes},
+            readers,
+        )
         place(m, "act_buffer", act, platform)
         parameter = Scratchpad(
-            "parameter", cfg.parameter.bytes, 1, {"load": bus}, {"vec": cfg.parameter.word_bytes}
+            "parameter",
+            cfg.parameter.bytes,
+            cfg.parameter.word_bytes,
+            1,
+            {"load": bus},
+            {"vec": cfg.parameter.word_bytes},
         )
         place(m, "parameter_buffer", parameter, platform)
         m.d.comb += [
@@ -210,7 +222,14 @@ class Accelerator(Unit):
         writers: list[str] = [name for name in ("dsp", "lut") if name in units]
         if writers:
             size = cfg.acc.word_bytes
-            acc = Scratchpad("acc", cfg.acc.bytes, cfg.acc.banks, dict.fromkeys(writers, size), {"vec": size})
+            acc = Scratchpad(
+                "acc",
+                cfg.acc.bytes,
+                cfg.acc.word_bytes,
+                cfg.acc.banks,
+                dict.fromkeys(writers, size),
+                {"vec": size},
+            )
             place(m, "acc_buffer", acc, platform)
             conflicts.append(acc.conflict)
             for name in writers:
@@ -226,7 +245,9 @@ class Accelerator(Unit):
             ]
         if "dsp" in units:
             dsp = units["dsp"]
-            weight = Scratchpad("weight", cfg.weight.bytes, 1, {"load": bus}, {"dsp": lanes})
+            weight = Scratchpad(
+                "weight", cfg.weight.bytes, cfg.weight.word_bytes, 1, {"load": bus}, {"dsp": lanes}
+            )
             place(m, "weight_buffer", weight, platform)
             loaded["weight"] = weight
             m.d.comb += [
@@ -240,7 +261,12 @@ class Accelerator(Unit):
         if "lut" in units:
             lut = units["lut"]
             plane = Scratchpad(
-                "plane", cfg.plane_weight.bytes, 1, {"load": bus}, {"lut": cfg.plane_weight.word_bytes}
+                "plane",
+                cfg.plane_weight.bytes,
+                cfg.plane_weight.word_bytes,
+                1,
+                {"load": bus},
+                {"lut": cfg.plane_weight.word_bytes},
             )
             place(m, "plane_buffer", plane, platform)
             loaded["plane"] = plane

@@ -173,7 +173,7 @@ class Array(Unit):
         for other in range(across):
             now = []
             for lane in range(lanes):
-                word = words.word_select(lane, shape.dk)  # type: ignore[attr-defined]
+                word = words.word_select(lane, shape.dk)
                 if other:
                     word = groups[-1][lane]
                 age = 1 if other else 1 + shape.group(lane)
@@ -223,7 +223,8 @@ class Array(Unit):
             m.d.sync += busy.eq(0)
         with m.Else():
             m.d.sync += index.eq(index + 1)
-        select, inverts = index, invert
+        select: Value = index
+        inverts: Value = invert
         out: list[Value] = []
         for group in range(shape.column_groups):
             if group:

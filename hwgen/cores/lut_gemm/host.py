@@ -24,7 +24,8 @@ def stimulus(config: LutGemmConfig, operations: Sequence[Gemm]) -> dict[str, Bea
         for op in operations
     ]
     fields = [np.array(column, np.int64)[:, None] for column in zip(*words, strict=True)]
-    a, b = [], []
+    a: list[Beats] = []
+    b: list[Beats] = []
     for op in operations:
         for into, values, form in ((a, op.a, op.a_format), (b, op.b.T, op.b_format)):
             into.append(packed(codes(values, form.bits, bipolar=form.bipolar), config.dk, form.travel))

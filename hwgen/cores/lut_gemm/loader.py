@@ -122,7 +122,8 @@ class Loader(Unit):
             m.d.sync += write_index.eq(write_index + 1)
         with m.If(walk["pop"]):
             m.d.sync += read_index.eq(read_index + 1)
-        return read.data
+        oldest: Value = read.data
+        return oldest
 
     def _walk(self, m: Module) -> dict[str, Value]:
         """The planes of a command one by one: which lane, where, and what is special about it."""

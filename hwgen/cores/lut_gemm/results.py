@@ -93,7 +93,7 @@ class Results(Unit):
             addend = Signal(_SUM_BITS, name=f"addend_{n}", reset_less=True)
             total = Signal(_SUM_BITS, name=f"total_{n}", reset_less=True)
             m.d.sync += addend.eq(a_sum + b_sums[n])
-            value: Any = row.word_select(n, _SUM_BITS)  # type: ignore[attr-defined]
+            value: Any = row.word_select(n, _SUM_BITS)
             scaled = Mux(scale[1], value << 2, Mux(scale[0], value << 1, value))[:_SUM_BITS]
             m.d.sync += total.eq(Mux(mask[n], addend + scaled, 0))
             entry.append(total)

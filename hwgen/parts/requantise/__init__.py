@@ -10,5 +10,5 @@ ROUNDINGS = ("half_even", "half_away")
 MAX_SHIFT = 63
 """Largest shift; the product has at most 56 bits, so more than that leaves only its sign."""
 
-LATENCY = 8
+LATENCY = 9
 """Cycles from a sum to its byte."""

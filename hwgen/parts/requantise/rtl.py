@@ -97,16 +97,18 @@ class Requantise(Unit):
         m.d.comb += carried.eq(Cat(Const(1, 1), quotient).as_signed() + Cat(up, self.zero).as_signed())
         m.d.sync += [shifted.eq(carried[1:]), over.eq(far.over), negative.eq(far.sign)]
 
+        between = Signal(8, reset_less=True)
+        too_low = Signal(reset_less=True)
+        too_high = Signal(reset_less=True)
         result = Signal(signed(8), reset_less=True)
-        too_low = Signal(name="too_low")
-        too_high = Signal(name="too_high")
-        m.d.comb += [
+        m.d.sync += [
+            between.eq(shifted),
             too_low.eq(Mux(over, negative, shifted < self.low)),
             too_high.eq(Mux(over, ~negative, shifted > self.high)),
-            self.y.eq(result),
+            result.eq(Mux(too_low, self.low, Mux(too_high, self.high, between))),
         ]
-        m.d.sync += result.eq(Mux(too_low, self.low, Mux(too_high, self.high, shifted[:8])))
-        assert age + 4 == LATENCY
+        m.d.comb += self.y.eq(result)
+        assert age + 5 == LATENCY
         return m
 
     def _multiply(self, m: Module) -> tuple[Value, int]:
