@@ -9,14 +9,11 @@ import numpy as np
 
 from hwgen.compile.builder import Region
 from hwgen.compile.image import Bytes, align, pack_dsp, pack_lut
-from hwgen.compile.plan import Part, channel_chunks
-from hwgen.compile.product import Product, Rect, Visit
+from hwgen.compile.plan import RESIDENT, Part, Planes, channel_chunks, unit_rows
+from hwgen.compile.product import Band, Product, Rect, Visit
 from hwgen.compile.steps import Step
-from hwgen.numerics import ceil_div
 
 __all__ = ["DspShare", "LutShare"]
-
-_RESIDENT = 2  # groups of weights that stay in the buffer, one in each half
 
 
 @dataclass
@@ -89,9 +86,9 @@ class DspShare:
             ]
         )
 
-    def steps(self, first_band: bool, rows: int) -> list[tuple[int, Step]]:
+    def steps(self, band: Band) -> list[tuple[int, Step]]:
         """Steps of a band with the cycles that each needs."""
-        p = self.product
+        p, rows = self.product, band.rows
         high, wide = p.plan.rect
         width = p.g.size[1]
         rects = [
@@ -101,12 +98,12 @@ class DspShare:
         ]
         out = []
         for group in self.groups:
-            stays = len(self.groups) <= _RESIDENT and len(group.parts) == 1
+            stays = len(self.groups) <= RESIDENT and len(group.parts) == 1
             for at, rect in enumerate(rects):
                 visit = Visit(group.tile, group.tiles, rect, rect[1] * rect[3])
                 for number, part in enumerate(group.parts):
                     last = number == len(group.parts) - 1
-                    load = len(group.parts) > 1 or (at == 0 and (first_band or not stays))
+                    load = len(group.parts) > 1 or (at == 0 and (band.first == 0 or not stays))
                     place = _Place()  # the next part's weights are loaded before this part's run
                     step = Step(
                         partial(self._compute, visit, part, place, number > 0, not last),
@@ -139,7 +136,7 @@ class DspShare:
             c_count=part.c_count, kx_count=g.window[1], kx_stride=g.words if g.window[1] > 1 else 0,
             ky_count=part.ky_count, ky_stride=p.row_words if part.ky_count > 1 else 0,
         )  # fmt: skip
-        act = p.band + (y * sy + part.ky) * p.row_words + x * sx * g.words + part.c
+        act = p.band.source + (y * sy + part.ky) * p.row_words + x * sx * g.words + part.c
         span = ((rows - 1) * sy + part.ky_count - 1) * p.row_words
         span += ((columns - 1) * sx + g.window[1] - 1) * g.words + part.c_count
         if not keep:
@@ -162,28 +159,31 @@ class LutShare:
     product: Product
     first_tile: int
     tiles: int
-    planes: int = 0  # first plane word of the band at work
 
     def __post_init__(self) -> None:
         p = self.product
-        # Plane words per pixel and plane, and products that a sum has.
-        self.chunks = ceil_div(p.g.words * p.g.lanes, p.config.lut_width)
-        self.products = p.g.window[0] * p.g.window[1] * self.chunks
-        self.pixel = self.chunks * p.layer.act_bits
+        self.packing = Planes.of(p.config, p.g)
+        self.pixel = self.packing.chunks * p.layer.act_bits  # plane words per pixel
         self.row = p.g.padded_width * self.pixel
         self.groups: list[_Group] = []
         end = self.first_tile + self.tiles
         for tile in range(self.first_tile, end, p.plan.lut_group):
             tiles = min(p.plan.lut_group, end - tile)
-            size = tiles * self.products * p.layer.weight_bits * p.config.plane_weight.word_bytes
+            size = tiles * self.packing.products * p.layer.weight_bits * p.config.plane_weight.word_bytes
             address = p.image.constant(size, partial(self._pack, tile, tiles))
             self.groups.append(_Group(tile, tiles, [], [(address, size)]))
 
     def _pack(self, tile: int, tiles: int) -> Bytes:
         p = self.product
         lanes, width = p.g.lanes, p.config.lut_width
-        padding = align(p.weight.shape[2], width) - p.weight.shape[2]
-        kernel = np.pad(p.weight, ((0, 0), (0, 0), (0, padding), (0, 0)))
+        kernel = p.weight
+        kh, kw, channels, _ = kernel.shape
+        pixels, columns = self.packing.pixels, self.packing.columns
+        kernel = np.pad(kernel, ((0, 0), (0, columns * pixels - kw), (0, 0), (0, 0)))
+        kernel = kernel.reshape(kh, columns, pixels * channels, -1)
+        kernel = np.pad(
+            kernel, ((0, 0), (0, 0), (0, align(pixels * channels, width) - pixels * channels), (0, 0))
+        )
         return np.concatenate(
             [
                 pack_lut(
@@ -193,20 +193,18 @@ class LutShare:
             ]
         )
 
-    def _units(self, rows: int) -> tuple[int, int]:
-        """Rows of outputs per unit, and units in use."""
-        high = ceil_div(rows, self.product.config.lut_units)
-        return high, ceil_div(rows, high)
-
-    def prepare(self, rows: int) -> None:
+    def prepare(self, band: Band) -> None:
         """Emit the conversion of a band's input to planes: every unit gets the rows that its outputs need."""
-        p = self.product
+        p, rows = self.product, band.rows
         g, b, cfg = p.g, p.builder, p.config
         bits = p.layer.act_bits
         per_chunk = cfg.lut_width // cfg.lanes
-        high, units = self._units(rows)
-        self.planes = p.turns.next("planes", p.places) * (cfg.plane_words // p.places)
-        whole, rest = divmod(g.words, per_chunk)
+        high, units = unit_rows(cfg, rows)
+        band.planes = p.turns.next("planes", p.places) * (cfg.plane_words // p.places)
+        # Pixels that share a plane word are read again for each of them.
+        whole, rest = (
+            divmod(g.words, per_chunk) if self.packing.pixels == 1 else (0, self.packing.pixels * g.words)
+        )
         pieces = [(0, whole, per_chunk), (whole, 1, rest)]
         for unit in range(units):
             first = unit * high * g.steps[0]
@@ -217,7 +215,7 @@ class LutShare:
                 b.set("vec.shape", r0=words, n0=number, n1=g.padded_width, n2=count)
                 b.set("vec.source", r0=1, n0=per_chunk, n1=g.words, n2=p.row_words)
                 b.set("vec.target", n0=bits, n1=self.pixel, n2=self.row)
-                source = p.loaded + first * p.row_words + chunk * per_chunk
+                source = band.source + first * p.row_words + chunk * per_chunk
                 span = (
                     (count - 1) * p.row_words
                     + (g.padded_width - 1) * g.words
@@ -225,22 +223,22 @@ class LutShare:
                     + words
                 )
                 b.emit(
-                    "vec.run", op="planes", source=source, target=self.planes + chunk * bits, planes=bits, unit=unit,
+                    "vec.run", op="planes", source=source, target=band.planes + chunk * bits, planes=bits, unit=unit,
                     reads=[Region.span("act", source, span)],
-                    writes=[Region.span("planes", unit * cfg.plane_words + self.planes, count * self.row)],
+                    writes=[Region.span("planes", unit * cfg.plane_words + band.planes, count * self.row)],
                 )  # fmt: skip
 
-    def steps(self, first_band: bool, rows: int) -> list[tuple[int, Step]]:
+    def steps(self, band: Band) -> list[tuple[int, Step]]:
         """Steps of a band with the cycles that each needs."""
-        p = self.product
-        high, units = self._units(rows)
+        p, rows = self.product, band.rows
+        high, units = unit_rows(p.config, rows)
         rect: Rect = (0, rows, 0, p.g.size[1])
         outputs = high * p.g.size[1]
-        cycles = max(p.layer.act_bits * p.layer.weight_bits * self.products, p.config.lut_units)
+        cycles = max(p.layer.act_bits * p.layer.weight_bits * self.packing.products, p.config.lut_units)
         out = []
         for group in self.groups:
             visit, place = Visit(group.tile, group.tiles, rect, units * outputs), _Place()
-            load = first_band or len(self.groups) > _RESIDENT
+            load = band.first == 0 or len(self.groups) > RESIDENT
             step = Step(
                 partial(self._compute, visit, place, high, units),
                 partial(p.requantise, visit),
@@ -265,20 +263,20 @@ class LutShare:
         g, b = p.g, p.builder
         b.set(
             "lut.shape", x_count=g.size[1], x_stride=g.steps[1] * self.pixel, y_count=high,
-            y_stride=g.steps[0] * self.row, c_count=self.chunks, kx_count=g.window[1],
-            kx_stride=self.pixel if g.window[1] > 1 else 0, ky_count=g.window[0],
+            y_stride=g.steps[0] * self.row, c_count=self.packing.chunks, kx_count=self.packing.columns,
+            kx_stride=self.packing.pixels * self.pixel if self.packing.columns > 1 else 0, ky_count=g.window[0],
             ky_stride=self.row if g.window[0] > 1 else 0,
         )  # fmt: skip
         visit.acc = p.sums("lut")
         span = g.rows(high) * self.row
         every = range(p.config.lut_units)
-        weight_words = visit.tiles * self.products * p.layer.weight_bits
+        weight_words = visit.tiles * self.packing.products * p.layer.weight_bits
         b.emit(
-            "lut.run", act=self.planes, weight=place.weight, acc=visit.acc, tiles=visit.tiles,
+            "lut.run", act=p.band.planes, weight=place.weight, acc=visit.acc, tiles=visit.tiles,
             acc_stride=visit.stride, units=units, unit_stride=high * g.size[1], act_bits=p.layer.act_bits,
             weight_bits=p.layer.weight_bits, act_signed=1, weight_signed=1,
             reads=[
-                *(Region.span("planes", u * p.config.plane_words + self.planes, span) for u in every),
+                *(Region.span("planes", u * p.config.plane_words + p.band.planes, span) for u in every),
                 Region.span("plane", place.weight, weight_words),
             ],
             writes=[Region.span("acc", visit.acc, visit.tiles * visit.stride)],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
 
 from hwgen.compile.network import kernel_of
 from hwgen.errors import BadInput
@@ -11,7 +10,28 @@ from hwgen.numerics import ceil_div
 from hwgen.system.config import SystemConfig
 from hwgen.workloads.layers import Hwc, Layer
 
-__all__ = ["Geometry", "Part", "Plan", "geometry", "plan"]
+__all__ = [
+    "PARAMETER_PLACES",
+    "RESIDENT",
+    "Geometry",
+    "Part",
+    "Plan",
+    "Planes",
+    "channel_chunks",
+    "geometry",
+    "plan",
+    "unit_rows",
+]
+
+PARAMETER_PLACES = 8
+"""Parts of the parameter buffer: two each for the sums of DSP and LUT and for vector layers, two spare."""
+
+RESIDENT = 2
+"""Groups of weights that stay in a buffer over the bands, one in each half."""
+
+_MOST_OUTPUTS = 4095  # what a loop counts
+_MOST_TILES = 1023
+_RUN_CYCLES = 60  # beside the work itself: setting loops, filling and draining the array
 
 
 @dataclass(frozen=True)
@@ -134,8 +154,47 @@ class Plan:
     double: bool
 
 
+@dataclass(frozen=True)
+class Planes:
+    """A product as the LUT core sees it: which elements share a plane word, and how many words a sum has.
+
+    Parameters
+    ----------
+    pixels : int
+        Pixels side by side in one plane word: more than one where their channels leave room, so that a kernel needs
+        fewer words.
+    chunks : int
+        Plane words per pixel and plane.
+    columns : int
+        Plane words per kernel row and chunk.
+    products : int
+        Plane words per sum and pair of planes.
+    """
+
+    pixels: int
+    chunks: int
+    columns: int
+    products: int
+
+    @classmethod
+    def of(cls, config: SystemConfig, g: Geometry) -> Planes:
+        """The packing of a product."""
+        per_word = config.lut_width // config.lanes
+        kh, kw = g.window
+        pixels = max(1, min(per_word // g.words, kw))
+        chunks = ceil_div(g.words, per_word)
+        columns = ceil_div(kw, pixels)
+        return cls(pixels, chunks, columns, kh * columns * chunks)
+
+
+def unit_rows(config: SystemConfig, band: int) -> tuple[int, int]:
+    """Rows of a band's outputs that each unit of the LUT core computes, and units in use."""
+    high = ceil_div(band, config.lut_units)
+    return high, ceil_div(band, high)
+
+
 def plan(config: SystemConfig, layer: Layer, g: Geometry, lut_share: float) -> Plan:
-    """The plan of a product.
+    """The plan of a product: of all that fit, the one that should take the fewest cycles.
 
     Raises
     ------
@@ -143,31 +202,15 @@ def plan(config: SystemConfig, layer: Layer, g: Geometry, lut_share: float) -> P
         If even one row of outputs does not fit; the sentence says which buffer is too small.
     """
     lut_tiles = _lut_tiles(config, layer, g, lut_share)
-    dsp_tiles = g.tiles - lut_tiles
-    acc_region = config.acc_words // (4 if lut_tiles and dsp_tiles else 2)
-    unit = max(1, config.bus_bytes // config.lanes)
-    out_row = ceil_div(g.size[1] * g.tiles, unit) * unit
     best: tuple[float, Plan] | None = None
     reason = ""
     for double in (True, False):
-        region = config.act_words // (4 if double else 2)
         for band in _candidates(g.size[0]):
-            if g.rows(band) * g.row_words(unit) > region or band * out_row > region:
-                reason = f"act_words={config.act_words}"
-                continue
-            if lut_tiles:
-                planes = _unit_planes(config, layer, g, band)
-                if planes > config.plane_words // (2 if double else 1):
-                    reason = f"plane_words={config.plane_words}"
-                    continue
-                if _lut_words(config, g, band) > acc_region:
-                    reason = f"acc_words={config.acc_words}"
-                    continue
-            made = _with_groups(config, layer, g, band, lut_tiles, acc_region, double)
+            made = _fitted(config, layer, g, band, lut_tiles, double)
             if isinstance(made, str):
                 reason = made
                 continue
-            cost = _exposed(config, g, made)
+            cost = _cycles(config, layer, g, made)
             if best is None or cost < best[0]:
                 best = cost, made
     if best is None:
@@ -191,73 +234,61 @@ def _lut_tiles(config: SystemConfig, layer: Layer, g: Geometry, share: float) ->
     return g.tiles if not config.dsp else min(g.tiles, round(g.tiles * share))
 
 
-def _unit_rows(config: SystemConfig, band: int) -> int:
-    """Rows of outputs per unit of the LUT core."""
-    return ceil_div(band, config.lut_units)
-
-
-def _unit_planes(config: SystemConfig, layer: Layer, g: Geometry, band: int) -> int:
-    """Plane words that a unit needs for a band."""
-    chunks = ceil_div(g.words * g.lanes, config.lut_width)
-    return g.rows(_unit_rows(config, band)) * g.padded_width * chunks * layer.act_bits
-
-
-def _lut_words(config: SystemConfig, g: Geometry, band: int) -> int:
-    """Words of sums of one column tile of a band, whole units."""
-    rows = _unit_rows(config, band)
-    return ceil_div(band, rows) * rows * g.size[1]
-
-
-def _with_groups(
-    config: SystemConfig, layer: Layer, g: Geometry, band: int, lut_tiles: int, acc_region: int, double: bool
+def _fitted(
+    config: SystemConfig, layer: Layer, g: Geometry, band: int, lut_tiles: int, double: bool
 ) -> Plan | str:
-    columns = min(g.size[1], config.dsp_tile, acc_region, 4095)
-    rows = (
-        max(1, min(band, config.dsp_tile // columns, acc_region // columns, 4095))
-        if columns == g.size[1]
-        else 1
-    )
+    """A plan with bands of this height, or the buffer that is too small for it."""
     dsp_tiles = g.tiles - lut_tiles
+    unit = max(1, config.bus_bytes // config.lanes)
+    places = 2 if double else 1
+    region = config.act_words // (2 * places)
+    acc_place = config.acc_words // (4 if lut_tiles and dsp_tiles else 2)
+    parameters = config.parameter_words // PARAMETER_PLACES
+    out_row = ceil_div(g.size[1] * g.tiles, unit) * unit
+    if g.rows(band) * g.row_words(unit) > region or band * out_row > region:
+        return f"act_words={config.act_words}"
+    wide = min(g.size[1], config.dsp_tile, acc_place, _MOST_OUTPUTS)
+    high = (
+        1
+        if wide < g.size[1]
+        else max(1, min(band, config.dsp_tile // wide, acc_place // wide, _MOST_OUTPUTS))
+    )
     parts: tuple[Part, ...] = (Part(0, g.window[0], 0, g.words),)
     dsp_group = lut_group = 1
-    parameter_cap = config.parameter_words // 8  # see product.PARAMETER_PLACES
     if dsp_tiles:
-        room = config.weight_words // 2
-        per_tile = (g.products if layer.groups == 1 else _grouped_products(layer, g)) * config.lanes
-        if per_tile <= room:
-            dsp_group = min(dsp_tiles, room // per_tile, acc_region // (rows * columns), parameter_cap, 1023)
-            if layer.groups > 1:
-                dsp_group = 1
-        elif layer.groups > 1:
-            return f"weight_words={config.weight_words}"
-        else:
-            cut = _cut(g, room // config.lanes)
+        room = config.weight_words // 2 // config.lanes
+        products = _dsp_products(layer, g)
+        if products <= room and layer.groups == 1:
+            dsp_group = min(dsp_tiles, room // products, acc_place // (high * wide), parameters, _MOST_TILES)
+        elif products > room:
+            cut = _cut(g, room) if layer.groups == 1 else None
             if cut is None:
                 return f"weight_words={config.weight_words}"
             parts = cut
     if lut_tiles:
-        per_tile = _lut_products(config, g) * layer.weight_bits
+        planes = Planes.of(config, g)
+        rows, units = unit_rows(config, band)
+        if g.rows(rows) * g.padded_width * planes.chunks * layer.act_bits > config.plane_words // places:
+            return f"plane_words={config.plane_words}"
+        if g.rows(band) * g.row_words(unit) + (planes.pixels - 1) * g.words > region:
+            return f"act_words={config.act_words}"  # the last pixel's plane word reads behind it
+        words = units * rows * g.size[1]
+        per_tile = planes.products * layer.weight_bits
         room = config.plane_weight_words // 2
+        if words > acc_place:
+            return f"acc_words={config.acc_words}"
         if per_tile > room:
             return f"plane_weight_words={config.plane_weight_words}"
-        words = _lut_words(config, g, band)
-        lut_group = min(lut_tiles, room // per_tile, acc_region // words, parameter_cap, 1023)
-    return Plan(band, lut_tiles, dsp_group, lut_group, parts, (rows, columns), double)
+        lut_group = min(lut_tiles, room // per_tile, acc_place // words, parameters, _MOST_TILES)
+    return Plan(band, lut_tiles, dsp_group, lut_group, parts, (high, wide), double)
 
 
-def _lut_products(config: SystemConfig, g: Geometry) -> int:
-    return g.window[0] * g.window[1] * ceil_div(g.words * g.lanes, config.lut_width)
-
-
-def _grouped_products(layer: Layer, g: Geometry) -> int:
-    """Operand words per output of a layer with groups: the chunks that hold a tile's channels, at most."""
-    inner = g.source[2] // layer.groups
-    outer = g.size[2] // layer.groups
-    most = 0
-    for tile in range(g.tiles):
-        _first, count = channel_chunks(inner, outer, tile, g)
-        most = max(most, count)
-    return g.window[0] * g.window[1] * most
+def _dsp_products(layer: Layer, g: Geometry) -> int:
+    """Operand words per output; with groups, the chunks that hold a tile's channels, at most."""
+    if layer.groups == 1:
+        return g.products
+    inner, outer = g.source[2] // layer.groups, g.size[2] // layer.groups
+    return g.window[0] * g.window[1] * max(channel_chunks(inner, outer, t, g)[1] for t in range(g.tiles))
 
 
 def channel_chunks(inner: int, outer: int, tile: int, g: Geometry) -> tuple[int, int]:
@@ -280,23 +311,38 @@ def _cut(g: Geometry, room: int) -> tuple[Part, ...] | None:
     return None
 
 
-def _exposed(config: SystemConfig, g: Geometry, p: Plan) -> float:
-    """Rough cycles of a layer: transfers that nothing hides, reloads, short runs."""
+def _cycles(config: SystemConfig, layer: Layer, g: Geometry, p: Plan) -> float:
+    """Rough cycles of a layer: the busiest engine, and the transfers that nothing hides."""
     unit = max(1, config.bus_bytes // config.lanes)
     bands = ceil_div(g.size[0], p.band)
-    load = g.rows(p.band) * g.row_words(unit) * config.lanes / config.bus_bytes
-    store = p.band * g.size[1] * g.tiles * config.lanes / config.bus_bytes
+    beats = config.lanes / config.bus_bytes
+    load = g.rows(p.band) * g.row_words(unit) * beats
+    if g.gathered:  # short runs: a few cycles each beside their bytes
+        load = p.band * g.size[1] * g.kernel[0] * (4 + g.kernel[1] * g.source[2] / config.bus_bytes)
+    store = p.band * g.size[1] * g.tiles * beats
+    moved = bands * (load + store)
+    dsp = lut = vec = 0.0
+    vec += g.size[0] * g.size[1] * g.tiles
     dsp_tiles = g.tiles - p.lut_tiles
-    groups = ceil_div(dsp_tiles, p.dsp_group) if dsp_tiles else 0
-    weights = dsp_tiles * g.products * config.lanes * config.lanes / config.bus_bytes
-    reloads = 1 if groups <= 2 and len(p.parts) == 1 else bands
-    rects = ceil_div(p.band, p.rect[0]) * ceil_div(g.size[1], p.rect[1])
-    if len(p.parts) > 1:
-        reloads *= rects
-    runs = bands * rects * max(1, groups) * len(p.parts)
-    steps = p.rect[0] * p.rect[1]
-    compute = bands * rects * dsp_tiles * g.products * max(steps, config.lanes + 1) + runs * 60
-    moved = bands * (load + store) + weights * reloads
+    if dsp_tiles:
+        groups = ceil_div(dsp_tiles, p.dsp_group)
+        rects = bands * ceil_div(p.band, p.rect[0]) * ceil_div(g.size[1], p.rect[1])
+        products = _dsp_products(layer, g)
+        dsp = rects * dsp_tiles * products * max(p.rect[0] * p.rect[1], config.lanes + 1)
+        dsp += rects * groups * len(p.parts) * _RUN_CYCLES
+        reloads = rects if len(p.parts) > 1 else bands if groups > RESIDENT else 1
+        moved += reloads * dsp_tiles * products * config.lanes * beats
+    if p.lut_tiles:
+        planes = Planes.of(config, g)
+        groups = ceil_div(p.lut_tiles, p.lut_group)
+        rows, units = unit_rows(config, p.band)
+        steps = layer.act_bits * layer.weight_bits * planes.products
+        lut = bands * rows * g.size[1] * p.lut_tiles * max(steps, config.lut_units)
+        lut += bands * groups * _RUN_CYCLES
+        gathered = max(planes.pixels * g.words, layer.act_bits) if planes.chunks == 1 else g.words
+        vec += bands * units * (g.rows(rows) * g.padded_width * gathered + _RUN_CYCLES)
+        weights = p.lut_tiles * planes.products * layer.weight_bits * config.plane_weight.word_bytes
+        moved += (bands if groups > RESIDENT else 1) * weights / config.bus_bytes
     if not p.double:
-        return load * bands + store * bands + max(compute, weights * reloads)
-    return load + store + max(compute, moved) + ceil(60 * bands)
+        return bands * (load + store) + max(dsp, lut, vec, moved)
+    return load + store + max(dsp, lut, vec, moved)

@@ -12,13 +12,13 @@ import numpy as np
 from hwgen.compile.builder import Builder, Region
 from hwgen.compile.image import Image, Tensor, align, pack_parameters
 from hwgen.compile.network import LayerData
-from hwgen.compile.plan import Geometry, Plan
+from hwgen.compile.plan import PARAMETER_PLACES, Geometry, Plan
 from hwgen.compile.steps import Step
 from hwgen.numerics import IntArray, ceil_div
 from hwgen.system.config import SystemConfig
 from hwgen.workloads.layers import Layer
 
-__all__ = ["PARAMETER_PLACES", "Product", "Rect", "Turns", "Visit", "parameter_place"]
+__all__ = ["Band", "Product", "Rect", "Turns", "Visit", "parameter_place"]
 
 Rect = tuple[int, int, int, int]
 """Outputs of a band: first row, rows, first column, columns."""
@@ -35,10 +35,6 @@ class Turns:
         turn = self.counts.get(name, -1) + 1
         self.counts[name] = turn
         return turn % places
-
-
-PARAMETER_PLACES = 8
-"""Parts of the parameter buffer: two each for the sums of DSP and LUT and for vector layers, two spare."""
 
 
 def parameter_place(config: SystemConfig, turns: Turns, user: str) -> int:
@@ -69,6 +65,25 @@ class Visit:
     stride: int
     parameter: int = 0
     acc: int = 0
+
+
+@dataclass
+class Band:
+    """Rows of outputs that are worked on together.
+
+    Parameters
+    ----------
+    first, rows : int
+        First row, and how many.
+    source, target, planes : int
+        First words of its input, its output and its plane words; known once it is loaded, begun, converted.
+    """
+
+    first: int
+    rows: int
+    source: int = 0
+    target: int = 0
+    planes: int = 0
 
 
 @dataclass
@@ -125,17 +140,17 @@ class Product:
         dsp = DspShare(self, self.g.tiles - self.plan.lut_tiles)
         lut = LutShare(self, self.g.tiles - self.plan.lut_tiles, self.plan.lut_tiles)
         for first in range(0, self.g.size[0], self.plan.band):
-            rows = min(self.plan.band, self.g.size[0] - first)
-            steps = _merged(dsp.steps(first == 0, rows), lut.steps(first == 0, rows))
-            steps[0].inputs = partial(self._load_band, first, rows)
+            band = Band(first, min(self.plan.band, self.g.size[0] - first))
+            steps = _merged(dsp.steps(band), lut.steps(band))
+            steps[0].inputs = partial(self._load_band, band)
             # One place for a band's input: it is free when the band before has been computed.
             steps[0].barrier = not self.plan.double or (self.barrier and first == 0)
             if self.plan.lut_tiles:
-                steps[0].prepare = partial(lut.prepare, rows)
+                steps[0].prepare = partial(lut.prepare, band)
             for step in steps:
                 step.alone = not self.plan.double
-            steps[0].compute = partial(self._begin_band, steps[0].compute)
-            steps[-1].finish = partial(self._end_band, steps[-1].finish, first, rows)
+            steps[0].compute = partial(self._begin_band, band, steps[0].compute)
+            steps[-1].finish = partial(self._end_band, band, steps[-1].finish)
             yield from steps
 
     def load(self, address: int, size: int, buffer: str, word: int, word_bytes: int) -> None:
@@ -158,10 +173,10 @@ class Product:
         visit.parameter = parameter_place(self.config, self.turns, user)
         self.load(self.parameters + visit.tile * word, visit.tiles * word, "parameter", visit.parameter, word)
 
-    def _load_band(self, first: int, rows: int) -> None:
-        """The input of output rows ``first .. first + rows - 1``, padding included."""
+    def _load_band(self, band: Band) -> None:
+        """The input of a band, padding included."""
         g, b, tensor = self.g, self.builder, self.source
-        self.loaded = self.turns.next("act", self.places) * self.region
+        band.source = self.turns.next("act", self.places) * self.region
         top, left = g.pad[0], g.pad[1]
         h, w, _ = g.source
         b.set(
@@ -169,14 +184,16 @@ class Product:
             x_step=g.stride[1] * tensor.pixel if g.gathered else 0,
         )  # fmt: skip
         if g.gathered:
-            for row in range(rows):
-                y = (first + row) * g.stride[0] - top
+            for row in range(band.rows):
+                y = (band.first + row) * g.stride[0] - top
                 b.set("load.position", x_start=-left * tensor.pixel, y_start=y, group_count=g.size[1])
-                self._load_window(y, row * self.row_words, self.row_words, g.kernel[1], g.kernel[0])
+                self._load_window(
+                    y, band.source + row * self.row_words, self.row_words, g.kernel[1], g.kernel[0]
+                )
         else:
-            y, count = first * g.stride[0] - top, g.rows(rows)
+            y, count = band.first * g.stride[0] - top, g.rows(band.rows)
             b.set("load.position", x_start=-left * tensor.pixel, y_start=y, group_count=1)
-            self._load_window(y, 0, align(count * self.row_words, self.unit), g.padded_width, count)
+            self._load_window(y, band.source, align(count * self.row_words, self.unit), g.padded_width, count)
 
     def _load_window(self, y: int, word: int, words: int, pixels: int, count: int) -> None:
         """One windowed run: ``count`` rows from ``y`` on, to ``words`` words."""
@@ -185,25 +202,25 @@ class Product:
         reads = [Region.dram(tensor.address + low * tensor.pitch, (high - low) * tensor.pitch)]
         address = tensor.address + y * tensor.pitch - self.g.pad[1] * tensor.pixel
         self.builder.emit(
-            "load.run", address=address, buffer="act", target=(self.loaded + word) * self.config.lanes,
+            "load.run", address=address, buffer="act", target=word * self.config.lanes,
             run_bytes=pixels * tensor.pixel, run_count=count, windowed=1, reads=reads if high > low else [],
-            writes=[Region.span("act", self.loaded + word, words)],
+            writes=[Region.span("act", word, words)],
         )  # fmt: skip
 
-    def _begin_band(self, compute: Callable[[], None]) -> None:
-        self.band = self.loaded
-        self.out_base = (2 * self.places - 1 - self.turns.next("out", self.places)) * self.region
+    def _begin_band(self, band: Band, compute: Callable[[], None]) -> None:
+        self.band = band
+        band.target = (2 * self.places - 1 - self.turns.next("out", self.places)) * self.region
         compute()
 
-    def _end_band(self, finish: Callable[[], None], first: int, rows: int) -> None:
+    def _end_band(self, band: Band, finish: Callable[[], None]) -> None:
         finish()
         b, tensor = self.builder, self.result
         b.set("store.window", row_pitch=tensor.pitch, source_pitch=self.out_row)
+        address, rows = tensor.address + band.first * tensor.pitch, band.rows
         b.emit(
-            "store.run", address=tensor.address + first * tensor.pitch, source=self.out_base,
-            run_bytes=self.g.size[1] * tensor.pixel, run_count=rows,
-            reads=[Region.span("act", self.out_base, rows * self.out_row)],
-            writes=[Region.dram(tensor.address + first * tensor.pitch, rows * tensor.pitch)],
+            "store.run", address=address, source=band.target, run_bytes=self.g.size[1] * tensor.pixel, run_count=rows,
+            reads=[Region.span("act", band.target, rows * self.out_row)],
+            writes=[Region.dram(address, rows * tensor.pitch)],
         )  # fmt: skip
 
     def sums(self, engine: str) -> int:
@@ -217,7 +234,7 @@ class Product:
         """Emit what brings sums to the band's output."""
         g, b, r = self.g, self.builder, self.data.requantiser
         y, rows, x, columns = visit.rect
-        base = self.out_base + y * self.out_row + x * g.tiles + visit.tile
+        base = self.band.target + y * self.out_row + x * g.tiles + visit.tile
         b.set(
             "vec.shape",
             n0=columns,

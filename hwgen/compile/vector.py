@@ -92,7 +92,9 @@ class Vector:
         """The layer's work, band by band."""
         r = self.data.requantiser
         lanes = self.config.lanes
-        uniform = Requantiser(r.bias[:1].repeat(lanes), r.multiplier[:1].repeat(lanes), r.shift[:1].repeat(lanes))
+        uniform = Requantiser(
+            r.bias[:1].repeat(lanes), r.multiplier[:1].repeat(lanes), r.shift[:1].repeat(lanes)
+        )
         word = pack_parameters(uniform, lanes)
         self.parameter_address = self.image.constant(len(word), lambda: word)
         for first in range(0, self.result.shape[0], self.band):
