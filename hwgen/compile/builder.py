@@ -60,6 +60,10 @@ class _Draft:
     wait: list[str] = field(default_factory=list)
     signal: list[str] = field(default_factory=list)
 
+    @property
+    def engine(self) -> str:
+        return self.mnemonic.partition(".")[0]
+
 
 class _Uses:
     """Last program position at which each engine used each word of a space; -1 for never."""
@@ -126,23 +130,29 @@ class Builder:
         *,
         reads: Sequence[Region] = (),
         writes: Sequence[Region] = (),
+        after: Sequence[int] = (),
         comment: str = "",
         settings: Mapping[str, int | str] | None = None,
         **fields: int | str,
     ) -> int:
         """Append an instruction and the tokens that it needs; gives its position.
 
-        ``settings`` are further fields, as a mapping.
+        ``after`` are positions of instructions for which it waits whatever they touch; ``settings`` are further
+        fields, as a mapping.
         """
         position = len(self._drafts)
         draft = _Draft(mnemonic, {**fields, **(settings or {})}, comment)
-        name = mnemonic.partition(".")[0]
-        if name == "control":
+        if draft.engine == "control":
+            if mnemonic == "control.fence":  # what follows is dispatched when all before has ended
+                self._known[:] = position
             self._drafts.append(draft)
             self._knew.append(np.full(len(ENGINES), -1, np.int64))
             return position
-        engine = ENGINES.index(name)
+        engine = ENGINES.index(draft.engine)
         needs = np.full(len(ENGINES), -1, np.int64)
+        for earlier in after:
+            other = ENGINES.index(self._drafts[earlier].engine)
+            needs[other] = max(needs[other], earlier)
         for region in reads:
             np.maximum(needs, self._writes[region.space].latest(region.words), out=needs)
             self._bank_needs(needs, self._bank_reads, region)

@@ -13,7 +13,7 @@ from hwgen.compile.image import Image, Tensor
 from hwgen.compile.network import Network
 from hwgen.compile.plan import geometry, plan
 from hwgen.compile.product import Product, Turns
-from hwgen.compile.steps import Step, emit_steps
+from hwgen.compile.steps import Work, emit_work
 from hwgen.compile.vector import Vector
 from hwgen.numerics import IntArray, ceil_div
 from hwgen.program.program import Program
@@ -21,8 +21,6 @@ from hwgen.system.config import SystemConfig
 from hwgen.workloads.layers import INPUT, Hwc, Layer, Workload, input_shapes, shapes
 
 __all__ = ["Compiled", "compile_network"]
-
-_SHARE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +73,8 @@ def compile_network(config: SystemConfig, network: Network, lut_share: float | N
     network : Network
         Layers and numbers.
     lut_share : float, optional
-        Share of the output channels that the LUT core computes, where the layer does not say.
+        Share of the output channels that the LUT core computes, where the layer does not say; if absent, the
+        compiler weighs all.
 
     Raises
     ------
@@ -99,18 +98,18 @@ def compile_network(config: SystemConfig, network: Network, lut_share: float | N
 
     builder = Builder(config)
     turns = Turns()
-    steps: list[Step] = []
-    before = ""
+    bands: list[Work] = []
+    before, alone = "", False
     for layer in workload.layers:
         named = layer.inputs or (f"{layer.name}:input",)
         inputs = [tensors[name] for name in named]
-        barrier = before in layer.inputs or bool(steps and steps[-1].alone)
+        barrier = alone or before in layer.inputs
         zero = network.zero(layer.inputs[0]) if layer.inputs else 0
         lowering: Product | Vector
         if layer.product:
             share = layer.lut_share if layer.lut_share is not None else lut_share
             g = geometry(config, layer, sources[layer.name], sizes[layer.name], _is_dense(config, inputs[0]))
-            cut = plan(config, layer, g, _SHARE if share is None else share)
+            cut = plan(config, layer, g, share)
             lowering = Product(
                 builder, image, turns, layer, network.data[layer.name], g, cut, inputs[0], tensors[layer.name],
                 zero, barrier,
@@ -127,8 +126,8 @@ def compile_network(config: SystemConfig, network: Network, lut_share: float | N
                 zero,
                 barrier,
             )
-        steps += lowering.steps()
-        before = layer.name
+        bands += lowering.work()
+        before, alone = layer.name, not lowering.double
     builder.reach(image.bytes)
     owners: list[str] = []
 
@@ -137,7 +136,7 @@ def compile_network(config: SystemConfig, network: Network, lut_share: float | N
         owner[0] = name
 
     owner = [""]
-    emit_steps(steps, mark)
+    emit_work(bands, mark)
     mark("")
     program = builder.program()
     image.program(program)

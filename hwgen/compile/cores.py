@@ -86,8 +86,8 @@ class DspShare:
             ]
         )
 
-    def steps(self, band: Band) -> list[tuple[int, Step]]:
-        """Steps of a band with the cycles that each needs."""
+    def steps(self, band: Band) -> list[Step]:
+        """Steps of a band."""
         p, rows = self.product, band.rows
         high, wide = p.plan.rect
         width = p.g.size[1]
@@ -96,7 +96,7 @@ class DspShare:
             for y in range(0, rows, high)
             for x in range(0, width, wide)
         ]
-        out = []
+        out: list[Step] = []
         for group in self.groups:
             stays = len(self.groups) <= RESIDENT and len(group.parts) == 1
             for at, rect in enumerate(rects):
@@ -106,13 +106,14 @@ class DspShare:
                     load = len(group.parts) > 1 or (at == 0 and (band.first == 0 or not stays))
                     place = _Place()  # the next part's weights are loaded before this part's run
                     step = Step(
+                        "dsp",
+                        visit.stride * group.tiles * self._products(part),
                         partial(self._compute, visit, part, place, number > 0, not last),
-                        weights=partial(self._weights, group, visit, number, place, load),
-                        layer=p.layer.name,
+                        partial(self._weights, group, visit, number, place, load),
                     )
                     if last:
                         step.finish = partial(p.requantise, visit)
-                    out.append((visit.stride * group.tiles * self._products(part), step))
+                    out.append(step)
         return out
 
     def _weights(self, group: _Group, visit: Visit, number: int, place: _Place, load: bool) -> None:
@@ -195,6 +196,8 @@ class LutShare:
 
     def prepare(self, band: Band) -> None:
         """Emit the conversion of a band's input to planes: every unit gets the rows that its outputs need."""
+        if not self.tiles:
+            return
         p, rows = self.product, band.rows
         g, b, cfg = p.g, p.builder, p.config
         bits = p.layer.act_bits
@@ -228,24 +231,26 @@ class LutShare:
                     writes=[Region.span("planes", unit * cfg.plane_words + band.planes, count * self.row)],
                 )  # fmt: skip
 
-    def steps(self, band: Band) -> list[tuple[int, Step]]:
-        """Steps of a band with the cycles that each needs."""
+    def steps(self, band: Band) -> list[Step]:
+        """Steps of a band."""
         p, rows = self.product, band.rows
         high, units = unit_rows(p.config, rows)
         rect: Rect = (0, rows, 0, p.g.size[1])
         outputs = high * p.g.size[1]
         cycles = max(p.layer.act_bits * p.layer.weight_bits * self.packing.products, p.config.lut_units)
-        out = []
+        out: list[Step] = []
         for group in self.groups:
             visit, place = Visit(group.tile, group.tiles, rect, units * outputs), _Place()
             load = band.first == 0 or len(self.groups) > RESIDENT
-            step = Step(
-                partial(self._compute, visit, place, high, units),
-                partial(p.requantise, visit),
-                weights=partial(self._weights, group, visit, place, load),
-                layer=p.layer.name,
+            out.append(
+                Step(
+                    "lut",
+                    outputs * group.tiles * cycles,
+                    partial(self._compute, visit, place, high, units),
+                    partial(self._weights, group, visit, place, load),
+                    partial(p.requantise, visit),
+                )
             )
-            out.append((outputs * group.tiles * cycles, step))
         return out
 
     def _weights(self, group: _Group, visit: Visit, place: _Place, load: bool) -> None:

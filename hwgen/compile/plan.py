@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hwgen.compile.network import kernel_of
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 PARAMETER_PLACES = 8
-"""Parts of the parameter buffer: two each for the sums of DSP and LUT and for vector layers, two spare."""
+"""Parts of the parameter buffer: three each for DSP and LUT (one finishes, one runs, one is loaded), two for VEC."""
 
 RESIDENT = 2
 """Groups of weights that stay in a buffer over the bands, one in each half."""
@@ -193,26 +194,28 @@ def unit_rows(config: SystemConfig, band: int) -> tuple[int, int]:
     return high, ceil_div(band, high)
 
 
-def plan(config: SystemConfig, layer: Layer, g: Geometry, lut_share: float) -> Plan:
+def plan(config: SystemConfig, layer: Layer, g: Geometry, lut_share: float | None) -> Plan:
     """The plan of a product: of all that fit, the one that should take the fewest cycles.
+
+    ``lut_share`` is the share of the column tiles that the LUT core computes; None tries all of them.
 
     Raises
     ------
     BadInput
         If even one row of outputs does not fit; the sentence says which buffer is too small.
     """
-    lut_tiles = _lut_tiles(config, layer, g, lut_share)
     best: tuple[float, Plan] | None = None
     reason = ""
-    for double in (True, False):
-        for band in _candidates(g.size[0]):
-            made = _fitted(config, layer, g, band, lut_tiles, double)
-            if isinstance(made, str):
-                reason = made
-                continue
-            cost = _cycles(config, layer, g, made)
-            if best is None or cost < best[0]:
-                best = cost, made
+    for lut_tiles in _shares(config, layer, g, lut_share):
+        for double in (True, False):
+            for band in _candidates(g.size[0]):
+                made = _fitted(config, layer, g, band, lut_tiles, double)
+                if isinstance(made, str):
+                    reason = made
+                    continue
+                cost = _cycles(config, layer, g, made)
+                if best is None or cost < best[0]:
+                    best = cost, made
     if best is None:
         raise BadInput(
             f"layer {layer.name!r} does not fit: one row of its outputs needs more than {reason}; "
@@ -226,12 +229,15 @@ def _candidates(rows: int) -> list[int]:
     return sorted({ceil_div(rows, n) for n in range(1, rows + 1)})
 
 
-def _lut_tiles(config: SystemConfig, layer: Layer, g: Geometry, share: float) -> int:
+def _shares(config: SystemConfig, layer: Layer, g: Geometry, share: float | None) -> Sequence[int]:
+    """Numbers of column tiles that the LUT core may compute."""
     if not config.lut or layer.groups > 1:
         if not config.dsp:
             raise BadInput(f"layer {layer.name!r} has groups, which only the DSP core computes; add dsp=true")
-        return 0
-    return g.tiles if not config.dsp else min(g.tiles, round(g.tiles * share))
+        return [0]
+    if not config.dsp:
+        return [g.tiles]
+    return range(g.tiles + 1) if share is None else [round(g.tiles * share)]
 
 
 def _fitted(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -13,7 +12,7 @@ from hwgen.compile.builder import Builder, Region
 from hwgen.compile.image import Image, Tensor, align, pack_parameters
 from hwgen.compile.network import LayerData
 from hwgen.compile.plan import PARAMETER_PLACES, Geometry, Plan
-from hwgen.compile.steps import Step
+from hwgen.compile.steps import Work
 from hwgen.numerics import IntArray, ceil_div
 from hwgen.system.config import SystemConfig
 from hwgen.workloads.layers import Layer
@@ -39,8 +38,8 @@ class Turns:
 
 def parameter_place(config: SystemConfig, turns: Turns, user: str) -> int:
     """First word of the part that ``dsp``, ``lut`` or ``vec`` fills next."""
-    first = 2 * ("dsp", "lut", "vec").index(user)
-    return (first + turns.next(f"parameter_{user}")) * (config.parameter_words // PARAMETER_PLACES)
+    first, places = {"dsp": (0, 3), "lut": (3, 3), "vec": (6, 2)}[user]
+    return (first + turns.next(f"parameter_{user}", places)) * (config.parameter_words // PARAMETER_PLACES)
 
 
 @dataclass
@@ -133,25 +132,29 @@ class Product:
         parameters = pack_parameters(self.data.requantiser, cfg.lanes)
         self.parameters = self.image.constant(len(parameters), lambda: parameters)
 
-    def steps(self) -> Iterator[Step]:
-        """The layer's work, band by band."""
+    @property
+    def double(self) -> bool:
+        """Whether a band's input leaves room for the next one's."""
+        return self.plan.double
+
+    def work(self) -> Iterator[Work]:
+        """The layer's bands."""
         from hwgen.compile.cores import DspShare, LutShare
 
         dsp = DspShare(self, self.g.tiles - self.plan.lut_tiles)
         lut = LutShare(self, self.g.tiles - self.plan.lut_tiles, self.plan.lut_tiles)
         for first in range(0, self.g.size[0], self.plan.band):
             band = Band(first, min(self.plan.band, self.g.size[0] - first))
-            steps = _merged(dsp.steps(band), lut.steps(band))
-            steps[0].inputs = partial(self._load_band, band)
-            # One place for a band's input: it is free when the band before has been computed.
-            steps[0].barrier = not self.plan.double or (self.barrier and first == 0)
-            if self.plan.lut_tiles:
-                steps[0].prepare = partial(lut.prepare, band)
-            for step in steps:
-                step.alone = not self.plan.double
-            steps[0].compute = partial(self._begin_band, band, steps[0].compute)
-            steps[-1].finish = partial(self._end_band, band, steps[-1].finish)
-            yield from steps
+            yield Work(
+                self.layer.name,
+                [*dsp.steps(band), *lut.steps(band)],
+                inputs=partial(self._load_band, band),
+                prepare=partial(lut.prepare, band),
+                begin=partial(self._begin_band, band),
+                end=partial(self._end_band, band),
+                # One place for a band's input: it is free when the band before has been computed.
+                barrier=not self.plan.double or (self.barrier and first == 0),
+            )
 
     def load(self, address: int, size: int, buffer: str, word: int, word_bytes: int) -> None:
         """Emit plain runs of constants to a buffer, from its ``word`` on."""
@@ -207,13 +210,11 @@ class Product:
             writes=[Region.span("act", word, words)],
         )  # fmt: skip
 
-    def _begin_band(self, band: Band, compute: Callable[[], None]) -> None:
+    def _begin_band(self, band: Band) -> None:
         self.band = band
         band.target = (2 * self.places - 1 - self.turns.next("out", self.places)) * self.region
-        compute()
 
-    def _end_band(self, band: Band, finish: Callable[[], None]) -> None:
-        finish()
+    def _end_band(self, band: Band) -> None:
         b, tensor = self.builder, self.result
         b.set("store.window", row_pitch=tensor.pitch, source_pitch=self.out_row)
         address, rows = tensor.address + band.first * tensor.pitch, band.rows
@@ -271,15 +272,3 @@ def _padded(weight: IntArray, layer: Layer, g: Geometry) -> IntArray:
     channels = g.words * g.lanes - weight.shape[2]
     outputs = g.tiles * g.lanes - weight.shape[3]
     return np.pad(weight, ((0, 0), (0, 0), (0, channels), (0, outputs)))
-
-
-def _merged(*lanes: list[tuple[int, Step]]) -> list[Step]:
-    """Steps of several cores in the order in which they would start if all ran without pause."""
-    timed = []
-    for lane in lanes:
-        now, entries = 0, []
-        for cycles, step in lane:
-            entries.append((now, step))
-            now += cycles
-        timed.append(entries)
-    return [step for _, step in heapq.merge(*timed, key=lambda entry: entry[0])]

@@ -10,12 +10,16 @@ from hwgen.compile.builder import Builder, Region
 from hwgen.compile.image import Image, Tensor, align, pack_parameters
 from hwgen.compile.network import LayerData, Requantiser
 from hwgen.compile.product import Turns, parameter_place
-from hwgen.compile.steps import Step
+from hwgen.compile.steps import Step, Work
 from hwgen.errors import BadInput
 from hwgen.numerics import ceil_div
 from hwgen.workloads.layers import Layer
 
 __all__ = ["Vector"]
+
+
+def _nothing() -> None:
+    """Emit nothing."""
 
 
 @dataclass
@@ -88,8 +92,8 @@ class Vector:
             f"{self.config.act_words}; choose a larger buffer"
         )
 
-    def steps(self) -> Iterator[Step]:
-        """The layer's work, band by band."""
+    def work(self) -> Iterator[Work]:
+        """The layer's bands."""
         r = self.data.requantiser
         lanes = self.config.lanes
         uniform = Requantiser(
@@ -100,17 +104,20 @@ class Vector:
         for first in range(0, self.result.shape[0], self.band):
             rows = min(self.band, self.result.shape[0] - first)
             place = {"base": 0}
-            step = Step(
-                partial(self._compute, rows, place),
-                partial(self._store, first, rows),
+            yield Work(
+                self.layer.name,
+                [
+                    Step(
+                        "vec",
+                        1,
+                        partial(self._compute, rows, place),
+                        self._load_parameters if first == 0 else _nothing,
+                    )
+                ],
                 inputs=partial(self._load, first, rows, place),
+                end=partial(self._store, first, rows),
                 barrier=not self.double or (self.barrier and first == 0),
-                alone=not self.double,
-                layer=self.layer.name,
             )
-            if first == 0:
-                step.weights = self._load_parameters
-            yield step
 
     def _load_parameters(self) -> None:
         size = self.config.parameter.word_bytes
