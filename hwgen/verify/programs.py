@@ -1,0 +1,648 @@
+"""Random programs that an accelerator must run: every engine, function and operation, legal by construction.
+
+What a run touches is worked out before it is emitted; the builder adds the tokens that this makes necessary. So
+engines overlap as much as the buffers allow, and any order that the tokens leave open gives the same result. The last
+instructions bring the buffers that can be read to DRAM, where values are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.compile.builder import DRAM_BLOCK, Builder, Region
+from hwgen.errors import BadInput
+from hwgen.numerics import IntArray, ceil_div
+from hwgen.program.encoding import instr
+from hwgen.program.program import Program
+from hwgen.program.table import BUFFERS, VEC_OPS
+from hwgen.system.access import FROM_ACC, RAW_WORDS, Access, Run, Words, overlap, touched
+from hwgen.system.config import PARAMETER_BYTES, SystemConfig
+from hwgen.system.structure import spaces
+
+__all__ = ["Place", "RandomProgram", "random_program"]
+
+PAGE = 4096
+
+Bytes = npt.NDArray[np.uint8]
+Loops = Sequence[tuple[int, int]]
+
+_DATA, _STORED = 6 * PAGE, 3 * PAGE  # bytes that only LOAD reads; that STORE writes and LOAD reads too
+_ARENA = {
+    "act": 1 << 14,
+    "acc": 1 << 13,
+    "weight": 1 << 14,
+    "parameter": 1 << 12,
+    "plane": 1 << 13,
+    "plane_act": 1 << 12,
+}
+_WORK = 900  # cycles of the longest runs, roughly
+_TRIES = 40
+_TOKENS = 48  # instructions after which a fence comes at the latest, so that no counter can overflow
+_RECENT = 16  # extra tokens reach so many instructions back
+
+
+@dataclass(frozen=True)
+class Place:
+    """A range of DRAM and what lies there.
+
+    Parameters
+    ----------
+    name : str
+        What it is.
+    address, size : int
+        In bytes.
+    """
+
+    name: str
+    address: int
+    size: int
+
+
+@dataclass(frozen=True, eq=False)
+class RandomProgram:
+    """A program with its memory.
+
+    Parameters
+    ----------
+    program : Program
+        The instructions.
+    memory : uint8 array
+        DRAM before the run; addresses count from 0.
+    address : int
+        Where the program lies in it.
+    places : tuple of Place
+        What else lies where.
+    results : callable
+        Given DRAM after the run: the results by name, and what they must be from the mathematics of the layers;
+        empty if the program is no network.
+    """
+
+    program: Program
+    memory: Bytes
+    address: int
+    places: tuple[Place, ...] = ()
+    results: Callable[[Bytes], Mapping[str, tuple[IntArray, IntArray]]] = field(default=lambda dram: {})
+
+    def where(self, address: int) -> str:
+        """A byte of DRAM as text: its address, and its place in what lies there."""
+        text = f"byte {address:#x} of DRAM"
+        for place in self.places:
+            if place.address <= address < place.address + place.size:
+                return f"{text} (byte {address - place.address} of {place.name})"
+        return text
+
+
+def random_program(config: SystemConfig, rng: np.random.Generator, size: int = 40) -> RandomProgram:
+    """A legal program of about ``size`` random runs, and what fills the buffers before and empties them after.
+
+    Parameters
+    ----------
+    config : SystemConfig
+        The accelerator.
+    rng : Generator
+        Decides everything.
+    size : int
+        Random runs.
+
+    Raises
+    ------
+    BadInput
+        If the accelerator's addresses do not reach the memory that such programs need.
+    """
+    writer = _Writer(config, rng, size)
+    writer.fill()
+    drawn = {"load": writer.load, "vec": writer.vec, "store": writer.store}
+    drawn |= {"dsp": writer.dsp} if config.dsp else {}
+    drawn |= {"lut": writer.lut} if config.lut else {}
+    share = rng.dirichlet(np.full(len(drawn), 2.0))
+    for name in rng.choice(list(drawn), size, p=share):
+        if rng.random() < 0.02:
+            writer.fence()
+        for _ in range(_TRIES):
+            if drawn[name]():
+                break
+        while rng.random() < 0.25 and writer.again():
+            pass
+    places = writer.dump()
+    return writer.finish(places)
+
+
+class _Writer:
+    """A random program under construction.
+
+    Parameters
+    ----------
+    config, rng, size
+        As for :func:`random_program`.
+    """
+
+    def __init__(self, config: SystemConfig, rng: np.random.Generator, size: int):
+        self.config = config
+        self.rng = rng
+        self.spaces = spaces(config)
+        self.arenas = {name: self._arena(name) for name in self.spaces}
+        self.unit = max(1, config.bus_bytes // config.lanes)  # words of activations per bus word
+        # The program lies before everything else, or behind it.
+        front = ceil_div(16 * (12 * size + 400), PAGE) * PAGE if rng.random() < 0.5 else 0
+        self.address = 0
+        self.data = front + PAGE * int(rng.integers(0, 2))
+        self.parameters = self.data + _DATA
+        self.stored = self.parameters + PAGE
+        self.dumped = self.stored + _STORED
+        held = {name: self._held(name) for name in ("act", "acc") if name in self.arenas}
+        self.program_end = ceil_div(self.dumped + sum(held.values()), PAGE) * PAGE
+        self.front = front
+        self.builder = Builder(config)
+        self.builder.reach(self.program_end)
+        self.settings: dict[str, dict[str, dict[str, int]]] = {}
+        self.engines: list[str] = []  # of every instruction
+        self.last: tuple[str, dict[str, dict[str, int]], dict[str, int]] = ("", {}, {})
+        self.kept = 0  # outputs that the DSP core kept
+        self.since_fence = 0
+        self.eager = float(rng.choice([0.0, 0.05, 0.2]))  # how often an instruction waits without need
+
+    def _arena(self, name: str) -> tuple[int, int]:
+        """Words of a buffer that the program uses: all of a small one, else some around the end of a bank."""
+        space, cfg = self.spaces[name], self.config
+        step = max(1, cfg.bus_bytes // space.word_bytes)
+        words = max(_ARENA[name] // space.word_bytes, 2 * cfg.lanes if name == "weight" else 16, 2 * step)
+        if words >= space.words:
+            return 0, space.words
+        middle = space.bank_words * int(self.rng.integers(1, space.banks + 1))
+        low = min(max(0, middle - words // 2), space.words - words) // step * step
+        return low, low + words // step * step
+
+    def _held(self, name: str) -> int:
+        low, high = self.arenas[name]
+        return (high - low) * self.spaces[name].word_bytes
+
+    # Draws.
+
+    def count(self, most: int) -> int:
+        """1 to ``most``, small ones more often, one most of all."""
+        if most <= 1 or self.rng.random() < 0.2:
+            return 1
+        return int(np.exp(self.rng.uniform(0, np.log(most + 1))))
+
+    def one_of(self, *values: int) -> int:
+        """One of some numbers."""
+        return int(self.rng.choice(values))
+
+    def base(self, name: str, loops: Loops, step: int = 1) -> int | None:
+        """A first word so that loops stay within the arena, at a multiple of ``step``; None if there is none."""
+        low, high = self.arenas[name]
+        shape = Words(0, loops)
+        first, last = ceil_div(low - shape.low, step), (high - shape.high) // step
+        return None if last < first else step * int(self.rng.integers(first, last + 1))
+
+    # Emission.
+
+    def fence(self) -> None:
+        """Append a fence."""
+        self.builder.emit("control.fence")
+        self.engines.append("control")
+        self.since_fence = 0
+
+    def _after(self, engine: str) -> list[int]:
+        """Instructions for which the next one waits without need."""
+        if self.rng.random() >= self.eager:
+            return []
+        first = max(0, len(self.engines) - _RECENT)
+        others = [i for i in range(first, len(self.engines)) if self.engines[i] not in (engine, "control")]
+        return [
+            int(i) for i in self.rng.choice(others, min(len(others), self.one_of(1, 1, 2)), replace=False)
+        ]
+
+    def _emit(
+        self, mnemonic: str, reads: Sequence[Region], writes: Sequence[Region], fields: dict[str, int]
+    ) -> None:
+        engine = mnemonic.partition(".")[0]
+        after = self._after(engine)
+        self.builder.emit(mnemonic, reads=reads, writes=writes, after=after, settings=fields)
+        self.engines.append(engine)
+        self.since_fence += 1
+
+    def run(self, engine: str, settings: dict[str, dict[str, int]], **fields: int) -> bool:
+        """Append a run and what it must be set to, unless it leaves its arenas; tells whether it was appended."""
+        values: dict[str, Any] = {**fields}
+        one = instr(f"{engine}.run", **values)
+        found = touched(Run(0, one, one.fields, settings), self.config)
+        if not all(self._inside(access) for access in found) or not _apart(found, engine, fields, settings):
+            return False
+        if self.since_fence > _TOKENS:
+            self.fence()
+        known = self.settings.setdefault(engine, {})
+        for name, setting in settings.items():
+            if known.get(name) != setting or self.rng.random() < 0.1:
+                self._emit(f"{engine}.{name}", (), (), setting)
+            known[name] = setting
+        reads = [r for access in found if not access.write for r in self._regions(access)]
+        writes = [r for access in found if access.write for r in self._regions(access)]
+        self._emit(f"{engine}.run", reads, writes, dict(one.fields))
+        self.last = engine, settings, fields
+        return True
+
+    def again(self) -> bool:
+        """The last run once more, with the same settings and on other words; tells whether it was appended."""
+        engine, settings, fields = self.last
+        bus = self.config.bus_bytes
+        moved = dict(fields)
+        for name, step in {
+            "load": {"address": 1, "target": bus},
+            "dsp": {"act": 1, "weight": self.config.lanes, "acc": 1},
+            "lut": {"act": 1, "weight": 1, "acc": 1},
+            "vec": {"source": 1, "target": 1},
+            "store": {"address": bus, "source": self.unit},
+        }[engine].items():
+            moved[name] += step * int(self.rng.integers(-8, 9))
+        legal = all(
+            0 <= moved[name] < fields[name] + (1 << 10) for name in fields if fields[name] != moved[name]
+        )
+        return legal and not fields.get("accumulate") and self.run(engine, settings, **moved)
+
+    def _inside(self, access: Access) -> bool:
+        low, high = self.arenas.get(access.space, (0, 0))
+        if access.space == "dram":
+            low, high = (self.stored, self.program_end) if access.write else (self.data, self.dumped)
+        # Units of the LUT core read all that lies where the one reads.
+        return low <= access.where.low and access.where.high <= high
+
+    def _regions(self, access: Access) -> list[Region]:
+        addresses = access.where.addresses()
+        if access.space == "dram":
+            return [Region("dram", np.unique(addresses // DRAM_BLOCK))]
+        if access.space != "plane_act":
+            return [Region(access.space, addresses)]
+        units = [u for u in range(self.config.lut_units) if access.units >> u & 1]
+        return [Region("planes", addresses + u * self.config.plane_words) for u in units]
+
+    # Engines. Each draws once, and tells whether what came out is legal.
+
+    def load(self) -> bool:
+        """One run of LOAD."""
+        names = [name for name in BUFFERS if name in self.spaces]
+        name = str(self.rng.choice(names, p=_weighted(names, {"act": 3.0})))
+        return self._window(name) if self.rng.random() < 0.6 else self._plain(name, self.count(2500))
+
+    def _target(self, name: str, size: int) -> int | None:
+        """A multiple of the bus width in the buffer at which ``size`` bytes fit."""
+        low, high = (end * self.spaces[name].word_bytes for end in self.arenas[name])
+        bus = self.config.bus_bytes
+        last = (high - ceil_div(size, bus) * bus) // bus
+        return None if last < low // bus else bus * int(self.rng.integers(low // bus, last + 1))
+
+    def _plain(self, name: str, size: int, target: int | None = None) -> bool:
+        if name == "parameter" and self.rng.random() < 0.8:
+            size = ceil_div(size, PARAMETER_BYTES) * PARAMETER_BYTES
+            low, high, step = self.parameters, self.parameters + PAGE - size, PARAMETER_BYTES
+        else:
+            low, high, step = self.data, self.dumped - size, self.one_of(1, 1, PARAMETER_BYTES, 64)
+        pages = range(low // PAGE + 1, high // PAGE + 1)
+        if pages and self.rng.random() < 0.2:  # close to where bursts must end
+            low = high = PAGE * self.one_of(*pages) - min(
+                int(self.rng.integers(0, 70)), PAGE * pages[0] - low
+            )
+            step = 1
+        padded = ceil_div(size, self.config.lanes) * self.config.lanes
+        at = self._target(name, padded) if target is None else target
+        if at is None or high < low:
+            return False
+        address = int(self.rng.integers(low // step, high // step + 1)) * step
+        return self.run("load", {}, address=address, buffer=BUFFERS.index(name), target=at, run_bytes=size)
+
+    def _window(self, name: str) -> bool:
+        rng = self.rng
+        run_bytes, rows = self.count(200), self.count(9)
+        groups = self.count(6)
+        if rows * groups > 40 or run_bytes * rows * groups > 2500:
+            return False
+        row_bytes, row_count = self.count(260), self.count(12)
+        pitch = row_bytes + self.one_of(0, 0, 1, 24, int(rng.integers(0, 2000)))
+        step = self.one_of(0, 1, run_bytes, -run_bytes, int(rng.integers(-80, 81)))
+        x, y = int(rng.integers(-run_bytes - 2, row_bytes + 2)), int(rng.integers(-rows - 1, row_count + 1))
+        origin = int(rng.integers(self.data, self.dumped))
+        if rng.random() < 0.08:  # far outside
+            x, y = self.one_of(x, -(1 << 20), (1 << 20) - 1), self.one_of(-(1 << 16), (1 << 16) - 1, -3000)
+        address = origin + x + y * pitch
+        if not 0 <= address < 1 << self.config.address_bits:
+            if 0 < y < row_count or -rows < y <= 0:
+                return False
+            address = origin  # nothing is read
+        lanes = self.config.lanes
+        target = self._target(name, groups * ceil_div(run_bytes * rows, lanes) * lanes)
+        if target is None:
+            return False
+        window = {"row_pitch": pitch, "x_step": step, "row_bytes": row_bytes, "row_count": row_count}
+        window["pad_value"] = self.one_of(0, -128, 127, int(rng.integers(-128, 128)))
+        position = {"x_start": x, "y_start": y, "group_count": groups}
+        settings = {"window": window, "position": position}
+        return self.run(
+            "load", settings, address=address, buffer=BUFFERS.index(name), target=target, run_bytes=run_bytes,
+            run_count=rows, windowed=1,
+        )  # fmt: skip
+
+    def store(self) -> bool:
+        """One run of STORE."""
+        bus, rng = self.config.bus_bytes, self.rng
+        rows = self.count(6)
+        size = self.count(900 if rows == 1 else 200)
+        settings = {}
+        pitch = source_pitch = 0
+        if rows > 1 or rng.random() < 0.1:
+            pitch = bus * int(rng.integers(0, 2 * ceil_div(size, bus) + 2))
+            source_pitch = self.unit * int(rng.integers(0, ceil_div(size, self.config.lanes * self.unit) + 3))
+            settings["window"] = {"row_pitch": pitch, "source_pitch": source_pitch}
+        words = ceil_div(ceil_div(size, bus) * bus, self.config.lanes)
+        source = self.base("act", ((words, 1), (rows, source_pitch if rows > 1 else 0)), self.unit)
+        room = _STORED - size - pitch * (rows - 1)
+        if source is None or room < 0:
+            return False
+        address = self.stored + bus * int(rng.integers(0, room // bus + 1))
+        return self.run("store", settings, address=address, source=source, run_bytes=size, run_count=rows)
+
+    def _outputs(self, most: int, unit: int) -> dict[str, int]:
+        """Loops of a GEMM engine; a step of c moves by ``unit`` words."""
+        x, c, kx, ky = self.count(min(most, 40)), self.count(5), self.count(4), self.count(4)
+        y = self.count(min(8, most // x))
+        pixel = c * unit
+        row = pixel * (x + kx) + self.one_of(0, 0, 1, 5)
+        return {
+            "x_count": x, "x_stride": self.one_of(pixel, pixel, 2 * pixel, 1, 0, int(self.rng.integers(0, 9))),
+            "y_count": y, "y_stride": self.one_of(row, row, 2 * row, 1, 0, int(self.rng.integers(0, 30))),
+            "c_count": c,
+            "kx_count": kx, "kx_stride": self.one_of(pixel, pixel, 3 * pixel, 0, int(self.rng.integers(0, 9))),
+            "ky_count": ky, "ky_stride": self.one_of(row, row, 2 * row, 0, int(self.rng.integers(0, 30))),
+        }  # fmt: skip
+
+    def dsp(self) -> bool:
+        """One run of DSP; a chain that keeps its sums goes on with the same number of outputs."""
+        cfg, rng = self.config, self.rng
+        shape = self._outputs(cfg.dsp_tile, 1)
+        accumulate = self.kept > 0 and rng.random() < 0.9
+        if accumulate:
+            x = int(rng.choice([d for d in range(1, self.kept + 1) if self.kept % d == 0]))
+            shape |= {"x_count": x, "y_count": self.kept // x}
+        outputs = shape["x_count"] * shape["y_count"]
+        keep = rng.random() < (0.5 if accumulate else 0.25)
+        tiles = 1 if accumulate or keep else self.count(4)
+        products = shape["c_count"] * shape["kx_count"] * shape["ky_count"]
+        if products * tiles * max(outputs, cfg.lanes + 1) > _WORK:
+            return False
+        stride = self.one_of(outputs, outputs, outputs + 3, 1, 0)
+        act, weight = (
+            self.base("act", _operands(shape, 1)),
+            self.base("weight", ((products * tiles * cfg.lanes, 1),)),
+        )
+        acc = self.base("acc", ((outputs, 1), (tiles, stride)))
+        if act is None or weight is None or acc is None:
+            return False
+        done = self.run(
+            "dsp", {"shape": shape}, act=act, weight=weight, acc=acc, tiles=tiles, acc_stride=stride,
+            accumulate=int(accumulate), keep=int(keep),
+        )  # fmt: skip
+        if done:
+            self.kept = outputs if keep else 0
+        return done
+
+    def lut(self) -> bool:
+        """One run of LUT."""
+        cfg = self.config
+        act_bits, weight_bits = self.count(8), self.count(8)
+        shape = self._outputs(60, act_bits)
+        outputs = shape["x_count"] * shape["y_count"]
+        products = shape["c_count"] * shape["kx_count"] * shape["ky_count"]
+        tiles, units = self.count(3), self.one_of(1, cfg.lut_units, self.count(cfg.lut_units))
+        if outputs * tiles * max(cfg.lut_units, act_bits * weight_bits * products) > _WORK:
+            return False
+        stride = self.one_of(outputs, outputs, outputs * units, 1, 0)
+        unit_stride = self.one_of(outputs, outputs, outputs * tiles, 1, 0)
+        act = self.base("plane_act", ((act_bits, 1), *_operands(shape, act_bits)))
+        weight = self.base("plane", ((products * tiles * weight_bits, 1),))
+        acc = self.base("acc", ((outputs, 1), (tiles, stride), (units, unit_stride)))
+        if act is None or weight is None or acc is None:
+            return False
+        return self.run(
+            "lut", {"shape": shape}, act=act, weight=weight, acc=acc, tiles=tiles, acc_stride=stride,
+            units=units, unit_stride=unit_stride, act_bits=act_bits, weight_bits=weight_bits,
+            act_signed=self.one_of(0, 1), weight_signed=self.one_of(0, 1),
+        )  # fmt: skip
+
+    def _steps(self, op: str) -> tuple[int, int]:
+        """r0 and r1 for an operation."""
+        lanes = self.config.lanes
+        match op:
+            case "raw" | "copy":
+                return 1, 1
+            case "product":
+                r0 = self.one_of(1, 2)
+                return r0, self.one_of(1, 2) if r0 == 1 else 1
+            case "transpose":
+                return lanes, 1
+            case "planes":
+                r0 = self.count(self.config.lut_width // lanes)
+                return r0, self.count(self.config.lut_width // lanes // r0)
+            case _:
+                return self.count(63 if self.rng.random() < 0.1 else 6), self.count(6)
+
+    def vec(self) -> bool:
+        """One run of VEC."""
+        absent = () if "acc" in self.spaces else FROM_ACC
+        absent = absent if self.config.lut else (*absent, "planes")
+        return self.vec_op(str(self.rng.choice([op for op in VEC_OPS if op not in absent])))
+
+    def vec_op(self, op: str) -> bool:
+        """One run of VEC with a given operation."""
+        cfg, rng = self.config, self.rng
+        r0, r1 = self._steps(op)
+        n0, n1, n2 = (self.count(12) for _ in range(3))
+        if op == "transpose":
+            n0 = cfg.lanes
+        planes = self.count(8) if op == "planes" else 1
+        width = RAW_WORDS if op == "raw" else planes
+        if n0 * n1 * n2 * max(r0 * r1, width) > _WORK:
+            return False
+        counts = {"r0": r0, "r1": r1, "n0": n0, "n1": n1, "n2": n2}
+        source = {name: self._stride(counts, name, 1) for name in counts}
+        target = {name: self._stride(counts, name, width) for name in ("n0", "n1", "n2")}
+        inner = ("n2", "n1", "r1", "r0") if op == "transpose" else ("n2", "n1", "n0", "r1", "r0")
+        first = self.base("acc" if op in FROM_ACC else "act", [(counts[n], source[n]) for n in inner])
+        where = "plane_act" if op == "planes" else "act"
+        last = self.base(where, [(width, 1), *((counts[n], target[n]) for n in ("n2", "n1", "n0"))])
+        step = self.one_of(0, 1, 1, 3)
+        parameter = self.base("parameter", ((n2, step),))
+        if first is None or last is None or parameter is None:
+            return False
+        if r0 * r1 == 1 and op in ("copy", "sum", "max", "product") and rng.random() < 0.2:
+            last, target = first, {name: source[name] for name in target}  # in place
+        low, high = sorted(self.one_of(-128, 127, int(rng.integers(-128, 128))) for _ in range(2))
+        if rng.random() < 0.6:
+            low, high = -128, 127
+        shape = counts | {
+            "rounding": self.one_of(0, 1), "zero": self.one_of(0, -128, 127, int(rng.integers(-128, 128))),
+            "low": low, "high": high,
+            "zero0": int(rng.integers(-128, 128)), "zero1": self.one_of(0, -128, 127),
+        }  # fmt: skip
+        weights = [self.one_of(1, -1, -32768, 32767, int(rng.integers(-32768, 32768))) for _ in range(2)]
+        targets = target | {"parameter_n2": step, "weight0": weights[0], "weight1": weights[1]}
+        return self.run(
+            "vec", {"shape": shape, "source": source, "target": targets}, op=VEC_OPS.index(op), source=first,
+            target=last, parameter=parameter, planes=planes,
+            unit=self.one_of(*range(cfg.lut_units)) if op == "planes" else 0,
+        )  # fmt: skip
+
+    def _stride(self, counts: Mapping[str, int], name: str, width: int) -> int:
+        """A stride of VEC: to the next free word in the order of the loops, or any small one."""
+        inner = {
+            "r0": (),
+            "r1": ("r0",),
+            "n0": ("r0", "r1"),
+            "n1": ("r0", "r1", "n0"),
+            "n2": ("r0", "r1", "n0", "n1"),
+        }
+        if width > 1 or self.rng.random() < 0.5:
+            inner |= {"n0": (), "n1": ("n0",), "n2": ("n0", "n1")}
+        dense = width * int(np.prod([counts[n] for n in inner[name]]))
+        return self.one_of(dense, dense, dense, -dense, dense + 1, 0, int(self.rng.integers(-9, 10)))
+
+    # Beginning and end.
+
+    def fill(self) -> None:
+        """Fill every buffer with bytes of DRAM, in pieces, in any order."""
+        pieces = []
+        for name, (low, high) in self.arenas.items():
+            if name not in self.config.load_targets:
+                continue
+            word, bus = self.spaces[name].word_bytes, self.config.bus_bytes
+            low, high = low * word, high * word
+            while low < high:
+                size = min(high - low, bus * int(self.rng.integers(1, 8 * PAGE // bus // 2)))
+                size = min(size, PAGE // 2 if name == "parameter" else size)
+                pieces.append((name, low, size))
+                low += size
+        for i in self.rng.permutation(len(pieces)):
+            name, target, size = pieces[i]
+            while not self._plain(name, size, target):
+                pass
+        for _ in range(self.config.lut_units if self.config.lut else 0):
+            self.vec_op("planes")
+
+    def dump(self) -> tuple[Place, ...]:
+        """Bring activations and sums to DRAM."""
+        places = []
+        low, high = self.arenas["act"]
+        at = self.dumped
+        lanes, bus = self.config.lanes, self.config.bus_bytes
+        if self.rng.random() < 0.3:
+            self.fence()
+        self._must("store", {}, address=at, source=low, run_bytes=(high - low) * lanes)
+        places.append(Place(f"activations from word {low} on", at, (high - low) * lanes))
+        at += (high - low) * lanes
+        if "acc" not in self.arenas:
+            return tuple(places)
+        first, end = self.arenas["acc"]
+        chunk = min(end - first, (high - low) // RAW_WORDS, 4095)
+        for word in range(first, end, chunk):
+            count = min(chunk, end - word)
+            shape = {"r0": 1, "r1": 1, "n0": count, "n1": 1, "n2": 1, "rounding": 0, "zero": 0, "low": -128}
+            shape |= {"high": 127, "zero0": 0, "zero1": 0}
+            source = {"r0": 0, "r1": 0, "n0": 1, "n1": 0, "n2": 0}
+            target = {"n0": RAW_WORDS, "n1": 0, "n2": 0, "parameter_n2": 0, "weight0": 0, "weight1": 0}
+            settings = {"shape": shape, "source": source, "target": target}
+            self._must("vec", settings, op=VEC_OPS.index("raw"), source=word, target=low, planes=1)
+            size = RAW_WORDS * count * lanes
+            self._must("store", {}, address=ceil_div(at, bus) * bus, source=low, run_bytes=size)
+            places.append(Place(f"sums from word {word} on", ceil_div(at, bus) * bus, size))
+            at = ceil_div(at, bus) * bus + size
+        return tuple(places)
+
+    def _must(self, engine: str, settings: dict[str, dict[str, int]], **fields: int) -> None:
+        if not self.run(engine, settings, **fields):
+            raise AssertionError(f"the last runs of {engine} do not fit: {fields}")
+
+    def finish(self, places: tuple[Place, ...]) -> RandomProgram:
+        """The program in its memory."""
+        program = self.builder.program()
+        body = np.frombuffer(program.body, np.uint8)
+        fits = len(body) <= self.front
+        self.address = (
+            PAGE * int(self.rng.integers(0, (self.front - len(body)) // PAGE + 1))
+            if fits
+            else self.program_end
+        )
+        size = ceil_div(max(self.program_end, self.address + len(body)), PAGE) * PAGE
+        if size > 1 << self.config.address_bits:
+            raise BadInput(
+                f"random programs need {size} bytes of DRAM, and address_bits={self.config.address_bits} reaches "
+                f"{1 << self.config.address_bits}; choose a larger address_bits or smaller buffers"
+            )
+        memory = random_bytes(self.rng, size)
+        memory[self.parameters : self.stored] = self._parameters(PAGE // PARAMETER_BYTES)
+        memory[self.address : self.address + len(body)] = body
+        return RandomProgram(
+            program, memory, self.address, (Place("what STORE wrote", self.stored, _STORED), *places)
+        )
+
+    def _parameters(self, count: int) -> Bytes:
+        """Parameters of requantisers: most of them bring sums into the range of a byte."""
+        rng, bits = self.rng, self.config.scale_bits
+        out = np.zeros((count, PARAMETER_BYTES), np.uint8)
+        bias = rng.choice([0, 1, -1, 100, -5000, 1 << 20, -(1 << 31), (1 << 31) - 1], count)
+        multiplier = rng.integers(1 << (bits - 1), 1 << bits, count)
+        shift = np.minimum(bits + rng.integers(-2, 24, count), 63)
+        odd = rng.random(count) < 0.15
+        multiplier[odd] = rng.choice([0, 1, 3, (1 << bits) - 1], odd.sum())
+        shift[odd] = rng.choice([0, 1, 2, 31, 32, 63], odd.sum())
+        out[:, :4] = bias.astype("<i4")[:, None].view(np.uint8)
+        out[:, 4:7] = multiplier.astype("<u4")[:, None].view(np.uint8)[:, :3]
+        out[:, 7] = shift
+        return out.reshape(-1)
+
+
+def random_bytes(rng: np.random.Generator, size: int) -> Bytes:
+    """Bytes of which a third are where arithmetic breaks: -128, 127, 0, -1."""
+    data = rng.integers(0, 256, size, np.uint8)
+    extreme = rng.random(size) < 1 / 3
+    data[extreme] = rng.choice(np.array([0x80, 0x80, 0x7F, 0x7F, 0x00, 0xFF], np.uint8), int(extreme.sum()))
+    return data
+
+
+def _weighted(names: Sequence[str], weights: Mapping[str, float]) -> npt.NDArray[np.float64]:
+    share = np.array([weights.get(name, 1.0) for name in names])
+    return np.asarray(share / share.sum())
+
+
+def _operands(shape: Mapping[str, int], chunk: int) -> Loops:
+    pairs = [(shape[f"{n}_count"], shape[f"{n}_stride"]) for n in ("x", "y", "kx", "ky")]
+    return [(shape["c_count"], chunk), *pairs]
+
+
+def _apart(
+    found: Sequence[Access], engine: str, fields: Mapping[str, int], settings: Mapping[str, Mapping[str, int]]
+) -> bool:
+    """Whether a run of VEC reads nothing that it writes, unless word by word in place."""
+    if engine != "vec":
+        return True
+    pairs = [
+        (old.where, new.where)
+        for old in found
+        for new in found
+        if not old.write and new.write and old.space == new.space
+    ]
+    if not any(overlap(old, new) for old, new in pairs):
+        return True
+    shape, source, target = (settings[name] for name in ("shape", "source", "target"))
+    loops = [(shape[n], target[n]) for n in ("n0", "n1", "n2")]
+    alone = len(Words(0, loops).addresses()) == shape["n0"] * shape["n1"] * shape["n2"]
+    same = all(source[n] == target[n] or shape[n] == 1 for n in ("n0", "n1", "n2"))
+    return (
+        VEC_OPS[fields["op"]] != "transpose"
+        and shape["r0"] * shape["r1"] == 1
+        and fields["source"] == fields["target"]
+        and same
+        and alone
+    )
