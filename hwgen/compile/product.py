@@ -124,9 +124,7 @@ class Product:
         self.out_row = ceil_div(self.g.size[1] * self.g.tiles, self.unit) * self.unit
         self.places = 2 if self.plan.double else 1
         self.region = cfg.act_words // (2 * self.places)
-        self.loaded = self.band = self.out_base = (
-            0  # first words: of the last band loaded, of the one at work
-        )
+        self.band = Band(0, 0)  # the one at work
         assert self.data.weight is not None
         self.weight = _padded(self.data.weight, self.layer, self.g)
         parameters = pack_parameters(self.data.requantiser, cfg.lanes)

@@ -43,9 +43,8 @@ class PlaneMemory(Unit):
         """Build the memory and the register behind it."""
         m = Module()
         # The program's checker proves that no word is read and written at once.
-        memory: Memory[Any, Any] = Memory(
-            shape=self.width, depth=self.words, init=[], attrs={"no_rw_check": 1, "ram_style": "block"}
-        )
+        attrs: dict[str, Any] = {"no_rw_check": 1, "ram_style": "block"}
+        memory: Memory[Any, Any] = Memory(shape=self.width, depth=self.words, init=[], attrs=attrs)
         m.submodules.memory = memory
         write = memory.write_port()
         read = memory.read_port()

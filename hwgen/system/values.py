@@ -192,8 +192,8 @@ class Values:
         elif op == "copy":
             self.act[:, writes % act_words] = self.act[:, reads[..., 0] % act_words]
         elif op == "raw":
-            words = np.ascontiguousarray(self.acc[:, reads[..., 0] % self.config.acc_words])
-            quarters = words.view(np.int8).reshape(images, *counts, 4, self.config.lanes)
+            sums32 = np.ascontiguousarray(self.acc[:, reads[..., 0] % self.config.acc_words])
+            quarters = sums32.view(np.int8).reshape(images, *counts, 4, self.config.lanes)
             self.act[:, (writes[..., None] + np.arange(4)) % act_words] = quarters
         else:
             sums = self._reduce(op, shape, target, reads)
