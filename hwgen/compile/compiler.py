@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.compile.banded import Turns
 from hwgen.compile.builder import Builder
 from hwgen.compile.image import Image, Tensor
 from hwgen.compile.network import Network
 from hwgen.compile.plan import geometry, plan
-from hwgen.compile.product import Product, Turns
+from hwgen.compile.product import Product
 from hwgen.compile.steps import Work, emit_work
 from hwgen.compile.vector import Vector
 from hwgen.numerics import IntArray, ceil_div
@@ -41,6 +42,8 @@ class Compiled:
         Where ``input``, the operands of layers that stand alone (``<layer>:input``) and all results lie.
     layers : list of str
         Layer of every instruction.
+    lut_shares : mapping of str to float
+        Share of the column tiles that the LUT core computes, of every product.
     """
 
     network: Network
@@ -49,6 +52,7 @@ class Compiled:
     image: Image
     tensors: Mapping[str, Tensor]
     layers: list[str]
+    lut_shares: Mapping[str, float]
 
     def memory(self, inputs: Mapping[str, IntArray]) -> npt.NDArray[np.uint8]:
         """DRAM before the run, with these operands (``input``, or layers' names) in it."""
@@ -99,6 +103,7 @@ def compile_network(config: SystemConfig, network: Network, lut_share: float | N
     builder = Builder(config)
     turns = Turns()
     bands: list[Work] = []
+    shares: dict[str, float] = {}
     before, alone = "", False
     for layer in workload.layers:
         named = layer.inputs or (f"{layer.name}:input",)
@@ -106,26 +111,23 @@ def compile_network(config: SystemConfig, network: Network, lut_share: float | N
         barrier = alone or before in layer.inputs
         zero = network.zero(layer.inputs[0]) if layer.inputs else 0
         lowering: Product | Vector
+        g = geometry(config, layer, sources[layer.name], sizes[layer.name], _is_dense(config, inputs[0]))
+        shared = (
+            builder,
+            image,
+            turns,
+            layer,
+            network.data[layer.name],
+            g,
+            tensors[layer.name],
+            zero,
+            barrier,
+        )
         if layer.product:
             share = layer.lut_share if layer.lut_share is not None else lut_share
-            g = geometry(config, layer, sources[layer.name], sizes[layer.name], _is_dense(config, inputs[0]))
-            cut = plan(config, layer, g, share)
-            lowering = Product(
-                builder, image, turns, layer, network.data[layer.name], g, cut, inputs[0], tensors[layer.name],
-                zero, barrier,
-            )  # fmt: skip
+            lowering = Product(*shared, plan(config, layer, g, share), inputs[0])
         else:
-            lowering = Vector(
-                builder,
-                image,
-                turns,
-                layer,
-                network.data[layer.name],
-                inputs,
-                tensors[layer.name],
-                zero,
-                barrier,
-            )
+            lowering = Vector(*shared, inputs)
         bands += lowering.work()
         before, alone = layer.name, not lowering.double
     builder.reach(image.bytes)
@@ -140,7 +142,7 @@ def compile_network(config: SystemConfig, network: Network, lut_share: float | N
     mark("")
     program = builder.program()
     image.program(program)
-    return Compiled(network, config, program, image, tensors, [*owners, ""])
+    return Compiled(network, config, program, image, tensors, [*owners, ""], shares)
 
 
 def _margin(workload: Workload, sources: Mapping[str, Hwc]) -> int:

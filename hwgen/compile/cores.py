@@ -7,10 +7,11 @@ from functools import partial
 
 import numpy as np
 
+from hwgen.compile.banded import Band
 from hwgen.compile.builder import Region
 from hwgen.compile.image import Bytes, align, pack_dsp, pack_lut
 from hwgen.compile.plan import RESIDENT, Part, Planes, channel_chunks, unit_rows
-from hwgen.compile.product import Band, Product, Rect, Visit
+from hwgen.compile.product import Product, Rect, Visit
 from hwgen.compile.steps import Step
 
 __all__ = ["DspShare", "LutShare"]
@@ -90,7 +91,7 @@ class DspShare:
         """Steps of a band."""
         p, rows = self.product, band.rows
         high, wide = p.plan.rect
-        width = p.g.size[1]
+        width = band.columns
         rects = [
             (y, min(high, rows - y), x, min(wide, width - x))
             for y in range(0, rows, high)
@@ -103,7 +104,7 @@ class DspShare:
                 visit = Visit(group.tile, group.tiles, rect, rect[1] * rect[3])
                 for number, part in enumerate(group.parts):
                     last = number == len(group.parts) - 1
-                    load = len(group.parts) > 1 or (at == 0 and (band.first == 0 or not stays))
+                    load = len(group.parts) > 1 or (at == 0 and (band.number == 0 or not stays))
                     place = _Place()  # the next part's weights are loaded before this part's run
                     step = Step(
                         "dsp",
@@ -133,12 +134,12 @@ class DspShare:
         y, rows, x, columns = visit.rect
         sy, sx = g.steps
         b.set(
-            "dsp.shape", x_count=columns, x_stride=sx * g.words, y_count=rows, y_stride=sy * p.row_words,
+            "dsp.shape", x_count=columns, x_stride=sx * g.words, y_count=rows, y_stride=sy * p.band.row_words,
             c_count=part.c_count, kx_count=g.window[1], kx_stride=g.words if g.window[1] > 1 else 0,
-            ky_count=part.ky_count, ky_stride=p.row_words if part.ky_count > 1 else 0,
+            ky_count=part.ky_count, ky_stride=p.band.row_words if part.ky_count > 1 else 0,
         )  # fmt: skip
-        act = p.band.source + (y * sy + part.ky) * p.row_words + x * sx * g.words + part.c
-        span = ((rows - 1) * sy + part.ky_count - 1) * p.row_words
+        act = p.band.source + (y * sy + part.ky) * p.band.row_words + x * sx * g.words + part.c
+        span = ((rows - 1) * sy + part.ky_count - 1) * p.band.row_words
         span += ((columns - 1) * sx + g.window[1] - 1) * g.words + part.c_count
         if not keep:
             visit.acc = p.sums("dsp")
@@ -165,7 +166,6 @@ class LutShare:
         p = self.product
         self.packing = Planes.of(p.config, p.g)
         self.pixel = self.packing.chunks * p.layer.act_bits  # plane words per pixel
-        self.row = p.g.padded_width * self.pixel
         self.groups: list[_Group] = []
         end = self.first_tile + self.tiles
         for tile in range(self.first_tile, end, p.plan.lut_group):
@@ -203,6 +203,7 @@ class LutShare:
         bits = p.layer.act_bits
         per_chunk = cfg.lut_width // cfg.lanes
         high, units = unit_rows(cfg, rows)
+        pixels = g.pixels(band.columns)
         band.planes = p.turns.next("planes", p.places) * (cfg.plane_words // p.places)
         # Pixels that share a plane word are read again for each of them.
         whole, rest = (
@@ -215,33 +216,30 @@ class LutShare:
             for chunk, number, words in pieces:
                 if not number or not words:
                     continue
-                b.set("vec.shape", r0=words, n0=number, n1=g.padded_width, n2=count)
-                b.set("vec.source", r0=1, n0=per_chunk, n1=g.words, n2=p.row_words)
-                b.set("vec.target", n0=bits, n1=self.pixel, n2=self.row)
-                source = band.source + first * p.row_words + chunk * per_chunk
+                b.set("vec.shape", r0=words, n0=number, n1=pixels, n2=count)
+                b.set("vec.source", r0=1, n0=per_chunk, n1=g.words, n2=band.row_words)
+                b.set("vec.target", n0=bits, n1=self.pixel, n2=pixels * self.pixel)
+                source = band.source + first * band.row_words + chunk * per_chunk
                 span = (
-                    (count - 1) * p.row_words
-                    + (g.padded_width - 1) * g.words
-                    + (number - 1) * per_chunk
-                    + words
+                    (count - 1) * band.row_words + (pixels - 1) * g.words + (number - 1) * per_chunk + words
                 )
                 b.emit(
                     "vec.run", op="planes", source=source, target=band.planes + chunk * bits, planes=bits, unit=unit,
                     reads=[Region.span("act", source, span)],
-                    writes=[Region.span("planes", unit * cfg.plane_words + band.planes, count * self.row)],
+                    writes=[Region.span("planes", unit * cfg.plane_words + band.planes, count * pixels * self.pixel)],
                 )  # fmt: skip
 
     def steps(self, band: Band) -> list[Step]:
         """Steps of a band."""
         p, rows = self.product, band.rows
         high, units = unit_rows(p.config, rows)
-        rect: Rect = (0, rows, 0, p.g.size[1])
-        outputs = high * p.g.size[1]
+        rect: Rect = (0, rows, 0, band.columns)
+        outputs = high * band.columns
         cycles = max(p.layer.act_bits * p.layer.weight_bits * self.packing.products, p.config.lut_units)
         out: list[Step] = []
         for group in self.groups:
             visit, place = Visit(group.tile, group.tiles, rect, units * outputs), _Place()
-            load = band.first == 0 or len(self.groups) > RESIDENT
+            load = band.number == 0 or len(self.groups) > RESIDENT
             out.append(
                 Step(
                     "lut",
@@ -266,19 +264,20 @@ class LutShare:
     def _compute(self, visit: Visit, place: _Place, high: int, units: int) -> None:
         p = self.product
         g, b = p.g, p.builder
+        row = g.pixels(p.band.columns) * self.pixel
         b.set(
-            "lut.shape", x_count=g.size[1], x_stride=g.steps[1] * self.pixel, y_count=high,
-            y_stride=g.steps[0] * self.row, c_count=self.packing.chunks, kx_count=self.packing.columns,
+            "lut.shape", x_count=p.band.columns, x_stride=g.steps[1] * self.pixel, y_count=high,
+            y_stride=g.steps[0] * row, c_count=self.packing.chunks, kx_count=self.packing.columns,
             kx_stride=self.packing.pixels * self.pixel if self.packing.columns > 1 else 0, ky_count=g.window[0],
-            ky_stride=self.row if g.window[0] > 1 else 0,
+            ky_stride=row if g.window[0] > 1 else 0,
         )  # fmt: skip
         visit.acc = p.sums("lut")
-        span = g.rows(high) * self.row
+        span = g.rows(high) * row
         every = range(p.config.lut_units)
         weight_words = visit.tiles * self.packing.products * p.layer.weight_bits
         b.emit(
             "lut.run", act=p.band.planes, weight=place.weight, acc=visit.acc, tiles=visit.tiles,
-            acc_stride=visit.stride, units=units, unit_stride=high * g.size[1], act_bits=p.layer.act_bits,
+            acc_stride=visit.stride, units=units, unit_stride=high * p.band.columns, act_bits=p.layer.act_bits,
             weight_bits=p.layer.weight_bits, act_signed=1, weight_signed=1,
             reads=[
                 *(Region.span("planes", u * p.config.plane_words + p.band.planes, span) for u in every),

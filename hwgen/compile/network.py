@@ -142,8 +142,13 @@ def scale_constants(scale: npt.ArrayLike, bits: int = 24) -> tuple[IntArray, Int
     return multiplier >> np.minimum(excess, 62), np.minimum(shift, 63)
 
 
-def random_network(workload: Workload, seed: int, scale_bits: int = 24) -> Network:
-    """Random weights within each layer's bits, and scales that spread its results over int8."""
+def random_network(
+    workload: Workload, seed: int, scale_bits: int = 24, *, with_weights: bool = True
+) -> Network:
+    """Random weights within each layer's bits, and scales that spread its results over int8.
+
+    Without weights, the network compiles to the same program, but takes no memory: they read as zero.
+    """
     rng = np.random.default_rng(seed)
     data = {}
     for layer in workload.layers:
@@ -157,6 +162,8 @@ def random_network(workload: Workload, seed: int, scale_bits: int = 24) -> Netwo
             shape = weight_shape(workload, layer)
             top = 1 << (layer.weight_bits - 1)
             weight = rng.integers(-top, max(top, 1), shape)
+            if not with_weights:
+                weight = np.broadcast_to(np.zeros((), np.int8), shape)
             spread = np.sqrt(np.prod(shape[:3])) * max(top, 1) / 1.7 * (1 << (layer.act_bits - 1)) / 1.7
             bias = rng.integers(-int(spread), int(spread) + 1, channels)
             scale = (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import gcd
 
 from hwgen.compile.network import kernel_of
 from hwgen.errors import BadInput
@@ -18,10 +19,12 @@ __all__ = [
     "Part",
     "Plan",
     "Planes",
+    "candidates",
     "channel_chunks",
     "geometry",
     "plan",
     "unit_rows",
+    "widths",
 ]
 
 PARAMETER_PLACES = 8
@@ -66,11 +69,6 @@ class Geometry:
     tiles: int
 
     @property
-    def padded_width(self) -> int:
-        """Pixels of a row in the buffer."""
-        return self.size[1] if self.gathered else self.source[1] + self.pad[1] + self.pad[3]
-
-    @property
     def steps(self) -> tuple[int, int]:
         """Stride as the engines see it."""
         return (1, 1) if self.gathered else self.stride
@@ -84,9 +82,13 @@ class Geometry:
         """Rows in the buffer for so many rows of outputs."""
         return (outputs - 1) * self.steps[0] + self.window[0]
 
-    def row_words(self, unit: int) -> int:
+    def pixels(self, outputs: int) -> int:
+        """Pixels of a row in the buffer for so many columns of outputs."""
+        return (outputs - 1) * self.steps[1] + self.window[1]
+
+    def row_words(self, outputs: int, unit: int) -> int:
         """Words from one row in the buffer to the next; gathered rows begin at a multiple of ``unit``."""
-        words = self.padded_width * self.words
+        words = self.pixels(outputs) * self.words
         return ceil_div(words, unit) * unit if self.gathered else words
 
     @property
@@ -134,6 +136,8 @@ class Plan:
     ----------
     band : int
         Rows of outputs per band.
+    columns : int
+        Columns of outputs per band: all, unless not even one row fits.
     lut_tiles : int
         Column tiles of the LUT core: the last ones.
     dsp_group, lut_group : int
@@ -147,6 +151,7 @@ class Plan:
     """
 
     band: int
+    columns: int
     lut_tiles: int
     dsp_group: int
     lut_group: int
@@ -206,25 +211,37 @@ def plan(config: SystemConfig, layer: Layer, g: Geometry, lut_share: float | Non
     """
     best: tuple[float, Plan] | None = None
     reason = ""
-    for lut_tiles in _shares(config, layer, g, lut_share):
-        for double in (True, False):
-            for band in _candidates(g.size[0]):
-                made = _fitted(config, layer, g, band, lut_tiles, double)
-                if isinstance(made, str):
-                    reason = made
-                    continue
-                cost = _cycles(config, layer, g, made)
-                if best is None or cost < best[0]:
-                    best = cost, made
-    if best is None:
-        raise BadInput(
-            f"layer {layer.name!r} does not fit: one row of its outputs needs more than {reason}; "
-            "choose a larger buffer"
-        )
-    return best[1]
+    for columns in widths(config, g):
+        for lut_tiles in _shares(config, layer, g, lut_share):
+            for double in (True, False):
+                for band in candidates(g.size[0]):
+                    made = _fitted(config, layer, g, band, columns, lut_tiles, double)
+                    if isinstance(made, str):
+                        reason = made
+                        continue
+                    cost = _cycles(config, layer, g, made)
+                    if best is None or cost < best[0]:
+                        best = cost, made
+        if best is not None:
+            return best[1]
+    raise BadInput(
+        f"layer {layer.name!r} does not fit: its smallest piece needs more than {reason}; choose a larger buffer"
+    )
 
 
-def _candidates(rows: int) -> list[int]:
+def widths(config: SystemConfig, g: Geometry) -> Iterator[int]:
+    """Columns of outputs that a band may have: all, then fewer and fewer, so that bands begin at a bus word."""
+    yield g.size[1]
+    step = config.bus_bytes // gcd(config.bus_bytes, g.tiles * config.lanes)
+    width = g.size[1]
+    while width > step:
+        width = ceil_div(ceil_div(width, 2), step) * step
+        yield width
+        if width == step:
+            return
+
+
+def candidates(rows: int) -> list[int]:
     """Heights of bands worth trying: those that cut the rows into equal bands."""
     return sorted({ceil_div(rows, n) for n in range(1, rows + 1)})
 
@@ -241,23 +258,21 @@ def _shares(config: SystemConfig, layer: Layer, g: Geometry, share: float | None
 
 
 def _fitted(
-    config: SystemConfig, layer: Layer, g: Geometry, band: int, lut_tiles: int, double: bool
+    config: SystemConfig, layer: Layer, g: Geometry, band: int, columns: int, lut_tiles: int, double: bool
 ) -> Plan | str:
-    """A plan with bands of this height, or the buffer that is too small for it."""
+    """A plan with bands of this size, or the buffer that is too small for it."""
     dsp_tiles = g.tiles - lut_tiles
     unit = max(1, config.bus_bytes // config.lanes)
     places = 2 if double else 1
     region = config.act_words // (2 * places)
     acc_place = config.acc_words // (4 if lut_tiles and dsp_tiles else 2)
     parameters = config.parameter_words // PARAMETER_PLACES
-    out_row = ceil_div(g.size[1] * g.tiles, unit) * unit
-    if g.rows(band) * g.row_words(unit) > region or band * out_row > region:
+    out_row = ceil_div(columns * g.tiles, unit) * unit
+    if g.rows(band) * g.row_words(columns, unit) > region or band * out_row > region:
         return f"act_words={config.act_words}"
-    wide = min(g.size[1], config.dsp_tile, acc_place, _MOST_OUTPUTS)
+    wide = min(columns, config.dsp_tile, acc_place, _MOST_OUTPUTS)
     high = (
-        1
-        if wide < g.size[1]
-        else max(1, min(band, config.dsp_tile // wide, acc_place // wide, _MOST_OUTPUTS))
+        1 if wide < columns else max(1, min(band, config.dsp_tile // wide, acc_place // wide, _MOST_OUTPUTS))
     )
     parts: tuple[Part, ...] = (Part(0, g.window[0], 0, g.words),)
     dsp_group = lut_group = 1
@@ -274,11 +289,11 @@ def _fitted(
     if lut_tiles:
         planes = Planes.of(config, g)
         rows, units = unit_rows(config, band)
-        if g.rows(rows) * g.padded_width * planes.chunks * layer.act_bits > config.plane_words // places:
+        if g.rows(rows) * g.pixels(columns) * planes.chunks * layer.act_bits > config.plane_words // places:
             return f"plane_words={config.plane_words}"
-        if g.rows(band) * g.row_words(unit) + (planes.pixels - 1) * g.words > region:
+        if g.rows(band) * g.row_words(columns, unit) + (planes.pixels - 1) * g.words > region:
             return f"act_words={config.act_words}"  # the last pixel's plane word reads behind it
-        words = units * rows * g.size[1]
+        words = units * rows * columns
         per_tile = planes.products * layer.weight_bits
         room = config.plane_weight_words // 2
         if words > acc_place:
@@ -286,7 +301,7 @@ def _fitted(
         if per_tile > room:
             return f"plane_weight_words={config.plane_weight_words}"
         lut_group = min(lut_tiles, room // per_tile, acc_place // words, parameters, _MOST_TILES)
-    return Plan(band, lut_tiles, dsp_group, lut_group, parts, (high, wide), double)
+    return Plan(band, columns, lut_tiles, dsp_group, lut_group, parts, (high, wide), double)
 
 
 def _dsp_products(layer: Layer, g: Geometry) -> int:
@@ -320,19 +335,19 @@ def _cut(g: Geometry, room: int) -> tuple[Part, ...] | None:
 def _cycles(config: SystemConfig, layer: Layer, g: Geometry, p: Plan) -> float:
     """Rough cycles of a layer: the busiest engine, and the transfers that nothing hides."""
     unit = max(1, config.bus_bytes // config.lanes)
-    bands = ceil_div(g.size[0], p.band)
+    bands = ceil_div(g.size[0], p.band) * ceil_div(g.size[1], p.columns)
     beats = config.lanes / config.bus_bytes
-    load = g.rows(p.band) * g.row_words(unit) * beats
+    load = g.rows(p.band) * g.row_words(p.columns, unit) * beats
     if g.gathered:  # short runs: a few cycles each beside their bytes
-        load = p.band * g.size[1] * g.kernel[0] * (4 + g.kernel[1] * g.source[2] / config.bus_bytes)
-    store = p.band * g.size[1] * g.tiles * beats
+        load = p.band * p.columns * g.kernel[0] * (4 + g.kernel[1] * g.source[2] / config.bus_bytes)
+    store = p.band * p.columns * g.tiles * beats
     moved = bands * (load + store)
     dsp = lut = vec = 0.0
     vec += g.size[0] * g.size[1] * g.tiles
     dsp_tiles = g.tiles - p.lut_tiles
     if dsp_tiles:
         groups = ceil_div(dsp_tiles, p.dsp_group)
-        rects = bands * ceil_div(p.band, p.rect[0]) * ceil_div(g.size[1], p.rect[1])
+        rects = bands * ceil_div(p.band, p.rect[0]) * ceil_div(p.columns, p.rect[1])
         products = _dsp_products(layer, g)
         dsp = rects * dsp_tiles * products * max(p.rect[0] * p.rect[1], config.lanes + 1)
         dsp += rects * groups * len(p.parts) * _RUN_CYCLES
@@ -343,10 +358,10 @@ def _cycles(config: SystemConfig, layer: Layer, g: Geometry, p: Plan) -> float:
         groups = ceil_div(p.lut_tiles, p.lut_group)
         rows, units = unit_rows(config, p.band)
         steps = layer.act_bits * layer.weight_bits * planes.products
-        lut = bands * rows * g.size[1] * p.lut_tiles * max(steps, config.lut_units)
+        lut = bands * rows * p.columns * p.lut_tiles * max(steps, config.lut_units)
         lut += bands * groups * _RUN_CYCLES
         gathered = max(planes.pixels * g.words, layer.act_bits) if planes.chunks == 1 else g.words
-        vec += bands * units * (g.rows(rows) * g.padded_width * gathered + _RUN_CYCLES)
+        vec += bands * units * (g.rows(rows) * g.pixels(p.columns) * gathered + _RUN_CYCLES)
         weights = p.lut_tiles * planes.products * layer.weight_bits * config.plane_weight.word_bytes
         moved += (bands if groups > RESIDENT else 1) * weights / config.bus_bytes
     if not p.double:

@@ -20,7 +20,7 @@ from hwgen.errors import BadInput
 from hwgen.numerics import IntArray
 from hwgen.workloads.layers import INPUT, Hwc, Layer, Workload, input_shapes, shapes
 
-__all__ = ["FloatArray", "FloatNetwork", "Scale", "fit_scale", "quantise", "run_float"]
+__all__ = ["FloatArray", "FloatNetwork", "Quantised", "Scale", "fit_scale", "quantise", "run_float"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -44,7 +44,7 @@ class Scale:
     Parameters
     ----------
     step : float
-        Positive.
+        What one of them is worth; positive.
     zero : float
         The integer that stands for 0.0. Of the network's input it may lie between integers; padding then has the
         nearest.
@@ -64,11 +64,14 @@ class Scale:
 
     def real(self, values: IntArray) -> FloatArray:
         """What the integers stand for, as float32."""
-        return ((values - self.zero) * self.step).astype(np.float32)
+        real: FloatArray = ((values - self.zero) * self.step).astype(np.float32)
+        return real
 
     def integers(self, values: FloatArray) -> IntArray:
         """The nearest integers, clipped."""
-        return np.clip(np.rint(values / self.step + self.zero), self.low, self.high).astype(np.int64)
+        nearest = np.rint(values / self.step + self.zero)
+        clipped: IntArray = np.clip(nearest, self.low, self.high).astype(np.int64)
+        return clipped
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +125,22 @@ class FloatNetwork:
             raise BadInput(f"{role} of layer {layer.name!r} must have shape {wanted}, not {found}.")
 
 
+@dataclass(frozen=True, eq=False)
+class Quantised:
+    """A quantised network and what its integers stand for.
+
+    Parameters
+    ----------
+    network : Network
+        For the compiler and the reference.
+    scales : dict of str to Scale
+        Of every tensor by the layer that makes it, and of ``input``.
+    """
+
+    network: Network
+    scales: Mapping[str, Scale]
+
+
 def run_float(network: FloatNetwork, images: IntArray) -> dict[str, FloatArray]:
     """Float results of all layers.
 
@@ -157,8 +176,8 @@ def _float_result(network: FloatNetwork, layer: Layer, x: FloatArray, size: Hwc)
             [rows @ part for rows, part in zip(patches, _columns(layer, weight), strict=True)], axis=-1
         )
         result = result + network.biases[layer.name].astype(np.float32)
-    result = result.reshape(-1, *size)
-    return np.maximum(result, 0) if layer.relu else result
+    shaped: FloatArray = result.reshape(-1, *size)
+    return np.maximum(shaped, 0) if layer.relu else shaped
 
 
 def _windows(layer: Layer, x: npt.NDArray[Any], padding: float) -> npt.NDArray[Any]:
@@ -216,7 +235,7 @@ def fit_scale(values: FloatArray, bits: int = 8) -> Scale:
     return candidates[int(np.argmin(errors))]
 
 
-def quantise(network: FloatNetwork, samples: IntArray, scale_bits: int = 24) -> Network:
+def quantise(network: FloatNetwork, samples: IntArray, scale_bits: int = 24) -> Quantised:
     """Quantise a network.
 
     Parameters
@@ -231,14 +250,14 @@ def quantise(network: FloatNetwork, samples: IntArray, scale_bits: int = 24) -> 
 
     Returns
     -------
-    Network
+    Quantised
         The same workload, weights in ``-(2**(weight_bits - 1) - 1)..2**(weight_bits - 1) - 1``, with the zero
         points of all tensors. Results have as many bits as all of their readers take, the last one eight.
 
     Raises
     ------
     BadInput
-        If a sum could leave int32.
+        If the samples have another shape than the network's input, or a sum could leave int32.
 
     Notes
     -----
@@ -247,6 +266,8 @@ def quantise(network: FloatNetwork, samples: IntArray, scale_bits: int = 24) -> 
     last bits; now and then a bias may come out one step apart on another machine.
     """
     workload = network.workload
+    if samples.ndim != 4 or not len(samples) or samples.shape[1:] != workload.input_shape:
+        raise BadInput(f"samples must have shape (images, *{workload.input_shape}), not {samples.shape}.")
     sources, sizes = input_shapes(workload), shapes(workload)
     scales = {INPUT: network.input_scale}
     integers: dict[str, IntArray] = {INPUT: samples}
@@ -269,7 +290,8 @@ def quantise(network: FloatNetwork, samples: IntArray, scale_bits: int = 24) -> 
         integers[name] = layer_result(
             layer, data[name], [integers[source]], sources[name], sizes[name], padding
         )
-    return Network(workload, data, {name: scale.padding for name, scale in scales.items()})
+    zeros = {name: scale.padding for name, scale in scales.items()}
+    return Quantised(Network(workload, data, zeros), scales)
 
 
 def _result_bits(workload: Workload, layer: Layer) -> int:

@@ -6,74 +6,32 @@ with a fixed salt, no date is written, and no global state of matplotlib is chan
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
-import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import XAxis, YAxis
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from hwgen.errors import BadInput
+from hwgen.report.look import (
+    HEIGHT,
+    INK,
+    PALETTE,
+    SOFT,
+    as_svg,
+    captions,
+    colour_of,
+    draw_legend,
+    look,
+    new_axes,
+    refuse_infinite,
+    scale,
+    short,
+)
 
 __all__ = ["PALETTE", "bars", "histogram", "scatter", "stacked_bars"]
 
-#: Series colours in the order used: M. Okabe and K. Ito, "Color Universal Design", without yellow and
-#: black, which are too faint and too heavy for areas.
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F")
-
-_INK = "#2b3138"
-_SOFT = "#5a6470"
-_GRID = "#e3e7eb"
-
-# `Any` because matplotlib 3.11 types the keys of settings one by one, older ones as plain strings.
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "hwgen",
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so layout is the same on every machine
-    "font.size": 9.5,
-    "text.color": _INK,
-    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
-    "axes.edgecolor": "#aab3bd",
-    "axes.labelcolor": _SOFT,
-    "axes.titlecolor": _INK,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
-    "axes.titlepad": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.8,
-    "axes.axisbelow": True,
-    "xtick.color": "#aab3bd",
-    "ytick.color": "#aab3bd",
-    "xtick.labelcolor": _SOFT,
-    "ytick.labelcolor": _SOFT,
-    "xtick.major.size": 3,
-    "ytick.major.size": 3,
-    "grid.color": _GRID,
-    "grid.linewidth": 0.8,
-    "legend.frameon": False,
-    "legend.fontsize": 9.5,
-    "legend.handlelength": 0.9,
-    "legend.handleheight": 0.9,
-    "legend.columnspacing": 1.5,
-    "legend.handletextpad": 0.5,
-    "legend.borderaxespad": 0.0,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-}
-
-_WIDTH = 9.4  # inches; at 72 points an inch the width of the report's column
-_HEIGHT = 3.7
 # Labels that need more characters than this side by side are stacked downwards instead.
 _ROOM = 92
 _MOST_DIRECT_LABELS = 36
@@ -117,16 +75,16 @@ def bars(
         If nothing is given, lengths differ, a value is not finite, or ``log`` meets a value of zero.
     """
     data = _checked(labels, series, log=log)
-    with _look():
+    with look():
         plot = _BarPlot(labels, per_group=len(data))
         thickness = 0.8 / len(data)
         for index, (name, values) in enumerate(data.items()):
             offset = (index - (len(data) - 1) / 2) * thickness
-            plot.add(values, offset=offset, thickness=thickness * 0.92, colour=_colour(index), name=name)
+            plot.add(values, offset=offset, thickness=thickness * 0.92, colour=colour_of(index), name=name)
             if len(labels) * len(data) <= _MOST_DIRECT_LABELS:
-                plot.write(values, [_short(v, value_format) for v in values], offset)
+                plot.write(values, [short(v, value_format) for v in values], offset)
         plot.finish(ylabel=ylabel, title=title, log=log, legend=len(data) > 1)
-        return _svg(plot.figure)
+        return as_svg(plot.figure)
 
 
 def stacked_bars(
@@ -170,20 +128,20 @@ def stacked_bars(
     """
     data = _checked(labels, parts)
     marks = None if bound is None else _checked(labels, {bound_label: bound})[bound_label]
-    with _look():
+    with look():
         plot = _BarPlot(labels, per_group=1)
         base = np.zeros(len(labels))
         for index, (name, values) in enumerate(data.items()):
-            plot.add(values, base=base, thickness=0.72, colour=_colour(index), name=name)
+            plot.add(values, base=base, thickness=0.72, colour=colour_of(index), name=name)
             base = base + values
         tops = base
         if marks is not None:
             plot.mark(marks, name=bound_label)
             tops = np.maximum(base, marks)
         if len(labels) <= _MOST_DIRECT_LABELS:
-            plot.write(tops, [_short(v, value_format) for v in base], 0.0)
+            plot.write(tops, [short(v, value_format) for v in base], 0.0)
         plot.finish(ylabel=ylabel, title=title, log=False, legend=True)
-        return _svg(plot.figure)
+        return as_svg(plot.figure)
 
 
 def scatter(
@@ -228,26 +186,26 @@ def scatter(
     points = {name: _checked_points(name, pairs, log_x, log_y) for name, pairs in series.items()}
     if not points:
         raise BadInput("scatter needs at least one series of points; leave the figure out if there is none.")
-    with _look():
-        figure, axes = _axes(_HEIGHT + 0.3)
-        _scale(axes.xaxis, log=log_x)
-        _scale(axes.yaxis, log=log_y)
+    with look():
+        figure, axes = new_axes(HEIGHT + 0.3)
+        scale(axes.xaxis, log=log_x)
+        scale(axes.yaxis, log=log_y)
         for index, (name, xy) in enumerate(points.items()):
             marker = "osD^vP*"[index % 7]
             axes.plot(
-                xy[:, 0], xy[:, 1], marker, color=_colour(index), markersize=6, alpha=0.85,
+                xy[:, 0], xy[:, 1], marker, color=colour_of(index), markersize=6, alpha=0.85,
                 markeredgecolor="white", markeredgewidth=0.7, label=name,
             )  # fmt: skip
             _label_points(axes, name, xy, (labels or {}).get(name, ()))
         if diagonal:
             low, high = _common_range(points)
             axes.plot(
-                [low, high], [low, high], color=_SOFT, linewidth=1, dashes=(4, 3), zorder=1, label="y = x"
+                [low, high], [low, high], color=SOFT, linewidth=1, dashes=(4, 3), zorder=1, label="y = x"
             )
         axes.grid(visible=True)
-        _captions(axes, xlabel=xlabel, ylabel=ylabel, title=title)
-        _legend(axes, wanted=len(points) > 1 or diagonal)
-        return _svg(figure)
+        captions(axes, xlabel=xlabel, ylabel=ylabel, title=title)
+        draw_legend(axes, wanted=len(points) > 1 or diagonal)
+        return as_svg(figure)
 
 
 def histogram(
@@ -291,24 +249,24 @@ def histogram(
     data = {name: np.asarray(values, np.float64) for name, values in series.items()}
     if not data or any(values.size == 0 for values in data.values()):
         raise BadInput("histogram needs at least one value in every series; leave out the empty ones.")
-    _refuse_infinite(data)
+    refuse_infinite(data)
     edges = np.histogram_bin_edges(np.concatenate(list(data.values())), bins)
-    with _look():
-        figure, axes = _axes(_HEIGHT)
+    with look():
+        figure, axes = new_axes(HEIGHT)
         for index, (name, values) in enumerate(data.items()):
             counts, _ = np.histogram(values, edges)
             # Overlapping series stay readable as a faint area under a firm outline.
             alpha = 0.9 if len(data) == 1 else 0.25
-            axes.stairs(counts, edges, fill=True, color=_colour(index), alpha=alpha, linewidth=0)
-            axes.stairs(counts, edges, color=_colour(index), linewidth=1.4, label=name)
-        _scale(axes.xaxis, log=False)
-        _scale(axes.yaxis, log=log)
+            axes.stairs(counts, edges, fill=True, color=colour_of(index), alpha=alpha, linewidth=0)
+            axes.stairs(counts, edges, color=colour_of(index), linewidth=1.4, label=name)
+        scale(axes.xaxis, log=False)
+        scale(axes.yaxis, log=log)
         if not log:
             axes.set_ylim(bottom=0)
         axes.grid(visible=True, axis="y")
-        _captions(axes, xlabel=xlabel, ylabel=ylabel, title=title)
-        _legend(axes, wanted=len(data) > 1)
-        return _svg(figure)
+        captions(axes, xlabel=xlabel, ylabel=ylabel, title=title)
+        draw_legend(axes, wanted=len(data) > 1)
+        return as_svg(figure)
 
 
 class _BarPlot:
@@ -325,8 +283,8 @@ class _BarPlot:
     def __init__(self, labels: Sequence[str], per_group: int) -> None:
         widest = max(len(label) for label in labels) + 2
         self.sideways = widest * len(labels) > _ROOM
-        height = _HEIGHT if not self.sideways else 1.0 + len(labels) * (0.13 + 0.19 * per_group)
-        self.figure, self.axes = _axes(height)
+        height = HEIGHT if not self.sideways else 1.0 + len(labels) * (0.13 + 0.19 * per_group)
+        self.figure, self.axes = new_axes(height)
         self.places = np.arange(len(labels), dtype=np.float64)
         self.shortest = math.inf
         if self.sideways:
@@ -356,7 +314,7 @@ class _BarPlot:
         """Draw a line across each bar at ``values``."""
         low, high = self.places - 0.43, self.places + 0.43
         draw = self.axes.vlines if self.sideways else self.axes.hlines
-        draw(values, low, high, color=_INK, linewidth=2, label=name)
+        draw(values, low, high, color=INK, linewidth=2, label=name)
 
     def write(self, tops: np.ndarray, texts: Sequence[str], offset: float) -> None:
         """Write a text at the outer end of each bar."""
@@ -374,62 +332,18 @@ class _BarPlot:
     def finish(self, *, ylabel: str, title: str, log: bool, legend: bool) -> None:
         """Axes, grid and captions; the value axis leaves room for the direct labels."""
         if self.sideways:
-            _scale(self.axes.xaxis, log=log)
+            scale(self.axes.xaxis, log=log)
             self.axes.margins(x=0.09)
             self.axes.grid(visible=True, axis="x")
-            _captions(self.axes, xlabel=ylabel, ylabel="", title=title)
+            captions(self.axes, xlabel=ylabel, ylabel="", title=title)
         else:
-            _scale(self.axes.yaxis, log=log)
+            scale(self.axes.yaxis, log=log)
             self.axes.margins(y=0.09)
             self.axes.grid(visible=True, axis="y")
-            _captions(self.axes, xlabel="", ylabel=ylabel, title=title)
+            captions(self.axes, xlabel="", ylabel=ylabel, title=title)
         set_limit = self.axes.set_xlim if self.sideways else self.axes.set_ylim
         set_limit(self._lowest_decade() if log else 0)
-        _legend(self.axes, wanted=legend)
-
-
-def _look() -> AbstractContextManager[None]:
-    """Our settings over matplotlib's defaults; what a user configured is put back afterwards."""
-    return matplotlib.style.context(["default", _STYLE])
-
-
-def _axes(height: float) -> tuple[Figure, Axes]:
-    """A figure without pyplot, hence without its registry of open figures."""
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-    FigureCanvasSVG(figure)
-    return figure, figure.add_subplot()
-
-
-def _scale(axis: XAxis | YAxis, *, log: bool) -> None:
-    """Logarithmic if asked, else few ticks; short numbers either way."""
-    if log:
-        (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
-    else:
-        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
-
-
-def _captions(axes: Axes, *, xlabel: str, ylabel: str, title: str) -> None:
-    """Axis labels and title, where there are any."""
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
-    if title:
-        axes.set_title(title)
-
-
-def _legend(axes: Axes, *, wanted: bool) -> None:
-    """One row above the plot, where it covers nothing."""
-    if not wanted:
-        return
-    handles, names = axes.get_legend_handles_labels()
-    # Lines (a bound, a diagonal) come after the series they are held against; matplotlib puts them first.
-    order = sorted(range(len(names)), key=lambda index: isinstance(handles[index], LineCollection))
-    axes.figure.legend(
-        [handles[index] for index in order],
-        [names[index] for index in order],
-        loc="outside upper left",
-        ncols=5,
-    )
+        draw_legend(self.axes, wanted=legend)
 
 
 def _label_points(axes: Axes, name: str, xy: np.ndarray, texts: Sequence[str]) -> None:
@@ -440,7 +354,7 @@ def _label_points(axes: Axes, name: str, xy: np.ndarray, texts: Sequence[str]) -
         )
     for (x, y), text in zip(xy, texts, strict=False):
         axes.annotate(
-            text, (x, y), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8.5, color=_SOFT
+            text, (x, y), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8.5, color=SOFT
         )
 
 
@@ -466,7 +380,7 @@ def _checked(
         if (values < 0).any() or (log and (values == 0).any()):
             rule = "above zero" if log else "zero or more"
             raise BadInput(f"Every value of series {name!r} must be {rule}; bars cannot show {values.min()}.")
-    _refuse_infinite(data)
+    refuse_infinite(data)
     return data
 
 
@@ -477,7 +391,7 @@ def _checked_points(name: str, pairs: Sequence[tuple[float, float]], log_x: bool
         raise BadInput(
             f"Series {name!r} must be a non-empty list of (x, y) pairs; leave out an empty series."
         )
-    _refuse_infinite({name: xy})
+    refuse_infinite({name: xy})
     for axis, log in ((0, log_x), (1, log_y)):
         if log and (xy[:, axis] <= 0).any():
             raise BadInput(
@@ -485,46 +399,3 @@ def _checked_points(name: str, pairs: Sequence[tuple[float, float]], log_x: bool
                 f"not {xy[:, axis].min()}; use a linear one."
             )
     return xy
-
-
-def _refuse_infinite(data: Mapping[str, np.ndarray]) -> None:
-    """BadInput if any value is infinite or not a number."""
-    for name, values in data.items():
-        if not np.isfinite(values).all():
-            raise BadInput(f"Every value of series {name!r} must be finite; leave out what was not measured.")
-
-
-def _colour(index: int) -> str:
-    """The colour of series number ``index``; they repeat after seven."""
-    return PALETTE[index % len(PALETTE)]
-
-
-def _short(value: float, spec: str = "") -> str:
-    """``value`` in at most three significant digits with K, M, G or T, or as ``spec`` says."""
-    return (format(value, spec) if spec else _abbreviated(value)).replace("-", "−")
-
-
-def _abbreviated(value: float) -> str:
-    """At most three significant digits below a thousand and from ten thousand on."""
-    if value == 0:
-        return "0"
-    for limit, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "K")):
-        if abs(value) >= limit:
-            return f"{_three_digits(value / (1e3 if suffix == 'K' else limit))}{suffix}"
-    return f"{value:,.0f}" if abs(value) >= 1e3 else _three_digits(value)
-
-
-def _three_digits(value: float) -> str:
-    """Three significant digits without trailing zeros."""
-    if not 1e-4 <= abs(value) < 1e6:
-        return f"{value:.3g}"
-    places = max(0, 2 - math.floor(math.log10(abs(value))))
-    text = f"{value:.{places}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _svg(figure: Figure) -> str:
-    """The drawing as text, without date or program version."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()

@@ -14,7 +14,7 @@ from hwgen.system.config import SystemConfig
 from hwgen.system.durations import dsp_cycles, lut_cycles
 from hwgen.system.vec_timing import vec_cycles
 
-__all__ = ["KINDS", "LOAD_FIELDS", "STORE_FIELDS", "schedule"]
+__all__ = ["KINDS", "LOAD_FIELDS", "STORE_FIELDS", "outputs_and_products", "schedule", "sticky"]
 
 KINDS = ("single", "fixed", "load_run", "store_run", "halt", "fence")
 """What instructions do to time, by number."""
@@ -68,7 +68,7 @@ def schedule(config: SystemConfig, body: bytes) -> dict[str, npt.NDArray[Any]]:
         number = 0 if runs is None else len(runs.index)
         entries = np.zeros(number, [(name, np.int64) for name in fields])
         if runs is not None:
-            known = _sticky(table, engine, runs)
+            known = sticky(table, engine, runs)
             for name in fields:
                 entries[name] = known[name]
             if engine == "load":
@@ -78,11 +78,11 @@ def schedule(config: SystemConfig, body: bytes) -> dict[str, npt.NDArray[Any]]:
     for engine, cycles in (("dsp", _dsp), ("lut", _lut), ("vec", _vec)):
         runs = table.get(f"{engine}.run")
         if runs is not None:
-            out["duration"][runs.index] = cycles(config, _sticky(table, engine, runs))
+            out["duration"][runs.index] = cycles(config, sticky(table, engine, runs))
     return out
 
 
-def _sticky(table: dict[str, Columns], engine: str, runs: Columns) -> dict[str, IntArray]:
+def sticky(table: dict[str, Columns], engine: str, runs: Columns) -> dict[str, IntArray]:
     """Fields of the runs together with what the engine's other instructions had set before each.
 
     Settings are called by their bare names; of two with one name, ``source.n0`` and ``target.n0``, by both parts.
@@ -102,19 +102,20 @@ def _sticky(table: dict[str, Columns], engine: str, runs: Columns) -> dict[str, 
     return known
 
 
-def _outputs(f: dict[str, IntArray]) -> tuple[IntArray, IntArray]:
+def outputs_and_products(f: dict[str, IntArray]) -> tuple[IntArray, IntArray]:
+    """Outputs per column tile, and operand words per output, of runs of the DSP or the LUT core."""
     return f["shape.x_count"] * f["shape.y_count"], f["shape.c_count"] * f["shape.kx_count"] * f[
         "shape.ky_count"
     ]
 
 
 def _dsp(config: SystemConfig, f: dict[str, IntArray]) -> IntArray:
-    outputs, products = _outputs(f)
+    outputs, products = outputs_and_products(f)
     return dsp_cycles(config, outputs, products, f["tiles"], f["keep"])
 
 
 def _lut(config: SystemConfig, f: dict[str, IntArray]) -> IntArray:
-    outputs, products = _outputs(f)
+    outputs, products = outputs_and_products(f)
     return lut_cycles(config, outputs * f["tiles"], f["act_bits"] * f["weight_bits"] * products)
 
 

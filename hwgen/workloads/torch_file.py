@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import pickle
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,8 +36,12 @@ _STORAGES = {
 }
 """NumPy's names of the element types whose bytes NumPy can read."""
 
-# What the pickle module documents that a broken pickle may raise, and what our own callables meet in one.
-_BROKEN = (pickle.UnpicklingError, AttributeError, EOFError, ImportError, LookupError, TypeError, ValueError)
+# What broken bytes make pickle, NumPy and our own callables raise; MemoryError, because lengths may be broken too.
+_BROKEN_PICKLE = (
+    *(pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, ImportError, LookupError),
+    *(MemoryError, RecursionError, TypeError, ValueError),
+)
+_BROKEN_ZIP = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def read_state_dict(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -65,7 +70,7 @@ def read_state_dict(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         with zipfile.ZipFile(path) as archive:
             table = _unpickle(archive, path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except _BROKEN_ZIP as error:
         raise BadInput(
             f"{path} must be a zip that torch.save wrote (PyTorch 1.6 or newer), but reading it fails: {error}."
         ) from error
@@ -96,7 +101,7 @@ def _unpickle(archive: zipfile.ZipFile, path: Path) -> object:
             return _Unpickler(stream, storage).load()
         except BadInput as error:
             raise BadInput(f"{path} {error}") from error
-        except _BROKEN as error:
+        except _BROKEN_PICKLE as error:
             raise BadInput(f"{path} holds a broken pickle ({error}); save the file again.") from error
 
 

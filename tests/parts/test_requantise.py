@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The requantiser: the mathematics against fractions and decimals, the hardware against the mathematics."""
 
 from __future__ import annotations

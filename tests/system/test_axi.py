@@ -95,12 +95,12 @@ def wrong_programs() -> dict[str, dict[str, Any]]:
     gives = instr("load.position", group_count=1, signal=["store"])
     halt = instr("control.halt")
     bodies = {
-        "ILLEGAL": Program((window, window)).body + bytes([0x05]) + bytes(15) + Program((halt,)).body,
+        "ILLEGAL": Program((window, window)).body + bytes([0x06]) + bytes(15) + Program((halt,)).body,
         "DEADLOCK": Program((window, waits, halt)).body,
         "TOKEN_OVERFLOW": Program((*[gives] * 70, halt)).body,
         "TRUNCATED": Program((window,) * 5).body,
     }
-    ends = {"ILLEGAL": (5, 2), "DEADLOCK": (15, 2), "TOKEN_OVERFLOW": (15, None), "TRUNCATED": (15, 5)}
+    ends = {"ILLEGAL": (6, 2), "DEADLOCK": (15, 2), "TOKEN_OVERFLOW": (15, None), "TRUNCATED": (15, 5)}
     return {
         name: {"body": packed(body), "code": CODES[name], "engine": ends[name][0], "index": ends[name][1]}
         for name, body in bodies.items()

@@ -25,21 +25,21 @@ _RAM18_WIDTHS = (36, 18, 9, 4, 2, 1, 1)
 _BLOCK_RAM_DEPTH = 64  # from here on the core asks for block RAM
 _LUTRAM_BITS = 14  # data bits of a RAM32M16, which takes eight LUTs
 
+_FITTED_FF = {"size_bits": 9.18, "word_bits": 34.7, "dk": 8.93, "row": 8.64, "column": 32.2, "held": 1.046}
+
 FITTED: dict[tuple[str, str], dict[str, float]] = {
-    ("ultrascale+", "lut"): {
-        "always": 0, "size_bits": 0, "word_bits": 0, "dk": 0, "row": 0, "column": 0, "picked": 0, "dot": 0,
-    },
-    ("ultrascale+", "ff"): {
-        "always": 0, "size_bits": 0, "word_bits": 0, "dk": 0, "row": 0, "column": 0, "held": 0, "dot": 0,
-    },
+    ("ultrascale+", "lut"): {"always": 532, "word_bits": 29.3, "dk": 9.86, "column": 111.7, "dot": 0.29},
+    ("ultrascale+", "ff"): _FITTED_FF,
     ("generic", "lut"): {
-        "always": 0, "size_bits": 0, "word_bits": 0, "dk": 0, "row": 0, "column": 0, "picked": 0, "dot": 0,
-        "product": 0,
+        "always": 532,
+        "word_bits": 29.3,
+        "dk": 9.86,
+        "column": 111.7,
+        "dot": 0,
+        "product": 2,
     },
-    ("generic", "ff"): {
-        "always": 0, "size_bits": 0, "word_bits": 0, "dk": 0, "row": 0, "column": 0, "held": 0, "dot": 0,
-    },
-}  # fmt: skip
+    ("generic", "ff"): _FITTED_FF,  # the same registers
+}
 """Cells per unit of :func:`units`, by target and kind of cell."""
 
 
@@ -59,7 +59,6 @@ def units(config: LutGemmConfig) -> dict[str, float]:
         "dk": config.dk,
         "row": config.dm,
         "column": config.dn,
-        "picked": _SUM_BITS * config.dn * (config.dm - 1) / 3,  # a LUT selects one of four: three fewer
         "dot": dots,
         "product": dots * config.dk,
         "held": dots * _held(plan(config.dk, products=True), config.array.COUNT_STAGES),
@@ -76,7 +75,7 @@ def estimate(config: LutGemmConfig) -> Resources:
     """
     of = units(config)
     lut, ff, bram36 = _memories(config)
-    lut += config.dm * config.dn * _SUM_BITS
+    lut += config.dm * config.dn * _SUM_BITS + config.dn * _SUM_BITS * _picks(config.dm)
     if config.target != "generic":
         lut += config.dm * config.dn * plan(config.dk, products=True).luts + plan(config.dk).luts * 2
     ff += config.dm * config.dn * 2 * _SUM_BITS + _words(config)
@@ -91,6 +90,15 @@ def _words(config: LutGemmConfig) -> int:
     own = sum(1 + shape.group(row) for row in range(config.dm)) + (shape.column_groups - 1) * config.dm
     other = sum(1 + shape.group(column) for column in range(config.dn)) + (shape.row_groups - 1) * config.dn
     return config.dk * (own + other)
+
+
+def _picks(rows: int) -> int:
+    """LUTs that select one of ``rows`` bits and may invert it: four to a LUT, three to the last one."""
+    luts = 1
+    while rows > 3:
+        luts += rows // 4 + (rows % 4 > 1)
+        rows = ceil_div(rows, 4)
+    return luts
 
 
 def _held(shape: Plan, every: int) -> int:

@@ -1,0 +1,365 @@
+"""``hwgen check`` for accelerators: golden model = simulator = Verilog on random programs and compiled networks.
+
+Compared are DRAM after the run, start and end of every instruction, the performance counters, and the cycles of the
+whole run, each time with another memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.commands import executors
+from hwgen.errors import BadInput, HwgenError
+from hwgen.program.table import ENGINES
+from hwgen.system.check import check, order
+from hwgen.system.config import SystemConfig
+from hwgen.system.golden import Machine
+from hwgen.system.registers import ERRORS
+from hwgen.system.values import Values
+from hwgen.verify.networks import random_network_program
+from hwgen.verify.programs import Bytes, RandomProgram, random_program
+from hwgen.verify.system_harness import SystemRun
+from sim import events
+from sim.machine import Dram, Outcome
+from sim.machine import Run as Simulated
+
+__all__ = ["ProgramRun", "SystemCheckResult", "SystemDifference", "check_system", "compare", "random_dram"]
+
+_COUNTERS = ("run", "idle", "wait", "stall")
+_NAMES = dict(enumerate(ENGINES))
+
+
+@dataclass(frozen=True)
+class SystemDifference:
+    """Two executors disagree about a program.
+
+    Parameters
+    ----------
+    kind : {"value", "error", "cycle", "counter"}
+        A byte of DRAM or a result; how the run ended; start or end of an instruction, or the run's length; a
+        performance counter.
+    program : str
+        Which program.
+    executors : (str, str)
+        Who disagrees; the reference first.
+    text : str
+        What each of them has.
+    """
+
+    kind: Literal["value", "error", "cycle", "counter"]
+    program: str
+    executors: tuple[str, str]
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.program}: {self.text}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"text": str(self)}
+
+
+@dataclass(frozen=True)
+class ProgramRun:
+    """One program on all executors.
+
+    Parameters
+    ----------
+    program : str
+        Its name: kind and number.
+    instructions : int
+        How many.
+    dram : dict of int
+        The memory's parameters.
+    sim_cycles, rtl_cycles : int
+        Length of the run.
+    seconds : float
+        Of the Verilog.
+    """
+
+    program: str
+    instructions: int
+    dram: dict[str, int]
+    sim_cycles: int
+    rtl_cycles: int
+    seconds: float
+
+
+@dataclass
+class SystemCheckResult:
+    """Outcome of a check.
+
+    Parameters
+    ----------
+    config : SystemConfig
+        What was checked.
+    vectors, seed : int
+        Random programs, and the seed that made them.
+    """
+
+    config: SystemConfig
+    vectors: int
+    seed: int
+    runs: list[ProgramRun] = field(default_factory=list)
+    differences: list[SystemDifference] = field(default_factory=list)
+
+    @property
+    def values_equal(self) -> bool:
+        """Whether all executors left the same in DRAM and ended well."""
+        return not any(d.kind in ("value", "error") for d in self.differences)
+
+    @property
+    def cycles_equal(self) -> bool:
+        """Whether simulator and Verilog agree about time."""
+        return not any(d.kind in ("cycle", "counter") for d in self.differences)
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing differed."""
+        return not self.differences
+
+    @property
+    def instructions(self) -> int:
+        """Instructions that were compared."""
+        return sum(run.instructions for run in self.runs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; keys of the design's section 8."""
+        cycles = {name: sum(getattr(run, f"{name}_cycles") for run in self.runs) for name in ("sim", "rtl")}
+        return {
+            "core": self.config.core,
+            "config": self.config.to_dict(),
+            "digest": self.config.digest,
+            "vectors": self.vectors,
+            "seed": self.seed,
+            "executors": ["golden", "sim", "harness"],
+            "values_equal": self.values_equal,
+            "cycles_equal": self.cycles_equal,
+            "first_difference": self.differences[0].to_dict() if self.differences else None,
+            "cycles": cycles,
+            "instructions": self.instructions,
+            "runs": [asdict(run) for run in self.runs],
+        }
+
+
+def check_system(
+    config: SystemConfig,
+    *,
+    vectors: int = 20,
+    seed: int = 0,
+    networks: int | None = None,
+    size: int = 40,
+    tell: Callable[[str], None] = lambda text: None,
+) -> SystemCheckResult:
+    """Compare golden model, simulator and Verilog of an accelerator.
+
+    Parameters
+    ----------
+    config : SystemConfig
+        The accelerator.
+    vectors : int
+        Random programs, at least one.
+    seed : int
+        Of programs and memories, not negative.
+    networks : int, optional
+        Compiled random networks; a quarter of the programs, at least one, if absent.
+    size : int
+        Random runs per program.
+    tell : callable
+        Is told what goes on.
+
+    Raises
+    ------
+    BadInput, HwgenError, MissingTool
+        If the parameters are wrong, the Verilog hangs, or a tool is missing.
+    """
+    if vectors < 1:
+        raise BadInput(f"vectors must be at least 1, not {vectors}")
+    if seed < 0:
+        raise BadInput(f"seed must not be negative, not {seed}")
+    count = max(1, vectors // 4) if networks is None else networks
+    result = SystemCheckResult(config, vectors, seed)
+    made: list[tuple[str, RandomProgram]] = []
+    for number in range(vectors + count):
+        rng = np.random.default_rng([seed, number])
+        if number < vectors:
+            made.append((f"program {number}", random_program(config, rng, size)))
+        else:
+            made.append((f"network {number - vectors}", random_network_program(config, rng)))
+    tell("building the Verilog simulation")
+    executors.harness(config)
+    for number, (name, program) in enumerate(made):
+        tell(name)
+        dram = random_dram(np.random.default_rng([seed, number, 1]))
+        run, found = compare(config, name, program, dram)
+        result.runs.append(run)
+        result.differences += found
+    return result
+
+
+def random_dram(rng: np.random.Generator) -> Dram:
+    """A memory: latency 1 to 200, one to three cycles per beat, shallow or deep."""
+    return Dram(
+        latency=int(rng.choice([1, 2, 20, 200, int(rng.integers(1, 201))])),
+        interval=int(rng.integers(1, 4)),
+        depth=int(rng.choice([1, 2, 3, 8, 16])),
+        write_latency=int(rng.choice([1, 4, int(rng.integers(1, 101))])),
+    )
+
+
+def compare(
+    config: SystemConfig, name: str, made: RandomProgram, dram: Dram, told: Dram | None = None
+) -> tuple[ProgramRun, list[SystemDifference]]:
+    """One program on all executors.
+
+    Parameters
+    ----------
+    config : SystemConfig
+        The accelerator.
+    name : str
+        Of the program, for the differences.
+    made : RandomProgram
+        The program.
+    dram : Dram
+        The memory.
+    told : Dram, optional
+        What the simulator is told instead: to see whether a wrong simulator would be noticed.
+
+    Returns
+    -------
+    ProgramRun, list of SystemDifference
+        The first difference of each kind.
+
+    Raises
+    ------
+    HwgenError
+        If the program is not legal, or the Verilog hangs; the program is named.
+    """
+    program, body = made.program, made.program.instructions
+    try:
+        check(program, config, dram_bytes=len(made.memory), program_address=made.address)
+        simulated = executors.simulate(config, program, told or dram)
+        parameters = (dram.latency, dram.interval, dram.depth, dram.write_latency)
+        seen = executors.harness(config).run(
+            made.memory,
+            made.address,
+            len(body),
+            dram=parameters,
+            limit=100_000 + 4 * max(0, simulated.drained),
+        )
+    except HwgenError as error:
+        raise type(error)(f"{name}: {error}") from None
+    golden = Machine(config, made.memory)
+    golden.run(body[i] for i in order(program, config))
+    values = Values(config, made.memory[None].copy())
+    values.run(body)
+    found = [
+        _ended(name, simulated, seen),
+        _results(name, made, golden.dram),
+        _first_byte(name, made, ("golden", "sim"), golden.dram, values.dram[0]),
+        _first_byte(name, made, ("golden", "rtl"), golden.dram, seen.memory),
+        _first_event(name, [one.engine for one in body], simulated, seen),
+        _first_counter(name, config, len(body), simulated, seen),
+    ]
+    run = ProgramRun(name, len(body), asdict(dram), simulated.drained + 1, seen.cycles, seen.seconds)
+    return run, [difference for difference in found if difference is not None]
+
+
+def _ended(name: str, simulated: Simulated, seen: SystemRun) -> SystemDifference | None:
+    """How the run ended, if not with its halt on both sides."""
+    if simulated.outcome is not Outcome.FINISHED:
+        text = f"the program is legal, and the simulator says {simulated.outcome.value}"
+        return SystemDifference("error", name, ("golden", "sim"), text)
+    code = seen.registers["ERROR"] & 0xFF
+    if code:
+        error = next((e.name for e in ERRORS if e.code == code), str(code))
+        at = seen.registers["ERROR_INSTRUCTION"]
+        text = f"the program is legal, and the Verilog reports {error} at instruction {at}"
+        return SystemDifference("error", name, ("golden", "rtl"), text)
+    return None
+
+
+def _results(name: str, made: RandomProgram, dram: Bytes) -> SystemDifference | None:
+    """First element of a network's results that is not what its layers' mathematics says."""
+    for layer, (found, wanted) in made.results(dram).items():
+        at = np.argwhere(found != wanted)
+        if len(at):
+            where = tuple(int(i) for i in at[0])
+            text = f"layer {layer} at {list(where)}: reference has {wanted[where]}, golden has {found[where]}"
+            return SystemDifference("value", name, ("reference", "golden"), text)
+    return None
+
+
+def _first_byte(
+    name: str, made: RandomProgram, who: tuple[str, str], one: Bytes, other: Bytes
+) -> SystemDifference | None:
+    at = np.flatnonzero(one != other)
+    if not len(at):
+        return None
+    first = int(at[0])
+    text = f"{made.where(first)}: {who[0]} has {one[first]}, {who[1]} has {other[first]}"
+    return SystemDifference("value", name, who, text)
+
+
+def _first_event(
+    name: str, engine_names: list[str], simulated: Simulated, seen: SystemRun
+) -> SystemDifference | None:
+    """First start or end of an instruction in another cycle; the dispatcher's own are in the run's length."""
+    numbers = np.array([_number(engine) for engine in engine_names])
+    own = numbers >= 0
+    starts, ends = (np.where(own, cycles, -1) for cycles in (simulated.starts, simulated.ends))
+    expected = events.records(starts, ends, numbers)
+    found = events.records(*_times(numbers, seen), numbers)
+    difference = events.first_difference(expected, found, names=("sim", "rtl"), engines=_NAMES)
+    if difference is not None:
+        return SystemDifference("cycle", name, ("sim", "rtl"), difference.text)
+    if simulated.drained + 1 != seen.cycles:
+        text = f"sim needs {simulated.drained + 1} cycles, rtl needs {seen.cycles}"
+        return SystemDifference("cycle", name, ("sim", "rtl"), text)
+    return None
+
+
+def _number(engine: str) -> int:
+    return ENGINES.index(engine) if engine in ENGINES else -1
+
+
+def _times(numbers: npt.NDArray[np.int64], seen: SystemRun) -> tuple[list[int], list[int]]:
+    """Start and end of every instruction: an engine's events are its instructions, in order."""
+    times = []
+    for column in ("began", "ended"):
+        cycles = np.full(len(numbers), -1, np.int64)
+        for engine in range(len(ENGINES)):
+            own = np.flatnonzero(numbers == engine)
+            told = seen.events["cycle"][seen.events[column] >> engine & 1 == 1].astype(np.int64)
+            count = min(len(own), len(told))
+            cycles[own[:count]] = told[:count]
+        times.append(cycles.tolist())
+    return times[0], times[1]
+
+
+def _first_counter(
+    name: str, config: SystemConfig, count: int, simulated: Simulated, seen: SystemRun
+) -> SystemDifference | None:
+    for register, expected in _counters(config, count, simulated):
+        found = seen.registers[register]
+        if found != expected:
+            text = f"counter {register}: sim has {expected}, rtl has {found}"
+            return SystemDifference("counter", name, ("sim", "rtl"), text)
+    return None
+
+
+def _counters(config: SystemConfig, count: int, simulated: Simulated) -> Iterator[tuple[str, int]]:
+    """What every counter register must hold."""
+    yield "INSTRUCTIONS", count
+    yield "CYCLES_LOW", simulated.drained + 1 & 0xFFFFFFFF
+    yield "READ_BEATS", simulated.read_beats
+    yield "WRITE_BEATS", simulated.write_beats
+    told: Mapping[int, Any] = simulated.counters
+    for engine in config.engines:
+        for counter in _COUNTERS:
+            yield f"{engine.upper()}_{counter.upper()}", getattr(told[ENGINES.index(engine)], counter)
