@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from hwgen.errors import BadInput
 
-__all__ = ["output_folder", "write_all", "write_if_changed"]
+__all__ = ["output_folder", "replacing", "write_all", "write_if_changed"]
 
 
 def write_if_changed(path: Path, text: str) -> bool:
@@ -32,6 +33,32 @@ def write_if_changed(path: Path, text: str) -> bool:
         Path(name).unlink(missing_ok=True)
         raise
     return True
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to fill, which takes the place of ``path`` when all is written and goes away if anything fails.
+
+    Raises
+    ------
+    BadInput
+        If the folder cannot be used, or the disk refuses.
+    """
+    output_folder(path.parent)
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=path.suffix)
+        os.close(handle)
+        try:
+            yield Path(name)
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(name).chmod(0o666 & ~umask)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written ({error.strerror}); name another file") from None
 
 
 def output_folder(path: Path) -> Path:

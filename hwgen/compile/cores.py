@@ -10,7 +10,7 @@ import numpy as np
 from hwgen.compile.banded import Band
 from hwgen.compile.builder import Region
 from hwgen.compile.image import Bytes, align, pack_dsp, pack_lut
-from hwgen.compile.plan import RESIDENT, Part, Planes, channel_chunks, unit_rows
+from hwgen.compile.plan import RESIDENT, Part, Planes, channel_chunks, cut, unit_rows
 from hwgen.compile.product import Product, Rect, Visit
 from hwgen.compile.steps import Step
 
@@ -65,7 +65,9 @@ class DspShare:
             if p.layer.groups > 1:
                 inner, outer = p.g.source[2] // p.layer.groups, p.g.size[2] // p.layer.groups
                 first, count = channel_chunks(inner, outer, tile, p.g)
-                parts = [Part(0, p.g.window[0], first, count)]
+                pieces = cut(p.g, p.config.weight_words // 2 // p.g.lanes, first, count)
+                assert pieces is not None
+                parts = list(pieces)
             blocks = []
             for part in parts:
                 size = tiles * self._products(part) * p.g.lanes**2

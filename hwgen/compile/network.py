@@ -192,12 +192,12 @@ def random_network(
 def _result_bits(workload: Workload, layer: Layer) -> int:
     """Bits that the readers of a layer's result take: the most that any of them wants."""
     readers = [other.act_bits for other in workload.layers if layer.name in other.inputs]
-    return max(2, max(readers, default=8))
+    return max(readers, default=8)
 
 
 def random_input(network: Network, layer: Layer | None, shape: Hwc, seed: int) -> IntArray:
     """A random tensor for the network, or for a layer that stands alone, within the bits that its readers take."""
     readers = [layer] if layer else [one for one in network.workload.layers if INPUT in one.inputs]
-    bits = max(2, max((one.act_bits for one in readers), default=8))
+    bits = max((one.act_bits for one in readers), default=8)
     rng = np.random.default_rng(seed)
     return rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), shape)

@@ -21,6 +21,7 @@ __all__ = [
     "Planes",
     "candidates",
     "channel_chunks",
+    "cut",
     "geometry",
     "plan",
     "unit_rows",
@@ -282,10 +283,10 @@ def _fitted(
         if products <= room and layer.groups == 1:
             dsp_group = min(dsp_tiles, room // products, acc_place // (high * wide), parameters, _MOST_TILES)
         elif products > room:
-            cut = _cut(g, room) if layer.groups == 1 else None
-            if cut is None:
+            pieces = cut(g, room, 0, g.words)
+            if pieces is None:
                 return f"weight_words={config.weight_words}"
-            parts = cut
+            parts = pieces
     if lut_tiles:
         planes = Planes.of(config, g)
         rows, units = unit_rows(config, band)
@@ -320,15 +321,21 @@ def channel_chunks(inner: int, outer: int, tile: int, g: Geometry) -> tuple[int,
     return first, ceil_div((last_group + 1) * inner, g.lanes) - first
 
 
-def _cut(g: Geometry, room: int) -> tuple[Part, ...] | None:
-    """Parts of at most ``room`` operand words: whole kernels of some chunks, else kernel rows of one chunk."""
+def cut(g: Geometry, room: int, first: int, count: int) -> tuple[Part, ...] | None:
+    """Parts of at most ``room`` operand words: whole kernels of some chunks, else kernel rows of one chunk.
+
+    ``count`` chunks from ``first`` on are wanted; None if not even one kernel row of one chunk fits.
+    """
     kh, kw = g.window
+    end = first + count
     if kh * kw <= room:
         step = room // (kh * kw)
-        return tuple(Part(0, kh, c, min(step, g.words - c)) for c in range(0, g.words, step))
+        return tuple(Part(0, kh, c, min(step, end - c)) for c in range(first, end, step))
     if kw <= room:
         step = room // kw
-        return tuple(Part(ky, min(step, kh - ky), c, 1) for c in range(g.words) for ky in range(0, kh, step))
+        return tuple(
+            Part(ky, min(step, kh - ky), c, 1) for c in range(first, end) for ky in range(0, kh, step)
+        )
     return None
 
 

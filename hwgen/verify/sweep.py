@@ -1,0 +1,51 @@
+"""Small accelerators that differ in everything that can differ: what checks and benchmarks go through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hwgen.system.config import SystemConfig
+
+__all__ = ["CI", "SWEEP"]
+
+_SMALL = {"act_words": 256, "acc_words": 128, "weight_words": 256, "dsp_tile": 32, "parameter_words": 16}
+_PLANES = {"lut": True, "plane_words": 128, "plane_weight_words": 128}
+
+
+def _config(**fields: Any) -> SystemConfig:
+    return SystemConfig(**{"lanes": 4, **_SMALL, **fields})
+
+
+CI: dict[str, SystemConfig] = {
+    "dsp": _config(),
+    "both": _config(**_PLANES, lut_units=2, lut_width=16, bus_bytes=16, queue_depth=2, outstanding=2),
+    "lut": _config(**_PLANES, dsp=False, lut_units=3, lut_width=32, lanes=8, bus_bytes=32, act_banks=1),
+    "wide bus": _config(bus_bytes=64, burst_beats=4),
+}
+"""Accelerators that CI builds."""
+
+SWEEP: dict[str, SystemConfig] = CI | {
+    "no core": _config(dsp=False, lanes=8, bus_bytes=16),
+    "no core, 16 lanes": _config(dsp=False, lanes=16, bus_bytes=64, queue_depth=4),
+    "no core, 32 lanes": _config(dsp=False, lanes=32),
+    "one bank": _config(**_PLANES, lut_units=2, lut_width=8, act_banks=1, acc_banks=1),
+    "two banks": _config(**_PLANES, lut_units=4, lut_width=32, act_banks=2, acc_banks=2, scale_bits=17),
+    "sixteen banks": _config(act_words=1024, acc_words=1024, act_banks=16, acc_banks=16),
+    "ultrascale+": _config(**_PLANES, lut_units=2, lut_width=32, target="ultrascale+"),
+    "ultrascale+, 8 lanes": _config(lanes=8, bus_bytes=16, target="ultrascale+"),
+    "ultrascale+, wide bus": _config(
+        **_PLANES, lut_units=3, lut_width=32, lanes=8, bus_bytes=64, target="ultrascale+"
+    ),
+    "one unit": _config(**_PLANES, lut_units=1, lut_width=8, lanes=8, bus_bytes=64),
+    "long plane words": _config(**_PLANES, dsp=False, lut_units=1, lut_width=256, bus_bytes=32),
+    "five units": _config(**_PLANES, dsp=False, lut_units=5, lut_width=64, lanes=8, queue_depth=16),
+    "16 lanes": _config(lanes=16, weight_words=512),
+    "16 lanes, lut": _config(**_PLANES, dsp=False, lanes=16, lut_units=2, lut_width=16, bus_bytes=32),
+    "32 lanes": _config(lanes=32, weight_words=512, bus_bytes=32),
+    "32 lanes, lut": _config(**_PLANES, dsp=False, lanes=32, lut_units=1, lut_width=64, bus_bytes=64),
+    "short bursts": _config(bus_bytes=32, burst_beats=4, outstanding=2, queue_depth=2),
+    "long bursts": _config(burst_beats=256, outstanding=32, queue_depth=32),
+    "bursts of a page": _config(bus_bytes=64, burst_beats=64, outstanding=4),
+    "few bits": _config(scale_bits=8, address_bits=20, dsp_tile=16, bus_bytes=16, outstanding=2),
+}
+"""More than twenty accelerators, those of CI among them."""
