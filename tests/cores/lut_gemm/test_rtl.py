@@ -64,14 +64,13 @@ def test_extreme_operands(ends: tuple[str, str], agree: Callable[..., None]) -> 
 
 
 def test_sums_wrap_in_the_accumulators(agree: Callable[..., None]) -> None:
-    """131,072 products of 128 · 128 are 2**31, the first sum that no signed 32-bit register holds."""
-    config = LutGemmConfig(dm=1, dk=512, dn=1, a_words=2048, b_words=2048, **US)
-    s8 = Operand("signed", 8)
-    ops = []
-    for w, k in ((-128, 131_072), (127, 131_072), (-128, 131_071)):
-        ops.append(Gemm(np.full((1, k), -128, np.int64), np.full((k, 1), w, np.int64), s8, s8))
+    """33,026 products of 255 · 255 are more than any signed 32-bit register holds."""
+    config = LutGemmConfig(dm=1, dk=256, dn=1, a_words=2048, b_words=2048, **US)
+    u8 = Operand("unsigned", 8)
+    a, b = np.full((1, 33_026), 255, np.int64), np.full((33_026, 1), 255, np.int64)
+    ops = [Gemm(a, b, u8, u8), Gemm(a[:, 1:], b[1:], u8, u8)]
+    assert [c.item() for c in CORE.golden(config, ops)] == [33_026 * 255**2 - 2**32, 33_025 * 255**2]
     agree(config, ops)
-    assert CORE.golden(config, ops[:1])[0].item() == -(2**31)
 
 
 def test_commands_fill_the_buffers(agree: Callable[..., None]) -> None:
