@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: help demo test test-slow lint types rtl rtl-check benchmarks clean
+.PHONY: help demo test test-slow lint types rtl rtl-check docs benchmarks clean
 .DEFAULT_GOAL := help
 
 help:  ## this text
@@ -50,6 +50,10 @@ rtl-check: rtl
 	git diff --exit-code --stat -- rtl_out
 	@test -z "$$(git ls-files --others --exclude-standard rtl_out)" || \
 	  { echo "rtl_out holds files that are not committed; commit them"; exit 1; }
+
+docs: $(VENV)/.dev  ## rewrite the pages that come from tables
+	$(BIN)/python -m hwgen.program.document
+	$(BIN)/python -m hwgen.system.registers
 
 benchmarks: $(VENV)/.dev  ## every figure that the project claims
 	$(BIN)/python -m benchmarks.all

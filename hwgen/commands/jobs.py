@@ -276,7 +276,9 @@ def network_job(config: SystemConfig, given: Numbers, *, lut_share: float | None
     if lut_share is not None and not 0 <= lut_share <= 1:
         raise BadInput(f"lut share must lie in 0..1, not {lut_share}")
     if lut_share and not config.lut:
-        raise BadInput("this accelerator has no LUT core to share layers with; leave the share out or set lut=true")
+        raise BadInput(
+            "this accelerator has no LUT core to share layers with; leave the share out or set lut=true"
+        )
     return NetworkJob(compile_network(config, given.network, lut_share), given, images)
 
 
@@ -291,8 +293,9 @@ def program_job(config: SystemConfig, path: Path, memory: Path | None) -> Progra
     if path.suffix == ".hwp":
         program = Program.load(path)
     elif path.suffix == ".hwasm":
+        raw = _read(path, "a program")
         try:
-            program = assemble(_read(path, "a program").decode())
+            program = assemble(raw.decode())
         except UnicodeDecodeError:
             raise BadInput(f"{path} is not UTF-8 text; give assembly text or a .hwp file") from None
         except BadInput as error:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from hwgen.errors import BadInput
+from hwgen.files import write_all
 from hwgen.program.table import CONTROL, ENGINES
 
 __all__ = [
     "ADDRESS_BITS",
     "ERRORS",
     "ID",
+    "PAGE",
     "REGISTERS",
     "ErrorCode",
     "Field",
@@ -25,6 +28,9 @@ __all__ = [
 
 ADDRESS_BITS = 12
 """Width of the AXI4-Lite addresses."""
+
+PAGE = Path(__file__).parents[2] / "docs" / "registers.md"
+"""Where the page is committed; ``python -m hwgen.system.registers`` writes it."""
 
 ID = 0x4857474E
 """What the register ID reads: ``HWGN``."""
@@ -280,3 +286,7 @@ def markdown() -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+
+
+if __name__ == "__main__":
+    write_all(PAGE.parent, {PAGE.name: markdown()})

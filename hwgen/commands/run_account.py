@@ -1,0 +1,286 @@
+"""Figures of every layer of a run: its physical bounds, where its cycles went, what it moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from hwgen.commands.jobs import Job, NetworkJob
+from hwgen.explore.account import LOSSES, LayerAccount, Story, account
+from hwgen.explore.bounds import Rate, compulsory_bytes, compute_bound, lut_rate, roofline, traffic_cycles
+from hwgen.numerics import IntArray, ceil_div
+from hwgen.system.amounts import Amounts, amounts
+from hwgen.system.config import SystemConfig
+from hwgen.workloads.layers import Hwc, Layer, gemm_view, input_shapes, macs, output_shape
+from sim.machine import Dram
+from sim.machine import Program as Timed
+
+__all__ = ["Bounds", "LayerFigures", "Totals", "bytes_per_cycle", "figures", "on_chip_bytes", "untimed"]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Cycles that no schedule can beat.
+
+    Parameters
+    ----------
+    compute : int
+        Of a product: its MACs over those that all cores together do per cycle, at the layer's bits. Of a pool or an
+        addition: the words that VEC reads, one per cycle.
+    compulsory : int
+        Every operand and result moved once: activations and results as bytes, weights as bytes, or packed to the
+        layer's bits if there is a LUT core.
+    capacity : int
+        The same, or what a product has to move more because not everything fits on the chip at once.
+    compulsory_bytes : int
+        Bytes behind ``compulsory``.
+    """
+
+    compute: int
+    compulsory: int
+    capacity: int
+    compulsory_bytes: int
+
+    @property
+    def roofline(self) -> int:
+        """The largest of them."""
+        return max(self.compute, self.compulsory, self.capacity)
+
+    @property
+    def limit(self) -> str:
+        """What binds."""
+        return "compute" if self.compute >= self.capacity else "memory"
+
+
+@dataclass(frozen=True)
+class LayerFigures:
+    """One layer of a run.
+
+    Parameters
+    ----------
+    name, kind, shape : str
+        What it is; ``shape`` is a text.
+    macs : int
+        Multiply-accumulates, padding of the image included, that of channels to words not.
+    act_bits, weight_bits : int
+        Widths of the operands; 0 where there are none.
+    lut_share : float or None
+        Share of the column tiles on the LUT core, of a product.
+    bounds : Bounds or None
+        Of a layer of a network.
+    account : LayerAccount or None
+        Where the cycles went; None if the executor counts none.
+    read, written : int
+        Bytes that its runs of LOAD and STORE move.
+    """
+
+    name: str
+    kind: str
+    shape: str
+    macs: int
+    act_bits: int = 0
+    weight_bits: int = 0
+    lut_share: float | None = None
+    bounds: Bounds | None = None
+    account: LayerAccount | None = None
+    read: int = 0
+    written: int = 0
+
+    @property
+    def cycles(self) -> int | None:
+        """Length of its window."""
+        return None if self.account is None else self.account.cycles
+
+    @property
+    def utilisation(self) -> float | None:
+        """MACs over those that all cores could do in its cycles; 0 for a layer without MACs."""
+        if self.account is None:
+            return None
+        return self.account.compute / self.account.cycles if self.macs and self.account.cycles else 0.0
+
+    @property
+    def efficiency(self) -> float | None:
+        """Roofline over cycles; above one where work was done in the window of a layer before."""
+        if self.account is None or self.bounds is None or not self.account.cycles:
+            return None
+        return self.bounds.roofline / self.account.cycles
+
+    @property
+    def main_loss(self) -> str:
+        """The largest loss, empty if there is none."""
+        losses = {} if self.account is None else self.account.losses
+        name = max(losses, key=lambda one: losses[one], default="")
+        return name if name and losses[name] > 0 else ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        found: dict[str, Any] = {
+            "name": self.name,
+            "kind": self.kind,
+            "shape": self.shape,
+            "act_bits": self.act_bits,
+            "weight_bits": self.weight_bits,
+            "lut_share": self.lut_share,
+            "cycles": self.cycles,
+            "macs": self.macs,
+            "utilisation": self.utilisation,
+            "efficiency": self.efficiency,
+        }
+        if self.bounds is not None:
+            b = self.bounds
+            found["bounds"] = {
+                "compute": b.compute, "compulsory_traffic": b.compulsory, "capacity_traffic": b.capacity,
+                "roofline": b.roofline, "limit": b.limit, "compulsory_bytes": b.compulsory_bytes,
+            }  # fmt: skip
+        if self.account is not None:
+            a = self.account
+            found |= {
+                "first_cycle": a.first, "engine": a.main, "busy": a.busy, "tiles": a.tiles, "compute": a.compute,
+                "losses": a.losses, "waits": a.waits, "read_bytes": self.read, "written_bytes": self.written,
+            }  # fmt: skip
+        return found
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over all layers.
+
+    Parameters
+    ----------
+    layers : sequence of LayerFigures
+        Timed.
+    """
+
+    layers: Sequence[LayerFigures]
+
+    @property
+    def cycles(self) -> int:
+        """Of the run."""
+        return sum(layer.cycles or 0 for layer in self.layers)
+
+    @property
+    def compute(self) -> int:
+        """Bounds of products, and of what VEC does."""
+        return sum(layer.account.compute for layer in self.layers if layer.account)
+
+    @property
+    def utilisation(self) -> float:
+        """MACs over those that all cores could do in the cycles of the run."""
+        useful = sum(layer.account.compute for layer in self.layers if layer.account and layer.macs)
+        return useful / self.cycles
+
+    @property
+    def roofline(self) -> int | None:
+        """Layer after layer at its bound."""
+        bounds = [layer.bounds.roofline for layer in self.layers if layer.bounds]
+        return sum(bounds) if len(bounds) == len(self.layers) else None
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """Cycles by cause."""
+        return {name: sum(x.account.losses[name] for x in self.layers if x.account) for name in LOSSES}
+
+
+def bytes_per_cycle(config: SystemConfig, dram: Dram) -> Fraction:
+    """What the memory moves at most; reads and writes share its bus."""
+    return Fraction(config.bus_bytes, dram.interval)
+
+
+def on_chip_bytes(config: SystemConfig) -> int:
+    """Size of all buffers."""
+    spaces = [*config.load_targets.values(), config.acc]
+    planes = config.plane_act.bytes * config.lut_units if config.lut else 0
+    return sum(space.bytes for space in spaces) + planes
+
+
+def untimed(job_layers: Sequence[Layer], sizes: Mapping[str, Hwc]) -> list[LayerFigures]:
+    """Figures of layers that no executor timed."""
+    return [_described(layer, sizes[layer.name]) for layer in job_layers]
+
+
+def figures(
+    job: Job, timed: Timed, starts: IntArray, ends: IntArray, cycles: int, dram: Dram
+) -> list[LayerFigures]:
+    """Figures of every layer.
+
+    Parameters
+    ----------
+    job : Job
+        What was run.
+    timed : Program
+        The same as columns.
+    starts, ends : int array
+        First and last cycle of every instruction.
+    cycles : int
+        Of the run.
+    dram : Dram
+        The memory.
+    """
+    moved = amounts(job.config, job.program.body)
+    layers, compute = _bounded(job, timed, moved, dram)
+    story = Story(
+        timed.engine.astype(np.int64), starts, ends, timed.wait.astype(np.int64), timed.signal.astype(np.int64),
+        job.owner, moved.tiles, moved.short, cycles,
+    )  # fmt: skip
+    found = []
+    for i, (layer, one) in enumerate(zip(layers, account(story, compute), strict=True)):
+        own = job.owner == i
+        read, written = int(moved.read[own].sum()), int(moved.written[own].sum())
+        found.append(replace(layer, account=one, read=read, written=written))
+    return found
+
+
+def _bounded(job: Job, timed: Timed, moved: Amounts, dram: Dram) -> tuple[list[LayerFigures], list[int]]:
+    """Layers with their bounds, and the compute bound of each."""
+    if not isinstance(job, NetworkJob):
+        # Of a bare program only the runs are known: what counts is what its busier core does in full tiles.
+        tiles = [int(moved.tiles[timed.engine == number].sum()) for number in (1, 2)]
+        layer = LayerFigures("program", "program", f"{len(job.program)} instructions", int(moved.macs.sum()))
+        return [layer], [max(tiles)]
+    sizes = input_shapes(job.workload)
+    layers = []
+    for layer in job.workload.layers:
+        bounds = layer_bounds(job.config, layer, sizes[layer.name], dram)
+        share = job.compiled.lut_shares.get(layer.name)
+        layers.append(replace(_described(layer, sizes[layer.name]), lut_share=share, bounds=bounds))
+    return layers, [one.bounds.compute for one in layers if one.bounds]
+
+
+def _described(layer: Layer, source: Hwc) -> LayerFigures:
+    if layer.product:
+        m, k, n, groups = gemm_view(layer, source)
+        shape = f"{m}×{k}×{n}" + (f" ×{groups}" if groups > 1 else "")
+        return LayerFigures(
+            layer.name, layer.kind, shape, macs(layer, source), layer.act_bits, layer.weight_bits
+        )
+    shape = "×".join(map(str, output_shape(layer, source)))
+    if layer.kind != "add":
+        shape += f" of {layer.kernel[0]}×{layer.kernel[1]}"
+    return LayerFigures(layer.name, layer.kind, shape, 0, 8, 0)
+
+
+def layer_bounds(config: SystemConfig, layer: Layer, source: Hwc, dram: Dram) -> Bounds:
+    """Bounds of a layer that reads ``source``."""
+    rate = bytes_per_cycle(config, dram)
+    # In memory, activations are bytes whatever their bits; only the LUT core takes weights that are packed.
+    weight_bits = layer.weight_bits if config.lut and layer.product else 8
+    stored = replace(layer, act_bits=8, weight_bits=weight_bits if layer.product else layer.weight_bits)
+    least = compulsory_bytes(stored, source)
+    compulsory = traffic_cycles(least, rate)
+    if not layer.product:
+        h, w, c = output_shape(layer, source)
+        inputs = 2 if layer.kind == "add" else layer.kernel[0] * layer.kernel[1]
+        return Bounds(ceil_div(h * w * c * inputs, config.lanes), compulsory, compulsory, least)
+    rates: list[Rate] = [config.macs_per_cycle] if config.dsp else []
+    if config.lut:
+        shape = config.lut_units, config.lut_width, config.lanes
+        rates.append(lut_rate(*shape, act_bits=layer.act_bits, weight_bits=layer.weight_bits))
+    words = on_chip_bytes(config) * 8 // min(8, weight_bits)
+    line = roofline(
+        stored, source, macs_per_cycle=sum(rates, Fraction()), bytes_per_cycle=rate, fast_words=words
+    )
+    return Bounds(compute_bound(macs(layer, source), *rates), compulsory, line.memory, least)
