@@ -18,8 +18,11 @@ from hwgen.commands import targets
 from hwgen.commands.check import RTL_EXECUTORS, check
 from hwgen.commands.generate import Generated, generate
 from hwgen.commands.listing import KINDS, listing
+from hwgen.commands.system_generate import generate_system
 from hwgen.errors import BadInput, HwgenError
 from hwgen.files import output_folder, write_all, write_if_changed
+from hwgen.system.config import SystemConfig
+from hwgen.system.configs import named
 from hwgen.version import VERSION
 
 __all__ = ["cli", "main"]
@@ -81,7 +84,7 @@ def cli() -> None:
 @click.argument("kind", required=False, type=click.Choice(KINDS))
 @_JSON
 def list_command(kind: str | None, json_file: Path | None) -> None:
-    """List cores, supported configurations, or the tools that hwgen finds on this machine."""
+    """List cores, configurations with their status, or the tools that hwgen finds on this machine."""
     began = time.perf_counter()
     found = {k: listing(k) for k in ([kind] if kind else KINDS)}
     for name, things in found.items():
@@ -90,6 +93,7 @@ def list_command(kind: str | None, json_file: Path | None) -> None:
         for thing, text in things.items():
             _OUT.print(f"  {thing:<{width}}  {text}", soft_wrap=True, markup=False)
     digest = {name: config.digest for name, (_, config) in targets.supported().items()}
+    digest |= {name: one.config.digest for name, one in named().items()}
     _write_json(json_file, "list", {**found, "digest": digest}, began)
 
 
@@ -98,6 +102,8 @@ def list_command(kind: str | None, json_file: Path | None) -> None:
     epilog=_examples(
         "hwgen generate dsp_gemm --set rows=8 --set cols=8 -o build/gemm",
         "hwgen generate dsp_gemm_int8_16x16_ultrascale -o build/int8",
+        "hwgen generate tiny -o build/tiny",
+        "hwgen generate accelerator --set lanes=16 --set lut=true -o build/mine",
         "hwgen generate supported -o rtl_out",
     ),
 )
@@ -115,12 +121,13 @@ def list_command(kind: str | None, json_file: Path | None) -> None:
 def generate_command(
     target: str, settings: tuple[str, ...], top: str | None, output: Path | None, json_file: Path | None
 ) -> None:
-    """Write Verilog, manifest.json and C header of TARGET: a core or a supported configuration.
+    """Write Verilog, manifest.json and C header of TARGET.
 
-    TARGET "supported" writes every supported configuration into a folder of its own.
+    TARGET is a core, a configuration of `hwgen list configs`, "accelerator", or a file with an accelerator in TOML.
+    "supported" writes every supported configuration into a folder of its own.
     """
     began = time.perf_counter()
-    folder = output or Path("build", target)
+    folder = output or Path("build", Path(target).stem)
     made: list[Generated] = []
     with _progress() as tell:
         if target == "supported":
@@ -131,10 +138,17 @@ def generate_command(
             for name, (core, config) in targets.supported().items():
                 tell(name)
                 made.append(generate(core, config, folder / name))
+            for name, one in targets.supported_systems().items():
+                tell(name)
+                made.append(generate_system(one.config, folder / name))
         else:
-            core, config = targets.resolve(target, targets.parse_settings(settings))
+            given = targets.parse_settings(settings)
+            system = targets.resolve_system(target, given)
             tell(f"generating {target}")
-            made.append(generate(core, config, folder, top))
+            if system is not None:
+                made.append(generate_system(system, folder, top))
+            else:
+                made.append(generate(*targets.resolve(target, given), folder, top))
     for one in made:
         _OUT.print(f"{one.top}: {len(one.modules)} modules, {one.bytes:,} bytes, digest {one.config.digest}")
         for path in one.files:
@@ -149,6 +163,8 @@ def generate_command(
         "hwgen check dsp_gemm --set rows=5 --set cols=3 --set weight_bits=4",
         "hwgen check dsp_gemm_int4_16x16_ultrascale --vectors 100 --seed 7",
         "hwgen check dsp_gemm --set rows=64 --set cols=64 --rtl harness --json check.json",
+        "hwgen check tiny --vectors 50",
+        "hwgen check accelerator --set lanes=4 --set bus_bytes=16",
     ),
 )
 @click.argument("target")
@@ -173,10 +189,17 @@ def check_command(
 ) -> None:
     """Compare golden model, simulator and Verilog of TARGET: every value, and the cycle of every beat.
 
-    Runs random operations back to back under four stall regimes. Exit code 1 if anything differs.
+    Runs random operations of a core back to back under four stall regimes. Of an accelerator, runs random programs
+    and compiled networks on memories of many kinds, and compares DRAM, start and end of every instruction, and all
+    counters. Exit code 1 if anything differs.
     """
     began = time.perf_counter()
-    core, config = targets.resolve(target, targets.parse_settings(settings))
+    given = targets.parse_settings(settings)
+    system = targets.resolve_system(target, given)
+    if system is not None:
+        _check_system(system, vectors, seed, executors, json_file, began)
+        return
+    core, config = targets.resolve(target, given)
     with _progress() as tell:
         result = check(core, config, vectors=vectors, seed=seed, executors=executors or None, tell=tell)
     _OUT.print(f"{config}, digest {config.digest}", soft_wrap=True)
@@ -190,6 +213,39 @@ def check_command(
     _OUT.print(table)
     for difference in result.differences[:1]:
         _OUT.print(f"first difference: {difference}", soft_wrap=True)
+    _OUT.print(
+        f"values {'equal' if result.values_equal else 'DIFFER'}, "
+        f"cycles {'equal' if result.cycles_equal else 'DIFFER'}"
+    )
+    _write_json(json_file, "check", result.to_dict(), began)
+    if not result.passed:
+        raise SystemExit(1)
+
+
+def _check_system(
+    config: SystemConfig,
+    vectors: int,
+    seed: int,
+    rtl: tuple[str, ...],
+    json_file: Path | None,
+    began: float,
+) -> None:
+    """``hwgen check`` of an accelerator."""
+    from hwgen.commands.system_check import check_system
+
+    if set(rtl) - {"harness"}:
+        raise BadInput(f"an accelerator is run by --rtl harness only, not {', '.join(rtl)}; leave --rtl out")
+    with _progress() as tell:
+        result = check_system(config, vectors=vectors, seed=seed, tell=tell)
+    _OUT.print(f"{config}, digest {config.digest}", soft_wrap=True)
+    table = Table("what", box=None, padding=(0, 2, 0, 0))
+    for heading in ("number", "instructions", "sim cycles", "RTL cycles", "RTL cycles/s"):
+        table.add_column(heading, justify="right")
+    for row in result.summary():
+        table.add_row(*(cell if isinstance(cell, str) else f"{cell:,}" for cell in row))
+    _OUT.print(table)
+    for difference in result.differences[:1]:
+        _OUT.print(f"first difference: {difference}", soft_wrap=True, markup=False)
     _OUT.print(
         f"values {'equal' if result.values_equal else 'DIFFER'}, "
         f"cycles {'equal' if result.cycles_equal else 'DIFFER'}"

@@ -17,7 +17,7 @@ from hwgen.streams import Stream
 from hwgen.verify.block import emission
 from hwgen.version import VERSION
 
-__all__ = ["Generated", "c_header", "generate", "manifest"]
+__all__ = ["Generated", "c_header", "generate", "manifest", "role"]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def manifest(core: Core, config: CoreConfig, made: Emission, files: list[str]) -
         "config": config.to_dict(),
         "top": made.top,
         "modules": list(made.modules),
-        "files": [{"path": name, "role": _role(name)} for name in files],
+        "files": [{"path": name, "role": role(name)} for name in files],
         "characteristics": dict(core.characteristics(config)),
         "estimated_resources": asdict(core.resources(config)),
         "clock": "clk, rising edge",
@@ -102,7 +102,8 @@ def manifest(core: Core, config: CoreConfig, made: Emission, files: list[str]) -
     }
 
 
-def _role(name: str) -> str:
+def role(name: str) -> str:
+    """What a generated file is for, by its name."""
     if name.startswith("simulation/"):
         return "simulation model of a vendor cell; leave out for synthesis"
     return {"v": "verilog", "h": "C header"}[name.rsplit(".", 1)[1]]

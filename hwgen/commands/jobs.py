@@ -85,10 +85,7 @@ def numbers(
 
         pixels, labels = mnist_images(images)
         return Numbers(mnist_network(scale_bits=config.scale_bits), {INPUT: pixels}, labels)
-    if workload == "tile":
-        shapes = tile(config)
-    else:
-        shapes = _load(workload)
+    shapes = tile(config) if workload == "tile" else _load(workload)
     network = random_network(shapes, seed, config.scale_bits, with_weights=values)
     inputs: dict[str, IntArray] = {}
     if values:

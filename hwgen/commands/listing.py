@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hwgen import toolchain
+from hwgen.commands.system_generate import SYSTEM_SUMMARY
 from hwgen.commands.targets import supported
 from hwgen.errors import HwgenError
 from hwgen.registry import cores
+from hwgen.system.config import SystemConfig
+from hwgen.system.configs import named
 
 __all__ = ["KINDS", "listing", "tools"]
 
@@ -18,9 +21,10 @@ KINDS = ("cores", "configs", "tools")
 def listing(kind: str) -> dict[str, str]:
     """Names and one-line descriptions."""
     if kind == "cores":
-        return {name: core.summary for name, core in cores().items()}
+        return {name: core.summary for name, core in cores().items()} | {SystemConfig.core: SYSTEM_SUMMARY}
     if kind == "configs":
-        return {name: f"supported: {config}" for name, (_, config) in supported().items()}
+        found = {name: f"supported: {config}" for name, (_, config) in supported().items()}
+        return found | {name: f"{one.status}: {one.summary}" for name, one in named().items()}
     return tools()
 
 

@@ -125,7 +125,7 @@ class RunResult:
     @property
     def traffic_bytes(self) -> int | None:
         """Bytes over the bus, both directions."""
-        return self.timing and self.timing.read_bytes + self.timing.written_bytes
+        return None if self.timing is None else self.timing.read_bytes + self.timing.written_bytes
 
     @property
     def correct(self) -> int | None:

@@ -11,8 +11,9 @@ import numpy as np
 
 from hwgen.commands.jobs import Job, NetworkJob
 from hwgen.explore.account import LOSSES, LayerAccount, Story, account
-from hwgen.explore.bounds import Rate, compulsory_bytes, compute_bound, lut_rate, roofline, traffic_cycles
+from hwgen.explore.bounds import Rate, compulsory_bytes, compute_bound, roofline, traffic_cycles
 from hwgen.numerics import IntArray, ceil_div
+from hwgen.program.table import ENGINES
 from hwgen.system.amounts import Amounts, amounts
 from hwgen.system.config import SystemConfig
 from hwgen.workloads.layers import Hwc, Layer, gemm_view, input_shapes, macs, output_shape
@@ -221,33 +222,63 @@ def figures(
         The memory.
     """
     moved = amounts(job.config, job.program.body)
-    layers, compute = _bounded(job, timed, moved, dram)
+    bounded = _bounded(job, timed, moved, dram)
     story = Story(
         timed.engine.astype(np.int64), starts, ends, timed.wait.astype(np.int64), timed.signal.astype(np.int64),
         job.owner, moved.tiles, moved.short, cycles,
     )  # fmt: skip
     found = []
-    for i, (layer, one) in enumerate(zip(layers, account(story, compute), strict=True)):
+    accounts = account(story, bounded.compute, bounded.shares)
+    for i, (layer, one) in enumerate(zip(bounded.layers, accounts, strict=True)):
         own = job.owner == i
         read, written = int(moved.read[own].sum()), int(moved.written[own].sum())
         found.append(replace(layer, account=one, read=read, written=written))
     return found
 
 
-def _bounded(job: Job, timed: Timed, moved: Amounts, dram: Dram) -> tuple[list[LayerFigures], list[int]]:
-    """Layers with their bounds, and the compute bound of each."""
+@dataclass(frozen=True)
+class _Bounded:
+    """Layers with their bounds, and what the account wants of each."""
+
+    layers: list[LayerFigures]
+    compute: list[int]
+    shares: list[Mapping[str, int]]
+
+
+def _bounded(job: Job, timed: Timed, moved: Amounts, dram: Dram) -> _Bounded:
     if not isinstance(job, NetworkJob):
         # Of a bare program only the runs are known: what counts is what its busier core does in full tiles.
-        tiles = [int(moved.tiles[timed.engine == number].sum()) for number in (1, 2)]
-        layer = LayerFigures("program", "program", f"{len(job.program)} instructions", int(moved.macs.sum()))
-        return [layer], [max(tiles)]
+        tiles = [int(moved.tiles[timed.engine == ENGINES.index(name)].sum()) for name in ("dsp", "lut")]
+        bare = LayerFigures("program", "program", f"{len(job.program)} instructions", int(moved.macs.sum()))
+        return _Bounded([bare], [max(tiles)], [{}])
     sizes = input_shapes(job.workload)
-    layers = []
+    found = _Bounded([], [], [])
     for layer in job.workload.layers:
-        bounds = layer_bounds(job.config, layer, sizes[layer.name], dram)
+        source = sizes[layer.name]
+        bounds = layer_bounds(job.config, layer, source, dram)
         share = job.compiled.lut_shares.get(layer.name)
-        layers.append(replace(_described(layer, sizes[layer.name]), lut_share=share, bounds=bounds))
-    return layers, [one.bounds.compute for one in layers if one.bounds]
+        found.layers.append(replace(_described(layer, source), lut_share=share, bounds=bounds))
+        found.compute.append(bounds.compute)
+        found.shares.append(
+            {"vec": bounds.compute} if share is None else _shares(job.config, layer, source, share)
+        )
+    return found
+
+
+def _shares(config: SystemConfig, layer: Layer, source: Hwc, share: float) -> dict[str, int]:
+    """Fewest cycles of either core for the output channels that it computes; the LUT core has the last ones."""
+    m, k, n, groups = gemm_view(layer, source)
+    channels = n * groups
+    tiles = ceil_div(channels, config.lanes)
+    on_dsp = min(channels, (tiles - round(share * tiles)) * config.lanes)
+    cores: dict[str, tuple[int, Rate]]
+    cores = {"dsp": (on_dsp, config.macs_per_cycle), "lut": (channels - on_dsp, _lut_rate(config, layer))}
+    return {name: compute_bound(m * k * part, rate) for name, (part, rate) in cores.items() if part}
+
+
+def _lut_rate(config: SystemConfig, layer: Layer) -> Fraction:
+    """MACs per cycle of the LUT core at a layer's bits; zero if there is none."""
+    return Fraction(config.binary_macs_per_cycle, layer.act_bits * layer.weight_bits)
 
 
 def _described(layer: Layer, source: Hwc) -> LayerFigures:
@@ -276,11 +307,9 @@ def layer_bounds(config: SystemConfig, layer: Layer, source: Hwc, dram: Dram) ->
         inputs = 2 if layer.kind == "add" else layer.kernel[0] * layer.kernel[1]
         return Bounds(ceil_div(h * w * c * inputs, config.lanes), compulsory, compulsory, least)
     rates: list[Rate] = [config.macs_per_cycle] if config.dsp else []
-    if config.lut:
-        shape = config.lut_units, config.lut_width, config.lanes
-        rates.append(lut_rate(*shape, act_bits=layer.act_bits, weight_bits=layer.weight_bits))
+    rates += [_lut_rate(config, layer)] if config.lut else []
     words = on_chip_bytes(config) * 8 // min(8, weight_bits)
     line = roofline(
-        stored, source, macs_per_cycle=sum(rates, Fraction()), bytes_per_cycle=rate, fast_words=words
+        stored, source, macs_per_cycle=Fraction(sum(map(Fraction, rates))), bytes_per_cycle=rate, fast_words=words
     )
     return Bounds(compute_bound(macs(layer, source), *rates), compulsory, line.memory, least)

@@ -128,6 +128,18 @@ class SystemCheckResult:
         """Instructions that were compared."""
         return sum(run.instructions for run in self.runs)
 
+    def summary(self) -> list[tuple[str, int, int, int, int, int]]:
+        """By kind of program: how many, instructions, cycles of simulator and Verilog, cycles per second of the latter."""
+        rows = []
+        for kind in ("program", "network"):
+            runs = [run for run in self.runs if run.program.startswith(kind)]
+            if runs:
+                rtl = sum(run.rtl_cycles for run in runs)
+                speed = round(rtl / sum(run.seconds for run in runs))
+                sums = (sum(run.instructions for run in runs), sum(run.sim_cycles for run in runs))
+                rows.append((f"{kind}s", len(runs), *sums, rtl, speed))
+        return rows
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON; keys of the design's section 8."""
         cycles = {name: sum(getattr(run, f"{name}_cycles") for run in self.runs) for name in ("sim", "rtl")}

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from pathlib import Path
+from typing import TypeVar
 
 from hwgen.config import CoreConfig
 from hwgen.core import Core
 from hwgen.errors import BadInput
 from hwgen.registry import cores
+from hwgen.system import configs
+from hwgen.system.config import SystemConfig
+from hwgen.system.config import SystemConfig
+from hwgen.system.configs import NamedConfig, load, named
 
-__all__ = ["parse_settings", "resolve", "supported"]
+__all__ = ["parse_settings", "resolve", "resolve_system", "supported", "supported_systems"]
+
+_Config = TypeVar("_Config", bound=CoreConfig)
 
 
 def supported() -> dict[str, tuple[Core, CoreConfig]]:
@@ -37,6 +46,11 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
     return settings
 
 
+def supported_systems() -> dict[str, NamedConfig]:
+    """Supported accelerators, by name."""
+    return {name: one for name, one in named().items() if one.status == "supported"}
+
+
 def resolve(target: str, settings: Mapping[str, str]) -> tuple[Core, CoreConfig]:
     """Core and configuration that ``target`` names: a core, or a supported configuration, changed by ``settings``.
 
@@ -50,8 +64,57 @@ def resolve(target: str, settings: Mapping[str, str]) -> tuple[Core, CoreConfig]
         return core, core.config.from_settings(settings)
     if target in supported():
         core, config = supported()[target]
-        given = core.config.from_settings(settings)  # checks names and kinds
-        changed = {name: getattr(given, name) for name in settings}
-        return core, replace(config, **changed)
-    names = ", ".join([*cores(), *supported()])
+        return core, _changed(config, settings)
+    names = ", ".join([*cores(), SystemConfig.core, *supported(), *named()])
     raise BadInput(f"there is no core or configuration {target!r}; there are {names} (see `hwgen list`)")
+
+
+def resolve_system(target: str, settings: Mapping[str, str]) -> SystemConfig | None:
+    """The accelerator that ``target`` names, changed by ``settings``; None if it names none.
+
+    Accelerators are ``accelerator`` (all parameters as they are by default), the names of ``configs/``, and files in
+    TOML.
+
+    Raises
+    ------
+    BadInput
+        If a file or a parameter is wrong.
+    """
+    if target in cores() or target in supported():
+        return None
+    if target == SystemConfig.core:
+        return SystemConfig.from_settings(settings)
+    if target.endswith(".toml"):
+        return _changed(load(Path(target)).config, settings)
+    found = named().get(target)
+    return None if found is None else _changed(found.config, settings)
+
+
+def _changed(config: _Config, settings: Mapping[str, str]) -> _Config:
+    """A configuration with other values of some parameters."""
+    given = type(config).from_settings(settings)  # checks names and kinds
+    return replace(config, **{name: getattr(given, name) for name in settings})
+
+
+def accelerator(target: str, settings: Mapping[str, str]) -> SystemConfig:
+    """Accelerator that ``target`` names: one of ``configs/``, a file, or ``accelerator``, changed by ``settings``.
+
+    Raises
+    ------
+    BadInput
+        If there is no such accelerator, or a parameter is wrong.
+    """
+    given = SystemConfig.from_settings(settings)  # checks names and kinds
+    if target == SystemConfig.core:
+        return given
+    if target.endswith(".toml"):
+        config = configs.load(Path(target)).config
+    else:
+        known = configs.named()
+        if target not in known:
+            names = ", ".join([*known, SystemConfig.core])
+            raise BadInput(
+                f"there is no accelerator {target!r}; there are {names}, and files that end in .toml"
+            )
+        config = known[target].config
+    return replace(config, **{name: getattr(given, name) for name in settings})

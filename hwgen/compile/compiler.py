@@ -125,7 +125,9 @@ def compile_network(config: SystemConfig, network: Network, lut_share: float | N
         )
         if layer.product:
             share = layer.lut_share if layer.lut_share is not None else lut_share
-            lowering = Product(*shared, plan(config, layer, g, share), inputs[0])
+            cut = plan(config, layer, g, share)
+            shares[layer.name] = cut.lut_tiles / g.tiles
+            lowering = Product(*shared, cut, inputs[0])
         else:
             lowering = Vector(*shared, inputs)
         bands += lowering.work()

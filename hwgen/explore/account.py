@@ -7,12 +7,14 @@ the end of the layer before it to its own; the last layer's go on to the end of 
 
 *Main engine.* DSP or LUT, whichever is busy longer with instructions of the layer; VEC if it has none of them.
 
-*Compute.* The fewest cycles that the layer's arithmetic takes, given by the caller; the cores' shares in any proportion.
+*Compute.* The fewest cycles that the layer's arithmetic takes, given by the caller: all cores busy to the end.
 
 *Losses.* What the layer's cycles are more than that. With ``tiles``, ``short`` and ``busy`` summed over the main
 engine's instructions of the layer:
 
-- ``edges``: from compute to ``tiles``: partly filled tiles, channels padded to words, a split that does not balance;
+- ``split``: what the main engine's share of the arithmetic takes more than that, because the other core has less to do,
+  or nothing;
+- ``edges``: from there to ``tiles``: partly filled tiles, channels padded to words;
 - ``weight load``: ``short``, passes of fewer outputs than the weights of the next pass take to come;
 - ``fill and drain``: what is left of ``busy``: constants of every run, and setting loops;
 - ``dram`` and ``synchronisation``: cycles of the window in which the main engine did nothing, see *chain*;
@@ -25,14 +27,14 @@ Compute and losses add up to the layer's cycles exactly.
 *Chain.* An instruction starts once its engine and its tokens are there: what released it is, of the engine's
 instruction before and the givers of its tokens, the one that ended last. In a cycle in which the main engine does
 nothing, follow this chain back from its next instruction of the layer (after the last one: from the instruction that
-ends the layer) to the instruction that runs in that cycle. The cycle belongs to that engine: to ``dram`` if it is LOAD or
-STORE, else to ``synchronisation``. If no instruction of the chain runs, the next one was not there yet: such cycles are
-the dispatcher's, and ``synchronisation`` too.
+ends the layer) to the instruction that runs in that cycle. The cycle belongs to that engine: to ``dram`` if it is LOAD
+or STORE, else to ``synchronisation``. If no instruction of the chain runs, the next one was not there yet: such cycles
+are the dispatcher's, and ``synchronisation`` too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -43,7 +45,7 @@ from hwgen.program.table import ENGINES
 
 __all__ = ["DISPATCH", "LOSSES", "LayerAccount", "Story", "account"]
 
-LOSSES = ("edges", "weight load", "fill and drain", "dram", "synchronisation", "overlap")
+LOSSES = ("split", "edges", "weight load", "fill and drain", "dram", "synchronisation", "overlap")
 """Parts of a layer's cycles beside compute."""
 
 DISPATCH = "dispatch"
@@ -116,7 +118,7 @@ class LayerAccount:
     busy : dict of str to int
         Cycles of its instructions, by engine.
     compute : int
-        The bound that was given.
+        The bound that was given, of all cores together.
     tiles : int
         Cycles of full tiles on the main engine.
     losses : dict of str to int
@@ -135,7 +137,7 @@ class LayerAccount:
     waits: dict[str, int]
 
 
-def account(story: Story, compute: Sequence[int]) -> list[LayerAccount]:
+def account(story: Story, compute: Sequence[int], shares: Sequence[Mapping[str, int]]) -> list[LayerAccount]:
     """Account for every cycle.
 
     Parameters
@@ -144,6 +146,8 @@ def account(story: Story, compute: Sequence[int]) -> list[LayerAccount]:
         A run that came to its end.
     compute : sequence of int
         Fewest cycles of every layer's arithmetic, in the order of the layers.
+    shares : sequence of mapping of str to int
+        Fewest cycles of what each engine computes of every layer, by engine.
 
     Raises
     ------
@@ -157,12 +161,15 @@ def account(story: Story, compute: Sequence[int]) -> list[LayerAccount]:
     done[-1:] = story.cycles - 1
     firsts = np.concatenate([[0], done[:-1] + 1])
     return [
-        _layer(story, index, int(firsts[index]), int(done[index]), int(bound))
-        for index, bound in enumerate(compute)
+        _layer(story, index, (int(firsts[index]), int(done[index])), bound, share)
+        for index, (bound, share) in enumerate(zip(compute, shares, strict=True))
     ]
 
 
-def _layer(story: Story, index: int, first: int, last: int, compute: int) -> LayerAccount:
+def _layer(
+    story: Story, index: int, window: tuple[int, int], compute: int, shares: Mapping[str, int]
+) -> LayerAccount:
+    first, last = window
     own = np.flatnonzero(story.layer == index)
     lengths = story.ends - story.starts + 1
     busy = {name: int(lengths[own[story.engine[own] == e]].sum()) for e, name in enumerate(ENGINES)}
@@ -174,15 +181,17 @@ def _layer(story: Story, index: int, first: int, last: int, compute: int) -> Lay
     if compute > total:
         raise ValueError(f"layer {index} computed in {total} cycles, and its bound is {compute}")
     tiles = int(story.tiles[runs].sum())
-    steps = np.maximum.accumulate([compute, tiles, tiles + int(story.short[runs].sum()), total])
-    edges, weights, fill = np.diff(np.minimum(steps, total)).tolist()
+    short = int(story.short[runs].sum())
+    steps = np.maximum.accumulate([compute, shares.get(ENGINES[main], 0), tiles, tiles + short, total])
+    split, edges, weights, fill = np.diff(np.minimum(steps, total)).tolist()
 
     everyone = np.flatnonzero(story.engine == main)
     inside = int(_common(story, runs, first, last).sum())
     foreign = int(_common(story, everyone, first, last).sum()) - inside
     waits = _waits(story, own, runs, everyone, first, last)
     dram = waits.get("load", 0) + waits.get("store", 0)
-    parts = (edges, weights, fill, dram, sum(waits.values()) - dram, foreign - (total - inside))
+    idle = sum(waits.values()) - dram
+    parts = (split, edges, weights, fill, dram, idle, foreign - (total - inside))
     return LayerAccount(
         first,
         last - first + 1,

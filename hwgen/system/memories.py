@@ -53,7 +53,9 @@ class BlockRam:
 
     def parts(self, rows: int, bits: int) -> float:
         """Blocks for a memory, by the shape that takes least."""
-        return self.share * min(ceil_div(rows, depth) * ceil_div(bits, width) for depth, width in self.widths.items())
+        return self.share * min(
+            ceil_div(rows, depth) * ceil_div(bits, width) for depth, width in self.widths.items()
+        )
 
 
 _RAMB18 = BlockRam("RAMB36", {512: 36, 1024: 18, 2048: 9, 4096: 4, 8192: 2, 16384: 1}, 0.5)

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.numerics import IntArray, ceil_div
-from hwgen.parts.requantise.golden import requantise
 from hwgen.program.encoding import Instr
 from hwgen.program.table import BUFFERS, ROUNDING, VEC_OPS
 from hwgen.system.config import SystemConfig
@@ -51,7 +50,7 @@ class Values:
         self.parameter = np.zeros((config.parameter_words, config.parameter.word_bytes), np.uint8)
         self.plane = np.zeros((config.plane_weight_words, config.plane_weight.word_bytes), np.uint8)
         self._set: dict[str, Mapping[str, int]] = {}
-        self._kept: dict[int, IntArray] = {}  # sums inside the DSP core, by first output
+        self._kept: dict[int, _Int] = {}  # sums inside the DSP core, by first output
 
     def run(self, instructions: Iterable[Instr]) -> None:
         """Carry out instructions in an order that their tokens allow."""
@@ -129,7 +128,7 @@ class Values:
             a = self.act[:, part].reshape(-1, size).astype(np.float32)
             self._sums(run, _exact(a, b, 128 * 128), first, len(part))
 
-    def _sums(self, run: Mapping[str, int], sums: IntArray, first: int, count: int) -> None:
+    def _sums(self, run: Mapping[str, int], sums: _Int, first: int, count: int) -> None:
         """Sums of all tiles of some outputs to the buffer, or kept."""
         tiles, lanes = run["tiles"], self.config.lanes
         sums = sums.reshape(len(self.act), count, tiles, lanes)
@@ -140,7 +139,7 @@ class Values:
             return
         for tile in range(tiles):
             at = run["acc"] + tile * run["acc_stride"] + first
-            self.acc[:, at : at + count] = sums[:, :, tile].astype(np.int32)
+            self.acc[:, at : at + count] = sums[:, :, tile]
 
     def _lut(self, run: Mapping[str, int]) -> None:
         lanes, width = self.config.lanes, self.config.lut_width
@@ -171,7 +170,7 @@ class Values:
                 sums = _exact(a, b, limit).reshape(len(self.act), len(part), tiles, lanes)
                 for tile in range(tiles):
                     at = run["acc"] + tile * run["acc_stride"] + unit * run["unit_stride"] + first
-                    self.acc[:, at : at + len(part)] = sums[:, :, tile].astype(np.int32)
+                    self.acc[:, at : at + len(part)] = sums[:, :, tile]
 
     # Vectors.
 
@@ -209,7 +208,9 @@ class Values:
         count = reads.shape[-1]
         if op == "requantise":
             words = reads % self.config.acc_words
-            return np.asarray(self.acc[:, words].astype(np.int64).sum(axis=-2))
+            if count == 1:
+                return self.acc[:, words[..., 0]]
+            return np.asarray(self.acc[:, words].sum(axis=-2, dtype=np.int32))
         words = reads % self.config.act_words
         total: _Int | None = None
         for k in range(count):
@@ -223,16 +224,28 @@ class Values:
                 term = x.astype(np.int32) - np.int32(shape[f"zero{k % 2}"])
                 total = term if total is None else total * term
         assert total is not None
-        return total.astype(np.int64)
+        return total
 
-    def _requantise(self, sums: IntArray, shape: Mapping[str, int], words: IntArray) -> _Int:
+    def _requantise(self, sums: _Int, shape: Mapping[str, int], words: IntArray) -> _Int:
         raw = self.parameter[words].reshape(len(words), 1, 1, self.config.lanes, 8)
-        bias = np.ascontiguousarray(raw[..., :4]).view("<i4")[..., 0].astype(np.int64)
+        bias = np.ascontiguousarray(raw[..., :4]).view("<i4")[..., 0]
         multiplier = raw[..., 4:7].astype(np.int64) @ np.array([1, 1 << 8, 1 << 16])
-        return requantise(
-            sums, bias, multiplier & ((1 << self.config.scale_bits) - 1), raw[..., 7].astype(np.int64) & 63,
-            zero=shape["zero"], low=shape["low"], high=shape["high"], rounding=ROUNDING[shape["rounding"]],
-        ).astype(np.int8)  # fmt: skip
+        multiplier &= (1 << self.config.scale_bits) - 1
+        shift = raw[..., 7].astype(np.int64) & 63
+        half = np.where(shift, np.left_shift(1, np.maximum(shift - 1, 0)), 0)
+        product = (sums.astype(np.int32) + bias).astype(np.int64)  # wraps at 32 bits, as the adder does
+        product *= multiplier
+        product += half
+        if ROUNDING[shape["rounding"]] == "half_even":
+            rounded = product >> shift
+            product &= 2 * half - (half > 0)  # zero exactly for ties, and always where nothing is shifted out
+            rounded -= (product == 0) & (half > 0) & (rounded & 1 != 0)
+        else:
+            product -= (product < half) & (half > 0)  # a negative tie goes down
+            rounded = product >> shift
+        rounded += shape["zero"]
+        clamped: _Int = np.clip(rounded, shape["low"], shape["high"], out=rounded).astype(np.int8)
+        return clamped
 
     def _to_planes(self, run: Mapping[str, int], reads: IntArray, writes: IntArray) -> None:
         width = self.config.lut_width
@@ -267,10 +280,10 @@ def _plane_values(bits: int, signed: int) -> npt.NDArray[np.float32]:
     return values
 
 
-def _exact(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], limit: float) -> IntArray:
+def _exact(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], limit: float) -> npt.NDArray[np.int32]:
     """``a @ b`` of integers whose products are at most ``limit``, in runs of the sum that float32 holds exactly."""
     run = max(1, int(_EXACT // limit))
-    total = np.zeros((len(a), b.shape[1]), np.int64)
-    for first in range(0, a.shape[1], run):
-        total += (a[:, first : first + run] @ b[first : first + run]).astype(np.int64)
+    total = (a[:, :run] @ b[:run]).astype(np.int32)
+    for first in range(run, a.shape[1], run):
+        total += (a[:, first : first + run] @ b[first : first + run]).astype(np.int32)
     return total
