@@ -138,9 +138,9 @@ def generate_command(
             for name, (core, config) in targets.supported().items():
                 tell(name)
                 made.append(generate(core, config, folder / name))
-            for name, one in targets.supported_systems().items():
+            for name, accelerator in targets.supported_systems().items():
                 tell(name)
-                made.append(generate_system(one.config, folder / name))
+                made.append(generate_system(accelerator.config, folder / name))
         else:
             given = targets.parse_settings(settings)
             system = targets.resolve_system(target, given)

@@ -310,6 +310,10 @@ def layer_bounds(config: SystemConfig, layer: Layer, source: Hwc, dram: Dram) ->
     rates += [_lut_rate(config, layer)] if config.lut else []
     words = on_chip_bytes(config) * 8 // min(8, weight_bits)
     line = roofline(
-        stored, source, macs_per_cycle=Fraction(sum(map(Fraction, rates))), bytes_per_cycle=rate, fast_words=words
+        stored,
+        source,
+        macs_per_cycle=Fraction(sum(map(Fraction, rates))),
+        bytes_per_cycle=rate,
+        fast_words=words,
     )
     return Bounds(compute_bound(macs(layer, source), *rates), compulsory, line.memory, least)

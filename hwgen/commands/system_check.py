@@ -129,7 +129,7 @@ class SystemCheckResult:
         return sum(run.instructions for run in self.runs)
 
     def summary(self) -> list[tuple[str, int, int, int, int, int]]:
-        """By kind of program: how many, instructions, cycles of simulator and Verilog, cycles per second of the latter."""
+        """By kind of program: how many, instructions, cycles of simulator and Verilog, the latter's per second."""
         rows = []
         for kind in ("program", "network"):
             runs = [run for run in self.runs if run.program.startswith(kind)]

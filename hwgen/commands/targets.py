@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from pathlib import Path
 from typing import TypeVar
 
 from hwgen.config import CoreConfig
 from hwgen.core import Core
 from hwgen.errors import BadInput
 from hwgen.registry import cores
-from hwgen.system import configs
-from hwgen.system.config import SystemConfig
 from hwgen.system.config import SystemConfig
 from hwgen.system.configs import NamedConfig, load, named
 
-__all__ = ["parse_settings", "resolve", "resolve_system", "supported", "supported_systems"]
+__all__ = ["accelerator", "parse_settings", "resolve", "resolve_system", "supported", "supported_systems"]
 
 _Config = TypeVar("_Config", bound=CoreConfig)
 
@@ -97,24 +94,15 @@ def _changed(config: _Config, settings: Mapping[str, str]) -> _Config:
 
 
 def accelerator(target: str, settings: Mapping[str, str]) -> SystemConfig:
-    """Accelerator that ``target`` names: one of ``configs/``, a file, or ``accelerator``, changed by ``settings``.
+    """The same, where nothing but an accelerator will do.
 
     Raises
     ------
     BadInput
-        If there is no such accelerator, or a parameter is wrong.
+        If there is no such accelerator, or a file or a parameter is wrong.
     """
-    given = SystemConfig.from_settings(settings)  # checks names and kinds
-    if target == SystemConfig.core:
-        return given
-    if target.endswith(".toml"):
-        config = configs.load(Path(target)).config
-    else:
-        known = configs.named()
-        if target not in known:
-            names = ", ".join([*known, SystemConfig.core])
-            raise BadInput(
-                f"there is no accelerator {target!r}; there are {names}, and files that end in .toml"
-            )
-        config = known[target].config
-    return replace(config, **{name: getattr(given, name) for name in settings})
+    found = resolve_system(target, settings)
+    if found is None:
+        names = ", ".join([*named(), SystemConfig.core])
+        raise BadInput(f"there is no accelerator {target!r}; there are {names}, and files that end in .toml")
+    return found
