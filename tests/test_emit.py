@@ -208,3 +208,59 @@ def test_a_kind_is_one_thing() -> None:
 
     with pytest.raises(HwgenError, match=r"^two components of kind top_part have different ports; "):
         emit(Whole(4), "top", {})
+
+
+class _Count(Unit):
+    """Counts cycles."""
+
+    def __init__(self) -> None:
+        super().__init__({"value": Out(4)})
+
+    @property
+    def kind(self) -> str:
+        return "count"
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.d.sync += self.value.eq(self.value + 1)
+        return m
+
+
+class _Restarted(Unit):
+    """A counter that a signal resets."""
+
+    def __init__(self) -> None:
+        super().__init__({"again": In(1), "value": Out(4)})
+
+    @property
+    def kind(self) -> str:
+        return "restarted"
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        count = _Count()
+        place(m, "count", count, platform, reset=self.again)
+        m.d.comb += self.value.eq(count.value)
+        return m
+
+
+def test_a_placed_component_can_have_a_reset_of_its_own() -> None:
+    """In simulation and in the Verilog."""
+    from amaranth.sim import Simulator
+
+    dut = _Restarted()
+    seen = []
+
+    async def bench(ctx: Any) -> None:
+        for cycle in range(6):
+            ctx.set(dut.again, cycle == 3)
+            seen.append(ctx.get(dut.value))
+            await ctx.tick()
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert seen == [0, 1, 2, 3, 0, 1]
+    text = emit(_Restarted(), "restarted", {}).verilog
+    assert re.search(r"assign \w+ = rst \| again;", text)

@@ -21,8 +21,9 @@ from hwgen.system.config import SystemConfig
 from hwgen.system.golden import Machine
 from hwgen.system.registers import ERRORS
 from hwgen.system.values import Values
+from hwgen.verify.case import Bytes, RandomProgram
 from hwgen.verify.networks import random_network_program
-from hwgen.verify.programs import Bytes, RandomProgram, random_program
+from hwgen.verify.programs import random_program
 from hwgen.verify.system_harness import SystemRun
 from sim import events
 from sim.machine import Dram, Outcome

@@ -96,6 +96,8 @@ def stacked_bars(
     bound: Sequence[float] | None = None,
     bound_label: str = "physical bound",
     value_format: str = "",
+    colours: Mapping[str, str] | None = None,
+    signed: bool = False,
 ) -> str:
     """Bars made of parts, such as cycles per layer by cause, with an optional bound marked on each.
 
@@ -115,6 +117,10 @@ def stacked_bars(
         Name of ``bound`` in the legend.
     value_format : str
         Format specification of the totals; by default short numbers with K, M and G.
+    colours : mapping of str to str, optional
+        Colours of parts that are to have their own.
+    signed : bool
+        Whether parts may be negative: they then go the other way from the axis, and the total is what is left.
 
     Returns
     -------
@@ -126,20 +132,23 @@ def stacked_bars(
     BadInput
         If nothing is given, lengths differ, or a value is negative or not finite.
     """
-    data = _checked(labels, parts)
+    data = _checked(labels, parts, signed=signed)
     marks = None if bound is None else _checked(labels, {bound_label: bound})[bound_label]
     with look():
         plot = _BarPlot(labels, per_group=1)
-        base = np.zeros(len(labels))
+        base, below = np.zeros(len(labels)), np.zeros(len(labels))
         for index, (name, values) in enumerate(data.items()):
-            plot.add(values, base=base, thickness=0.72, colour=colour_of(index), name=name)
-            base = base + values
+            colour = (colours or {}).get(name, colour_of(index))
+            start = np.where(values < 0, below, base)
+            plot.add(values, base=start, thickness=0.72, colour=colour, name=name)
+            base, below = base + np.maximum(values, 0), below + np.minimum(values, 0)
+        plot.lowest = float(below.min())
         tops = base
         if marks is not None:
             plot.mark(marks, name=bound_label)
             tops = np.maximum(base, marks)
         if len(labels) <= _MOST_DIRECT_LABELS:
-            plot.write(tops, [short(v, value_format) for v in base], 0.0)
+            plot.write(tops, [short(v, value_format) for v in base + below], 0.0)
         plot.finish(ylabel=ylabel, title=title, log=False, legend=True)
         return as_svg(plot.figure)
 
@@ -287,6 +296,7 @@ class _BarPlot:
         self.figure, self.axes = new_axes(height)
         self.places = np.arange(len(labels), dtype=np.float64)
         self.shortest = math.inf
+        self.lowest = 0.0  # how far parts reach below the axis
         if self.sideways:
             self.axes.set_yticks(self.places, labels)
             self.axes.set_ylim(len(labels) - 0.5, -0.5)  # first label on top
@@ -342,7 +352,7 @@ class _BarPlot:
             self.axes.grid(visible=True, axis="y")
             captions(self.axes, xlabel="", ylabel=ylabel, title=title)
         set_limit = self.axes.set_xlim if self.sideways else self.axes.set_ylim
-        set_limit(self._lowest_decade() if log else 0)
+        set_limit(self._lowest_decade() if log else 1.05 * self.lowest)
         draw_legend(self.axes, wanted=legend)
 
 
@@ -365,7 +375,7 @@ def _common_range(points: Mapping[str, np.ndarray]) -> tuple[float, float]:
 
 
 def _checked(
-    labels: Sequence[str], series: Mapping[str, Sequence[float]], *, log: bool = False
+    labels: Sequence[str], series: Mapping[str, Sequence[float]], *, log: bool = False, signed: bool = False
 ) -> dict[str, np.ndarray]:
     """Series as arrays of one value per label, none negative, or BadInput."""
     if not labels or not series:
@@ -377,7 +387,7 @@ def _checked(
                 f"Series {name!r} must have {len(labels)} values, one per label, not {values.size}; "
                 "give every label a value."
             )
-        if (values < 0).any() or (log and (values == 0).any()):
+        if (not signed and (values < 0).any()) or (log and (values == 0).any()):
             rule = "above zero" if log else "zero or more"
             raise BadInput(f"Every value of series {name!r} must be {rule}; bars cannot show {values.min()}.")
     refuse_infinite(data)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.errors import BadInput
 from hwgen.numerics import IntArray
 from hwgen.program.encoding import Columns, arrays
 from hwgen.program.table import CONTROL, ENGINES

@@ -13,7 +13,7 @@ from hwgen.compile.network import random_input, random_network
 from hwgen.errors import BadInput
 from hwgen.numerics import IntArray
 from hwgen.system.config import SystemConfig
-from hwgen.verify.programs import Bytes, Place, RandomProgram
+from hwgen.verify.case import Bytes, Place, RandomProgram
 from hwgen.workloads.layers import INPUT, Hwc, Layer, Workload, input_shapes, output_shape
 
 __all__ = ["random_network_program", "random_workload"]

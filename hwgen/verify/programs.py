@@ -7,8 +7,7 @@ instructions bring the buffers that can be read to DRAM, where values are compar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,19 +15,16 @@ import numpy.typing as npt
 
 from hwgen.compile.builder import DRAM_BLOCK, Builder, Region
 from hwgen.errors import BadInput
-from hwgen.numerics import IntArray, ceil_div
+from hwgen.numerics import ceil_div
 from hwgen.program.encoding import instr
-from hwgen.program.program import Program
 from hwgen.program.table import BUFFERS, VEC_OPS
 from hwgen.system.access import FROM_ACC, RAW_WORDS, Access, Rows, Run, Words, overlap, touched
 from hwgen.system.config import PARAMETER_BYTES, SystemConfig
 from hwgen.system.structure import spaces
+from hwgen.verify.case import PAGE, Bytes, Place, RandomProgram, random_bytes
 
-__all__ = ["Place", "RandomProgram", "random_program"]
+__all__ = ["RandomProgram", "random_program"]
 
-PAGE = 4096
-
-Bytes = npt.NDArray[np.uint8]
 Loops = Sequence[tuple[int, int]]
 
 _DATA, _STORED = 6 * PAGE, 3 * PAGE  # bytes that only LOAD reads; that STORE writes and LOAD reads too
@@ -44,57 +40,6 @@ _WORK = 900  # cycles of the longest runs, roughly
 _TRIES = 40
 _TOKENS = 48  # instructions after which a fence comes at the latest, so that no counter can overflow
 _RECENT = 16  # extra tokens reach so many instructions back
-
-
-@dataclass(frozen=True)
-class Place:
-    """A range of DRAM and what lies there.
-
-    Parameters
-    ----------
-    name : str
-        What it is.
-    address, size : int
-        In bytes.
-    """
-
-    name: str
-    address: int
-    size: int
-
-
-@dataclass(frozen=True, eq=False)
-class RandomProgram:
-    """A program with its memory.
-
-    Parameters
-    ----------
-    program : Program
-        The instructions.
-    memory : uint8 array
-        DRAM before the run; addresses count from 0.
-    address : int
-        Where the program lies in it.
-    places : tuple of Place
-        What else lies where.
-    results : callable
-        Given DRAM after the run: the results by name, and what they must be from the mathematics of the layers;
-        empty if the program is no network.
-    """
-
-    program: Program
-    memory: Bytes
-    address: int
-    places: tuple[Place, ...] = ()
-    results: Callable[[Bytes], Mapping[str, tuple[IntArray, IntArray]]] = field(default=lambda dram: {})
-
-    def where(self, address: int) -> str:
-        """A byte of DRAM as text: its address, and its place in what lies there."""
-        text = f"byte {address:#x} of DRAM"
-        for place in self.places:
-            if place.address <= address < place.address + place.size:
-                return f"{text} (byte {address - place.address} of {place.name})"
-        return text
 
 
 def random_program(config: SystemConfig, rng: np.random.Generator, size: int = 40) -> RandomProgram:
@@ -148,7 +93,8 @@ class _Writer:
         self.arenas = {name: self._arena(name) for name in self.spaces}
         self.unit = max(1, config.bus_bytes // config.lanes)  # words of activations per bus word
         # The program lies before everything else, or behind it.
-        front = ceil_div(16 * (12 * size + 400), PAGE) * PAGE if rng.random() < 0.5 else 0
+        room = ceil_div(16 * (12 * size + 400), PAGE) * PAGE
+        front = room if rng.random() < 0.5 else 0
         self.address = 0
         self.data = front + PAGE * int(rng.integers(0, 2))
         self.parameters = self.data + _DATA
@@ -157,6 +103,12 @@ class _Writer:
         held = {name: self._held(name) for name in ("act", "acc") if name in self.arenas}
         self.program_end = ceil_div(self.dumped + sum(held.values()), PAGE) * PAGE
         self.front = front
+        whole = self.program_end - front + room
+        if whole > 1 << config.address_bits:
+            raise BadInput(
+                f"random programs of {size} runs need {whole} bytes of DRAM, and address_bits={config.address_bits} "
+                f"reaches {1 << config.address_bits}; choose a larger address_bits, or fewer runs"
+            )
         self.builder = Builder(config)
         self.builder.reach(self.program_end)
         self.settings: dict[str, dict[str, dict[str, int]]] = {}
@@ -575,11 +527,6 @@ class _Writer:
             else self.program_end
         )
         size = ceil_div(max(self.program_end, self.address + len(body)), PAGE) * PAGE
-        if size > 1 << self.config.address_bits:
-            raise BadInput(
-                f"random programs need {size} bytes of DRAM, and address_bits={self.config.address_bits} reaches "
-                f"{1 << self.config.address_bits}; choose a larger address_bits or smaller buffers"
-            )
         memory = random_bytes(self.rng, size)
         memory[self.parameters : self.stored] = self._parameters(PAGE // PARAMETER_BYTES)
         memory[self.address : self.address + len(body)] = body
@@ -601,14 +548,6 @@ class _Writer:
         out[:, 4:7] = multiplier.astype("<u4")[:, None].view(np.uint8)[:, :3]
         out[:, 7] = shift
         return out.reshape(-1)
-
-
-def random_bytes(rng: np.random.Generator, size: int) -> Bytes:
-    """Bytes of which a third are where arithmetic breaks: -128, 127, 0, -1."""
-    data = rng.integers(0, 256, size, np.uint8)
-    extreme = rng.random(size) < 1 / 3
-    data[extreme] = rng.choice(np.array([0x80, 0x80, 0x7F, 0x7F, 0x00, 0xFF], np.uint8), int(extreme.sum()))
-    return data
 
 
 def _weighted(names: Sequence[str], weights: Mapping[str, float]) -> npt.NDArray[np.float64]:

@@ -7,6 +7,7 @@ import pytest
 
 from hwgen.cores.dsp_gemm import Shape
 from hwgen.cores.dsp_gemm.timing import DspGemmTiming
+from hwgen.errors import BadInput
 from hwgen.program.encoding import encode_all, instr
 from hwgen.system.config import SystemConfig
 from hwgen.system.durations import dsp_cycles, lut_cycles
@@ -64,3 +65,10 @@ def test_a_schedule_knows_what_was_set_before():
     assert made["duration"][6] == vec_cycles(config, "max", 2, 1, 3, 5, 7)
     assert made["wait"][6] == 1
     assert made["signal"][2] == 1 << 4
+
+
+@pytest.mark.parametrize("engine", ["dsp", "lut", "vec"])
+def test_runs_without_loops_are_refused(engine):
+    program = encode_all([instr(f"{engine}.run"), instr(f"{engine}.shape"), instr("control.halt")])
+    with pytest.raises(BadInput, match=f"instruction 0 \\({engine}.run\\) comes before any {engine}.shape"):
+        schedule(SystemConfig(lut=True), program)
