@@ -79,8 +79,19 @@ def schedule(config: SystemConfig, body: bytes) -> dict[str, npt.NDArray[Any]]:
     for engine, cycles in (("dsp", _dsp), ("lut", _lut), ("vec", _vec)):
         runs = table.get(f"{engine}.run")
         if runs is not None:
+            _refuse_unset(table, engine, runs)
             out["duration"][runs.index] = cycles(config, sticky(table, engine, runs))
     return out
+
+
+def _refuse_unset(table: dict[str, Columns], engine: str, runs: Columns) -> None:
+    """Refuse runs before the engine's loops were set: they would take no one knows how long."""
+    shapes = table.get(f"{engine}.shape")
+    first = int(runs.index[0])
+    if shapes is None or first < shapes.index[0]:
+        raise BadInput(
+            f"instruction {first} ({engine}.run) comes before any {engine}.shape; set the loops before it runs"
+        )
 
 
 def sticky(table: dict[str, Columns], engine: str, runs: Columns) -> dict[str, IntArray]:
