@@ -17,6 +17,7 @@ MODULES = (
     "lut_gemm_area",
     "lut_gemm_resources",
     "lut_gemm_throughput",
+    "simulator_exactness",
     "simulator_speed",
 )
 

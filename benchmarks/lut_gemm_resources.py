@@ -53,7 +53,7 @@ OTHER_SHAPES: tuple[tuple[int, int, int, dict[str, int]], ...] = (
     (1, 256, 2, {"a_words": 128, "size_bits": 28}),
     (7, 32, 7, {}),
 )
-"""What the estimate is judged by: neither coefficients nor formulas were chosen with these in sight."""
+"""What the estimate is judged by: no coefficient was fitted to these."""
 
 TARGETS = ("ultrascale+", "generic")
 

@@ -29,6 +29,7 @@ __all__ = ["cli", "main"]
 
 _OUT = Console(highlight=False)
 _ERR = Console(stderr=True, highlight=False)
+_PIPE_WIDTH = 240
 
 
 @contextmanager
@@ -305,6 +306,154 @@ def demo_command(output: Path, json_file: Path | None) -> None:
     _OUT.print(f"report: {report}", soft_wrap=True)
     _write_json(json_file, "demo", demo.to_dict(), began)
     if not demo.passed:
+        raise SystemExit(1)
+
+
+def _file(option: str, text: str, metavar: str = "FILE") -> Callable[[Any], Any]:
+    return click.option(option, type=click.Path(path_type=Path), metavar=metavar, help=text)
+
+
+@cli.command(
+    "run",
+    epilog=_examples(
+        "hwgen run n3h_z7045 resnet18 --report out/resnet18",
+        "hwgen run tiny conv:8x8x5,k3,s1,p1,n9 --executor rtl --verify",
+        "hwgen run accelerator gemm:128x384x384 --set lanes=16 --timing-only --json run.json",
+        "hwgen run tiny tile --trace tile.json --events tile.jsonl",
+        "hwgen run tiny --program test.hwasm --memory image.bin --outputs after.npz",
+    ),
+)
+@click.argument("target", metavar="CONFIG")
+@click.argument("workload", required=False)
+@_SET
+@click.option(
+    "--executor",
+    type=click.Choice(("golden", "sim", "rtl")),
+    default="sim",
+    show_default=True,
+    help="Golden model (values), simulator, or Verilog (values and cycles).",
+)
+@click.option("--timing-only", is_flag=True, help="Cycles without values; simulator only.")
+@click.option("--seed", default=0, show_default=True, help="Seed of random weights and inputs.")
+@click.option("--images", default=1, show_default=True, help="How many inputs.")
+@click.option(
+    "--lut-share",
+    type=float,
+    metavar="SHARE",
+    help="Share of the output channels on the LUT core, 0..1; the compiler weighs all if absent.",
+)
+@click.option(
+    "--dram",
+    metavar="L,I,D,W",
+    help="Memory: read latency, cycles per beat, bursts ahead, write latency.  [default: 20,1,8,4]",
+)
+@click.option(
+    "--clock", type=click.FloatRange(min=0, min_open=True), metavar="MHZ", help="Tell cycles as time too."
+)
+@click.option("--verify", is_flag=True, help="Compare every value with the golden model.")
+@click.option("--force", is_flag=True, help="Run a program that was not checked.")
+@_file("--program", "Run this program (.hwasm text or .hwp) instead of a workload.")
+@_file("--memory", "Bytes of DRAM from address 0 on, for --program; zero if absent.")
+@_file("--report", "Write report.html into this folder.", "DIR")
+@_file("--trace", "Write a timeline: .json for Perfetto, .vcd for waves.")
+@_file("--events", "Write begin and end of every instruction, for hwgen diff.")
+@_file("--outputs", "Write the results of all layers (.npz).")
+@_JSON
+def run_command(
+    target: str,
+    workload: str | None,
+    settings: tuple[str, ...],
+    executor: str,
+    timing_only: bool,
+    seed: int,
+    images: int,
+    lut_share: float | None,
+    dram: str | None,
+    clock: float | None,
+    verify: bool,
+    force: bool,
+    program: Path | None,
+    memory: Path | None,
+    report: Path | None,
+    trace: Path | None,
+    events: Path | None,
+    outputs: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Run WORKLOAD on the accelerator CONFIG: cycles, where they went, and results.
+
+    CONFIG is a name in configs/, a TOML file, or "accelerator" with --set. WORKLOAD is resnet18, mobilenet_v2,
+    minilm, mnist (real digits), tile (one GEMM that fills the core), a layer such as gemm:128x384x384 or
+    conv:56x56x64,k3,s1,p1,n64, or a table that ends in .toml or .csv. Exit code 1 if executors differ, or a program
+    that was forced does not come to its end.
+    """
+    from hwgen.commands import run_files
+    from hwgen.commands.run import parse_dram, run
+    from hwgen.commands.run_table import run_lines, run_table
+
+    began = time.perf_counter()
+    config = targets.accelerator(target, targets.parse_settings(settings))
+    run_files.prepare(executor, timing_only, trace, events, outputs, report)
+    with _progress() as tell:
+        result = run(
+            config,
+            workload,
+            executor,
+            seed=seed,
+            share=lut_share,
+            dram=parse_dram(dram),
+            timing_only=timing_only,
+            images=images,
+            program=program,
+            memory=memory,
+            force=force,
+            verify=verify,
+            tell=tell,
+        )
+        tell("writing files")
+        written = run_files.write(result, trace, events, outputs, report, clock, target)
+    # A pipe has no width: nothing is cut there.
+    console = _OUT if _OUT.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+    console.print(run_table(result))
+    for line in run_lines(result, clock):
+        _OUT.print(line, soft_wrap=True, markup=False)
+    for what, path in written.items():
+        _OUT.print(f"{what}: {path}", soft_wrap=True, markup=False)
+    found = result.to_dict() | {name: str(path) for name, path in written.items()}
+    _write_json(json_file, "run", found, began)
+    if result.differences:
+        raise SystemExit(1)
+
+
+@cli.command("diff", epilog=_examples("hwgen diff sim.jsonl rtl.jsonl"))
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@_JSON
+def diff_command(first: Path, second: Path, json_file: Path | None) -> None:
+    """Compare the events of two runs, FIRST and SECOND, as hwgen run --events writes them.
+
+    Names the first event that differs: cycle, engine, begin or end, instruction. Exit code 1 if there is one.
+    """
+    from hwgen.commands.diff import diff
+
+    began = time.perf_counter()
+    count, difference = diff(first, second)
+    _OUT.print(
+        difference.text if difference else f"{count:,} events, all equal", soft_wrap=True, markup=False
+    )
+    found = (
+        None
+        if difference is None
+        else {
+            "index": difference.index,
+            "first": difference.first,
+            "second": difference.second,
+            "text": difference.text,
+        }
+    )
+    facts = {"digest": None, "files": [str(first), str(second)], "equal": difference is None}
+    _write_json(json_file, "diff", facts | {"first_difference": found}, began)
+    if difference is not None:
         raise SystemExit(1)
 
 

@@ -27,7 +27,7 @@ from hwgen.workloads.layers import input_shapes
 from sim import events
 from sim import machine as sim_machine
 
-__all__ = ["EXECUTORS", "RunResult", "Timing", "run"]
+__all__ = ["EXECUTORS", "RunResult", "Timing", "parse_dram", "run"]
 
 EXECUTORS = ("golden", "sim", "rtl")
 """Golden model (values), simulator (values and cycles), Verilog in the compiled harness (values and cycles)."""
@@ -168,6 +168,30 @@ class RunResult:
         }
 
 
+def parse_dram(text: str | None) -> sim_machine.Dram:
+    """``"20,1,8,4"`` as a memory: latency, cycles per beat, bursts ahead, write latency.
+
+    Raises
+    ------
+    BadInput
+        If it is anything else.
+    """
+    if text is None:
+        return DRAM
+    names = ("latency", "interval", "depth", "write_latency")
+    try:
+        numbers_ = [int(part) for part in text.split(",")]
+        values = dict(zip(names, numbers_, strict=True))
+    except ValueError:
+        raise BadInput(
+            f"--dram takes four whole numbers, {','.join(names)}, such as 20,1,8,4, not {text!r}"
+        ) from None
+    try:
+        return sim_machine.Dram(**values)
+    except ValueError as error:
+        raise BadInput(f"--dram {text}: {error}") from None
+
+
 def run(
     config: SystemConfig,
     workload: str | None = None,
@@ -259,7 +283,9 @@ def run(
         with step("check of the program"):
             # Its own digest was compared, where it has one; what it touches is compared with the memory there is.
             report = check(job.program, config, dram_bytes=job.size, program_address=job.address)
-        checks = [f"{report.instructions} instructions: operands, tokens, deadlock and hazards are in order"]
+        checks = [
+            f"{report.instructions:,} instructions: operands, tokens, deadlock and hazards are in order"
+        ]
     run_ = _Run(job, dram, checks, step)
     if executor == "golden":
         with step("golden model"):

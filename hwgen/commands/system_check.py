@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from hwgen.commands import executors
 from hwgen.errors import BadInput, HwgenError
+from hwgen.numerics import IntArray
 from hwgen.program.table import ENGINES
 from hwgen.system.check import check, order
 from hwgen.system.config import SystemConfig
@@ -79,6 +79,8 @@ class ProgramRun:
         The memory's parameters.
     sim_cycles, rtl_cycles : int
         Length of the run.
+    off : int
+        Largest difference in cycles between the two, over start and end of every instruction and the run's length.
     seconds : float
         Of the Verilog.
     """
@@ -88,6 +90,7 @@ class ProgramRun:
     dram: dict[str, int]
     sim_cycles: int
     rtl_cycles: int
+    off: int
     seconds: float
 
 
@@ -271,15 +274,22 @@ def compare(
     golden.run(body[i] for i in order(program, config))
     values = Values(config, made.memory[None].copy())
     values.run(body)
+    numbers = np.array([ENGINES.index(one.engine) if one.engine in ENGINES else -1 for one in body])
+    # The dispatcher's own instructions have no events in the Verilog; the run's length shows them.
+    expected = np.where(numbers >= 0, [simulated.starts, simulated.ends], -1)
+    times = _times(numbers, seen)
     found = [
         _ended(name, simulated, seen),
         _results(name, made, golden.dram),
         _first_byte(name, made, ("golden", "sim"), golden.dram, values.dram[0]),
         _first_byte(name, made, ("golden", "rtl"), golden.dram, seen.memory),
-        _first_event(name, [one.engine for one in body], simulated, seen),
+        _first_event(name, events.records(*expected, numbers), events.records(*times, numbers)),
+        _length(name, simulated, seen),
         _first_counter(name, config, len(body), simulated, seen),
     ]
-    run = ProgramRun(name, len(body), asdict(dram), simulated.drained + 1, seen.cycles, seen.seconds)
+    cycles = simulated.drained + 1
+    off = max(int(np.abs(expected - times).max()), abs(cycles - seen.cycles))
+    run = ProgramRun(name, len(body), asdict(dram), cycles, seen.cycles, off, seen.seconds)
     return run, [difference for difference in found if difference is not None]
 
 
@@ -319,40 +329,30 @@ def _first_byte(
     return SystemDifference("value", name, who, text)
 
 
-def _first_event(
-    name: str, engine_names: list[str], simulated: Simulated, seen: SystemRun
-) -> SystemDifference | None:
-    """First start or end of an instruction in another cycle; the dispatcher's own are in the run's length."""
-    numbers = np.array([_number(engine) for engine in engine_names])
-    own = numbers >= 0
-    starts, ends = (np.where(own, cycles, -1) for cycles in (simulated.starts, simulated.ends))
-    expected = events.records(starts, ends, numbers)
-    found = events.records(*_times(numbers, seen), numbers)
+def _first_event(name: str, expected: events.Events, found: events.Events) -> SystemDifference | None:
+    """First start or end of an instruction in another cycle."""
     difference = events.first_difference(expected, found, names=("sim", "rtl"), engines=_NAMES)
-    if difference is not None:
-        return SystemDifference("cycle", name, ("sim", "rtl"), difference.text)
-    if simulated.drained + 1 != seen.cycles:
-        text = f"sim needs {simulated.drained + 1} cycles, rtl needs {seen.cycles}"
-        return SystemDifference("cycle", name, ("sim", "rtl"), text)
-    return None
+    return None if difference is None else SystemDifference("cycle", name, ("sim", "rtl"), difference.text)
 
 
-def _number(engine: str) -> int:
-    return ENGINES.index(engine) if engine in ENGINES else -1
+def _length(name: str, simulated: Simulated, seen: SystemRun) -> SystemDifference | None:
+    """The cycles of the whole run."""
+    if simulated.drained + 1 == seen.cycles:
+        return None
+    text = f"sim needs {simulated.drained + 1} cycles, rtl needs {seen.cycles}"
+    return SystemDifference("cycle", name, ("sim", "rtl"), text)
 
 
-def _times(numbers: npt.NDArray[np.int64], seen: SystemRun) -> tuple[list[int], list[int]]:
-    """Start and end of every instruction: an engine's events are its instructions, in order."""
-    times = []
-    for column in ("began", "ended"):
-        cycles = np.full(len(numbers), -1, np.int64)
+def _times(numbers: IntArray, seen: SystemRun) -> IntArray:
+    """Starts and ends of all instructions, -1 where there is none: an engine's events are its instructions, in order."""
+    times = np.full((2, len(numbers)), -1, np.int64)
+    for row, column in zip(times, ("began", "ended"), strict=True):
         for engine in range(len(ENGINES)):
             own = np.flatnonzero(numbers == engine)
-            told = seen.events["cycle"][seen.events[column] >> engine & 1 == 1].astype(np.int64)
-            count = min(len(own), len(told))
-            cycles[own[:count]] = told[:count]
-        times.append(cycles.tolist())
-    return times[0], times[1]
+            cycles = seen.events["cycle"][seen.events[column] >> engine & 1 == 1]
+            count = min(len(own), len(cycles))
+            row[own[:count]] = cycles[:count]
+    return times
 
 
 def _first_counter(

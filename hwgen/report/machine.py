@@ -34,7 +34,10 @@ _Floats = npt.NDArray[np.float64]
 
 _COLUMNS = 480  # cells per track: about what the page can show
 _LEVELS = 6  # shades of a cell by how much of it is busy
-_NEAR = 0.09  # part of the plot's width and height within which labels would touch
+# Parts of the plot's width or height: half a point, a letter, a line of text.
+_DOT, _LETTER, _LINE = 0.005, 0.0088, 0.036
+_SIDES = (((1, 0), "left", "center"), ((-1, 0), "right", "center"), ((0, 1), "center", "bottom"),
+          ((0, -1), "center", "top"))  # fmt: skip
 _BAND = "#eef1f4"
 
 
@@ -45,7 +48,7 @@ class Point:
     Parameters
     ----------
     name : str
-        Written beside it, unless another point is too near.
+        Written beside it where there is room.
     intensity : float
         Operations per byte moved; above zero.
     rate : float
@@ -116,7 +119,8 @@ def roofline(
                       linestyle="-" if not number else (0, (4, 3)), zorder=1)  # fmt: skip
             axes.annotate(name, (right, peak), xytext=(-2, 4), textcoords="offset points", ha="right",
                           fontsize=8.5, color=SOFT)  # fmt: skip
-        axes.annotate(f"{short(bandwidth)} bytes per cycle", (left, max(bottom, left * bandwidth)), xytext=(6, -2),
+        foot = math.sqrt(max(left, bottom / bandwidth) * ridge)
+        axes.annotate(f"{short(bandwidth)} bytes per cycle", (foot, foot * bandwidth), xytext=(9, -3),
                       textcoords="offset points", va="top", fontsize=8.5, color=SOFT)  # fmt: skip
         for index, series in enumerate(dict.fromkeys(p.series for p in points)):
             own = np.array([i for i, p in enumerate(points) if p.series == series])
@@ -132,25 +136,37 @@ def roofline(
 
 
 def _label(axes: Axes, names: Sequence[str], xy: _Floats) -> None:
-    """Names beside points; of points that lie together the first is named, and how many more there are."""
+    """Names beside points, above or below them, where they cover neither a point nor another name."""
     low = np.array([math.log(axes.get_xlim()[0]), math.log(axes.get_ylim()[0])])
     high = np.array([math.log(axes.get_xlim()[1]), math.log(axes.get_ylim()[1])])
     places = (np.log(xy) - low) / (high - low)
-    heads: dict[int, int] = {}
-    for i, place in enumerate(places):
-        # Labels are wide and flat.
-        near = [h for h in heads if (np.abs(places[h] - place) < (2.2 * _NEAR, _NEAR / 2)).all()]
-        if near:
-            heads[near[0]] += 1
-        else:
-            heads[i] = 0
-    for i, others in heads.items():
-        text = f"{names[i]} and {others} more" if others else names[i]
-        aside = places[i, 0] > 0.75  # no room at the right
-        axes.annotate(
-            text, (xy[i, 0], xy[i, 1]), xytext=(-7 if aside else 7, 0), textcoords="offset points", va="center",
-            ha="right" if aside else "left", fontsize=8, color=SOFT,
-        )  # fmt: skip
+    taken = [(x - _DOT, y - _DOT, x + _DOT, y + _DOT) for x, y in places]
+    for (x, y), place, name in zip(xy, places, names, strict=True):
+        for shift, ha, va in _SIDES:
+            box = _box(place, shift, len(name))
+            if box[0] < 0 or box[2] > 1 or any(_meet(box, other) for other in taken):
+                continue
+            taken.append(box)
+            axes.annotate(
+                name, (x, y), xytext=(8 * shift[0], 6 * shift[1]), textcoords="offset points", ha=ha, va=va,
+                fontsize=8, color=SOFT,
+            )  # fmt: skip
+            break
+
+
+_Box = tuple[float, float, float, float]
+
+
+def _box(place: _Floats, shift: tuple[int, int], length: int) -> _Box:
+    """About where a name would lie, in parts of the plot's width and height."""
+    wide, x, y = _LETTER * length, float(place[0]), float(place[1])
+    left = x + 0.012 if shift[0] > 0 else x - 0.012 - wide if shift[0] < 0 else x - wide / 2
+    middle = y + 0.036 * shift[1]
+    return left, middle - _LINE / 2, left + wide, middle + _LINE / 2
+
+
+def _meet(one: _Box, other: _Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def gantt(
@@ -245,7 +261,7 @@ def _track(axes: Axes, number: int, filled: _Floats, edges: _Floats, colour: str
         ]
         codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(boxes)
         shape = Path(np.array(corners).reshape(-1, 2), codes)
-        axes.add_patch(PathPatch(shape, facecolor=colour, alpha=0.25 + 0.75 * level / _LEVELS, linewidth=0))
+        axes.add_patch(PathPatch(shape, facecolor=colour, alpha=0.1 + 0.9 * level / _LEVELS, linewidth=0))
 
 
 def _stretches(axes: Axes, marks: Mapping[str, tuple[float, float]], first: float, last: float) -> None:

@@ -98,6 +98,7 @@ def stacked_bars(
     value_format: str = "",
     colours: Mapping[str, str] | None = None,
     signed: bool = False,
+    totals: bool = True,
 ) -> str:
     """Bars made of parts, such as cycles per layer by cause, with an optional bound marked on each.
 
@@ -121,6 +122,8 @@ def stacked_bars(
         Colours of parts that are to have their own.
     signed : bool
         Whether parts may be negative: they then go the other way from the axis, and the total is what is left.
+    totals : bool
+        Whether totals are written on the bars, where there is room.
 
     Returns
     -------
@@ -147,7 +150,7 @@ def stacked_bars(
         if marks is not None:
             plot.mark(marks, name=bound_label)
             tops = np.maximum(base, marks)
-        if len(labels) <= _MOST_DIRECT_LABELS:
+        if totals and len(labels) <= _MOST_DIRECT_LABELS:
             plot.write(tops, [short(v, value_format) for v in base + below], 0.0)
         plot.finish(ylabel=ylabel, title=title, log=False, legend=True)
         return as_svg(plot.figure)
@@ -351,6 +354,8 @@ class _BarPlot:
             self.axes.margins(y=0.09)
             self.axes.grid(visible=True, axis="y")
             captions(self.axes, xlabel="", ylabel=ylabel, title=title)
+        if self.lowest < 0:
+            (self.axes.axvline if self.sideways else self.axes.axhline)(0, color=SOFT, linewidth=0.8)
         set_limit = self.axes.set_xlim if self.sideways else self.axes.set_ylim
         set_limit(self._lowest_decade() if log else 1.05 * self.lowest)
         draw_legend(self.axes, wanted=legend)

@@ -1,9 +1,9 @@
 """Resource estimate: the counters and adders counted from their structure, the rest fitted to Yosys.
 
-Counted: dot products with LUT instances, memories, block RAMs. Fitted to Yosys 0.70 (``synth_xilinx -family
-xcup -flatten``) on the configurations that ``benchmarks/lut_gemm_resources.py`` lists: loaders per bit of a
-word, the way out per column, control, and the counters that are left to the synthesizer. That benchmark
-prints the error on others.
+Counted: dot products with LUT instances, selection of rows, memories, block RAMs. Fitted to Yosys 0.70
+(``synth_xilinx -family xcup -flatten``) on the configurations that ``benchmarks/lut_gemm_resources.py`` lists:
+loaders per bit of a word, the way out per column, control, and the counters that are left to the synthesizer.
+That benchmark prints the error on others.
 """
 
 from __future__ import annotations
@@ -30,14 +30,7 @@ _FITTED_FF = {"size_bits": 9.18, "word_bits": 34.7, "dk": 8.93, "row": 8.64, "co
 FITTED: dict[tuple[str, str], dict[str, float]] = {
     ("ultrascale+", "lut"): {"always": 532, "word_bits": 29.3, "dk": 9.86, "column": 111.7, "dot": 0.29},
     ("ultrascale+", "ff"): _FITTED_FF,
-    ("generic", "lut"): {
-        "always": 532,
-        "word_bits": 29.3,
-        "dk": 9.86,
-        "column": 111.7,
-        "dot": 0,
-        "product": 2,
-    },
+    ("generic", "lut"): {"always": 431, "word_bits": 33.9, "dk": 13.24, "column": 104.4, "product": 2.185},
     ("generic", "ff"): _FITTED_FF,  # the same registers
 }
 """Cells per unit of :func:`units`, by target and kind of cell."""
