@@ -18,6 +18,8 @@ MODULES = (
     "lut_gemm_resources",
     "lut_gemm_throughput",
     "simulator_exactness",
+    "n3h_latency",
+    "resnet18",
     "simulator_speed",
 )
 

@@ -38,7 +38,7 @@ def measure(console: Console) -> list[Figure]:
     console.print(table("Simulator and Verilog, start and end of every instruction", heads, rows))
     return [
         Figure(name="system.programs", value=programs, unit="programs", command=COMMAND, goal=Goal(">=", 200)),
-        Figure(name="system.accelerators", value=len(rows), unit="configurations", command=COMMAND, goal=Goal(">=", 20)),
+        Figure(name="system.accelerators", value=len(rows), unit="accelerators", command=COMMAND, goal=Goal(">=", 20)),
         Figure(name="system.instructions", value=instructions, unit="instructions", command=COMMAND),
         Figure(
             name="system.cycle_difference", value=off, unit="cycles", command=COMMAND, goal=Goal("==", 0), peer=15,

@@ -384,8 +384,11 @@ def run_command(
 
     CONFIG is a name in configs/, a TOML file, or "accelerator" with --set. WORKLOAD is resnet18, mobilenet_v2,
     minilm, mnist (real digits), tile (one GEMM that fills the core), a layer such as gemm:128x384x384 or
-    conv:56x56x64,k3,s1,p1,n64, or a table that ends in .toml or .csv. Exit code 1 if executors differ, or a program
-    that was forced does not come to its end.
+    conv:56x56x64,k3,s1,p1,n64, or a table that ends in .toml or .csv.
+
+    The table tells of every layer how much of all cores' arithmetic was used, its bound and what it is set by, how
+    much of the cycles the bound is (kept), and the largest loss. Exit code 1 if executors differ, or a program that
+    was forced does not come to its end.
     """
     from hwgen.commands import run_files
     from hwgen.commands.run import parse_dram, run

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -87,7 +88,7 @@ class Emission:
     ports : tuple of Port
         Ports of the top module.
     repeated : tuple of str
-        Modules that the top module uses more than once.
+        Modules that a module uses more than once, without those inside of such: worth compiling once.
     """
 
     top: str
@@ -200,9 +201,23 @@ def emit(component: Unit, top: str, header: Mapping[str, str]) -> Emission:
         raise HwgenError(f"the Verilog of {top} has the name {escaped[0]!r}, which is no plain identifier")
     text = _ordered(text, top, [port.name for port in ports])
     facts = "".join(f"// {key}: {value}\n" for key, value in header.items())
-    body = text[text.index(f"\nmodule {top}(") :].split("\nendmodule", 1)[0]
-    repeated = tuple(k for k in modules if len(re.findall(rf"^  {k} \w+ \(", body, re.MULTILINE)) > 1)
-    return Emission(top, facts + text, modules, ports, repeated)
+    return Emission(top, facts + text, modules, ports, _repeated(text, top))
+
+
+def _repeated(text: str, top: str) -> tuple[str, ...]:
+    """Modules that some module uses more than once, without those that lie inside such a module."""
+    bodies = dict(re.findall(r"^module (\w+)\((.*?)^endmodule", text, re.MULTILINE | re.DOTALL))
+    found: dict[str, None] = {}
+    waiting = [top]
+    while waiting:
+        uses = Counter(re.findall(r"^  (\w+) \w+ \($", bodies[waiting.pop()], re.MULTILINE))
+        for kind, count in uses.items():
+            if kind in bodies and kind not in found:
+                if count > 1:
+                    found[kind] = None
+                else:
+                    waiting.append(kind)
+    return tuple(sorted(found))
 
 
 def _ordered(text: str, top: str, names: list[str]) -> str:

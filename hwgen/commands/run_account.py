@@ -77,6 +77,8 @@ class LayerFigures:
         Where the cycles went; None if the executor counts none.
     read, written : int
         Bytes that its runs of LOAD and STORE move.
+    moved : int
+        Bytes that runs of any layer move in its window; a run that goes beyond it counts in proportion.
     """
 
     name: str
@@ -90,6 +92,7 @@ class LayerFigures:
     account: LayerAccount | None = None
     read: int = 0
     written: int = 0
+    moved: int = 0
 
     @property
     def cycles(self) -> int | None:
@@ -142,6 +145,7 @@ class LayerFigures:
             found |= {
                 "first_cycle": a.first, "engine": a.main, "busy": a.busy, "tiles": a.tiles, "compute": a.compute,
                 "losses": a.losses, "waits": a.waits, "read_bytes": self.read, "written_bytes": self.written,
+                "window_bytes": self.moved,
             }  # fmt: skip
         return found
 
@@ -232,8 +236,17 @@ def figures(
     for i, (layer, one) in enumerate(zip(bounded.layers, accounts, strict=True)):
         own = job.owner == i
         read, written = int(moved.read[own].sum()), int(moved.written[own].sum())
-        found.append(replace(layer, account=one, read=read, written=written))
+        window = one.first, one.first + one.cycles
+        inside = _moved(moved.read + moved.written, starts, ends, window)
+        found.append(replace(layer, account=one, read=read, written=written, moved=inside))
     return found
+
+
+def _moved(size: IntArray, starts: IntArray, ends: IntArray, window: tuple[int, int]) -> int:
+    """Bytes that runs move in a window, as if each moved evenly."""
+    lengths = ends - starts + 1
+    common = np.minimum(ends + 1, window[1]) - np.maximum(starts, window[0])
+    return round(float((size * np.maximum(common, 0) / lengths).sum()))
 
 
 @dataclass(frozen=True)

@@ -401,7 +401,7 @@ def _traffic(result: RunResult, timing: Timing) -> Section:
         bound = layer.bounds.compulsory_bytes if layer.bounds else 0
         rows.append([
             layer.name, layer.read, layer.written, bound or "–", f"{both / bound:.2f} ×" if bound else "–",
-            _percent(both / float(a.cycles * rate)) if a.cycles else "–",
+            _percent(layer.moved / float(a.cycles * rate)) if a.cycles else "–",
         ])  # fmt: skip
     known = sum(x.read + x.written for x, _ in pairs)
     other = timing.read_bytes + timing.written_bytes - known
@@ -423,8 +423,8 @@ def _traffic(result: RunResult, timing: Timing) -> Section:
                 columns=["layer", "read", "written", "compulsory", "over compulsory", "bandwidth used"],
                 rows=rows,
                 note=f"{other:,} bytes more went over the bus: the program's {program:,}, "
-                "and the parts of beats that carry no data. Bandwidth: bytes over what the bus could move in "
-                "the layer's cycles; above 100 % where they were moved during the layer before.",
+                "and the parts of beats that carry no data. Bandwidth used: what transfers of any layer move in "
+                "the layer's window, over what the bus could; about, because a transfer counts as if it moved evenly.",
             ),
         ],
     )  # fmt: skip

@@ -276,14 +276,15 @@ def compare(
     values.run(body)
     numbers = np.array([ENGINES.index(one.engine) if one.engine in ENGINES else -1 for one in body])
     # The dispatcher's own instructions have no events in the Verilog; the run's length shows them.
-    expected = np.where(numbers >= 0, [simulated.starts, simulated.ends], -1)
+    expected = np.where(numbers >= 0, np.stack([simulated.starts, simulated.ends]), -1)
     times = _times(numbers, seen)
+    told_events, seen_events = (events.records(both[0], both[1], numbers) for both in (expected, times))
     found = [
         _ended(name, simulated, seen),
         _results(name, made, golden.dram),
         _first_byte(name, made, ("golden", "sim"), golden.dram, values.dram[0]),
         _first_byte(name, made, ("golden", "rtl"), golden.dram, seen.memory),
-        _first_event(name, events.records(*expected, numbers), events.records(*times, numbers)),
+        _first_event(name, told_events, seen_events),
         _length(name, simulated, seen),
         _first_counter(name, config, len(body), simulated, seen),
     ]
@@ -344,7 +345,7 @@ def _length(name: str, simulated: Simulated, seen: SystemRun) -> SystemDifferenc
 
 
 def _times(numbers: IntArray, seen: SystemRun) -> IntArray:
-    """Starts and ends of all instructions, -1 where there is none: an engine's events are its instructions, in order."""
+    """Starts and ends of all instructions, -1 for none: an engine's events are its instructions, in order."""
     times = np.full((2, len(numbers)), -1, np.int64)
     for row, column in zip(times, ("began", "ended"), strict=True):
         for engine in range(len(ENGINES)):

@@ -47,7 +47,7 @@ def test_list_names_cores_configurations_and_tools(run: Run, tmp_path: Path) -> 
         assert name in out
     found = json.loads((tmp_path / "list.json").read_text())
     assert found["schema"] == "hwgen.list/1"
-    assert set(found["configs"]) == set(CORE.supported)
+    assert {*CORE.supported, "tiny"} <= set(found["configs"]) == set(found["digest"])
 
 
 def test_generate_writes_all_and_says_so(run: Run, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hwgen.commands.system_check import SystemCheckResult, check_system
+from hwgen.commands.targets import supported_systems
 from hwgen.verify.sweep import CI, SWEEP
 
 
@@ -19,6 +20,11 @@ def test_random_programs_agree(name: str) -> None:
     agrees(result)
     assert len(result.runs) == 6
     assert result.instructions > 400
+
+
+@pytest.mark.parametrize("name", supported_systems())
+def test_supported_accelerators_agree(name: str) -> None:
+    agrees(check_system(supported_systems()[name].config, vectors=3, seed=2, networks=2))
 
 
 @pytest.mark.slow

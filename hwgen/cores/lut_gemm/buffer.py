@@ -17,7 +17,7 @@ _BLOCK_RAM_DEPTH = 64
 
 
 class WordBuffer(Unit):
-    """Words of one lane; a word is read in the cycle after its address, as it was before this cycle's write.
+    """Words of one lane; a word is read in the cycle after its address, as it was before that cycle's write.
 
     Parameters
     ----------
@@ -28,10 +28,10 @@ class WordBuffer(Unit):
     -------
     enable, address, word : In
         What is stored.
-    read_address : In
+    read_enable, read_address : In
         What is read.
     o : Out
-        It, a cycle later.
+        It, from a cycle later until the next one is read.
     """
 
     def __init__(self, bits: int, depth: int):
@@ -43,6 +43,7 @@ class WordBuffer(Unit):
                 "enable": In(1),
                 "address": In(address),
                 "word": In(bits),
+                "read_enable": In(1),
                 "read_address": In(address),
                 "o": Out(bits),
             }
@@ -66,6 +67,7 @@ class WordBuffer(Unit):
             write.addr.eq(self.address),
             write.data.eq(self.word),
             write.en.eq(self.enable),
+            read.en.eq(self.read_enable),
             read.addr.eq(self.read_address),
             self.o.eq(read.data),
         ]

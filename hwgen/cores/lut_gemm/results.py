@@ -118,8 +118,14 @@ class Results(Unit):
             rows.address.eq(Cat(lane, self.a_sum_tile)),
             rows.word.eq(self.a_sum),
             rows.enable.eq(self.a_sum_enable.any()),
+            rows.read_enable.eq(1),
             rows.read_address.eq(Cat(index, held["a"])),
         ]
+        # The regions are free from a tile's last step on, and may be refilled while its rows leave. Columns' sums
+        # are read with the first row, a row's sum with the row: no later than a loader can store others.
+        assert cfg.array.latency < cfg.load_delay
+        first = Signal()
+        m.d.sync += first.eq(self.tile)
         columns = []
         for n in range(cfg.dn):
             column = WordBuffer(_SUM_BITS, 2 * cfg.b_words)
@@ -128,6 +134,7 @@ class Results(Unit):
                 column.address.eq(self.b_sum_tile),
                 column.word.eq(self.b_sum),
                 column.enable.eq(self.b_sum_enable[n]),
+                column.read_enable.eq(first),
                 column.read_address.eq(held["b"]),
             ]
             columns.append(column.o)

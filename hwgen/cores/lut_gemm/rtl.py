@@ -130,6 +130,7 @@ class LutGemm(Unit):
                 buffer.enable.eq(loader.word_enable[lane]),
                 buffer.address.eq(loader.word_address),
                 buffer.word.eq(loader.word),
+                buffer.read_enable.eq(1),
                 buffer.read_address.eq(address),
             ]
             out.append(buffer.o)

@@ -88,6 +88,21 @@ def test_commands_fill_the_buffers(agree: Callable[..., None]) -> None:
 
 
 @pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("words", [8, 64])
+def test_sums_of_values_outlive_their_rows(words: int, regime: str, agree: Callable[..., None]) -> None:
+    """Short commands on a tall array: the next operands wait, and are loaded while rows still leave."""
+    config = LutGemmConfig(dm=17, dk=8, dn=1, a_words=words, b_words=words)
+    bipolar, s2 = Operand("bipolar", 1), Operand("signed", 2)
+    rng = np.random.default_rng(8)
+    ops = []
+    for i in range(60):
+        a_format, b_format = ((bipolar, bipolar), (s2, bipolar), (bipolar, s2))[i % 3]
+        m, n, k = int(rng.integers(15, 40)), int(rng.integers(1, 3)), int(rng.integers(1, 9))
+        ops.append(Gemm(a_format.random(rng, (m, k)), b_format.random(rng, (k, n)), a_format, b_format))
+    agree(config, ops, regime)
+
+
+@pytest.mark.parametrize("regime", REGIMES)
 def test_empty_commands_are_taken_and_ignored(
     regime: str, harness: Callable[..., Harness], stimulus: Callable[..., Stimulus]
 ) -> None:
