@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hwgen.errors import BadInput
-from hwgen.files import output_folder, write_all, write_if_changed
+from hwgen.files import output_folder, replacing, write_all, write_if_changed
 
 OLD = 1_000_000_000
 
@@ -121,3 +121,35 @@ def test_a_file_whose_place_is_taken_by_a_folder(tmp_path: Path) -> None:
         BadInput, match=r"a\.v cannot be written \(Is a directory\); free it or name another$"
     ):
         write_all(tmp_path, {"a.v": "x"})
+
+
+def test_a_file_is_replaced_when_all_is_written(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    path = _aged(tmp_path / "sub" / "a.npz", "old")
+    with replacing(path) as file:
+        assert file.suffix == ".npz"
+        file.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert [one.name for one in path.parent.iterdir()] == ["a.npz"]
+
+
+def test_a_file_that_was_not_finished_leaves_the_old_one(tmp_path: Path) -> None:
+    path = _aged(tmp_path / "a.json", "old")
+
+    def fails() -> None:
+        with replacing(path) as file:
+            file.write_text("ne")
+            raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        fails()
+    assert path.read_text() == "old"
+    assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(BadInput, match=r"a\.json cannot be written"), replacing(tmp_path / "a.json") as file:
+        file.write_text("new")
+    assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
