@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 
 from hwgen.compile.network import kernel_of
@@ -36,6 +36,7 @@ RESIDENT = 2
 
 _MOST_OUTPUTS = 4095  # what a loop counts
 _MOST_TILES = 1023
+_LOAD_CYCLES = 50  # of a load beside its bytes, while the next one has not begun
 _RUN_CYCLES = 60  # beside the work itself: setting loops, filling and draining the array
 
 
@@ -220,14 +221,23 @@ def plan(config: SystemConfig, layer: Layer, g: Geometry, lut_share: float | Non
                     if isinstance(made, str):
                         reason = made
                         continue
-                    cost = _cycles(config, layer, g, made)
-                    if best is None or cost < best[0]:
-                        best = cost, made
+                    for variant in _variants(g, made):
+                        cost = _cycles(config, layer, g, variant)
+                        if best is None or cost < best[0]:
+                            best = cost, variant
         if best is not None:
             return best[1]
     raise BadInput(
         f"layer {layer.name!r} does not fit: its smallest piece needs more than {reason}; choose a larger buffer"
     )
+
+
+def _variants(g: Geometry, p: Plan) -> Iterator[Plan]:
+    """The plan; and with one band, on the DSP core, smaller groups of weights: less to do behind the last load."""
+    yield p
+    if p.band >= g.size[0] and p.columns >= g.size[1] and not p.lut_tiles:
+        for part in (2, 4, 8):
+            yield replace(p, dsp_group=ceil_div(p.dsp_group, part))
 
 
 def widths(config: SystemConfig, g: Geometry) -> Iterator[int]:
@@ -350,6 +360,7 @@ def _cycles(config: SystemConfig, layer: Layer, g: Geometry, p: Plan) -> float:
     store = p.band * p.columns * g.tiles * beats
     moved = bands * (load + store)
     dsp = lut = vec = 0.0
+    tail = 0.0  # the last run, behind the last load
     vec += g.size[0] * g.size[1] * g.tiles
     dsp_tiles = g.tiles - p.lut_tiles
     if dsp_tiles:
@@ -358,8 +369,9 @@ def _cycles(config: SystemConfig, layer: Layer, g: Geometry, p: Plan) -> float:
         products = _dsp_products(layer, g)
         dsp = rects * dsp_tiles * products * max(p.rect[0] * p.rect[1], config.lanes + 1)
         dsp += rects * groups * len(p.parts) * _RUN_CYCLES
+        tail = 0.0 if p.lut_tiles else dsp / (rects * groups)
         reloads = rects if len(p.parts) > 1 else bands if groups > RESIDENT else 1
-        moved += reloads * dsp_tiles * products * config.lanes * beats
+        moved += reloads * (dsp_tiles * products * config.lanes * beats + 2 * groups * _LOAD_CYCLES)
     if p.lut_tiles:
         planes = Planes.of(config, g)
         groups = ceil_div(p.lut_tiles, p.lut_group)
@@ -370,7 +382,8 @@ def _cycles(config: SystemConfig, layer: Layer, g: Geometry, p: Plan) -> float:
         gathered = max(planes.pixels * g.words, layer.act_bits) if planes.chunks == 1 else g.words
         vec += bands * units * (g.rows(rows) * g.pixels(p.columns) * gathered + _RUN_CYCLES)
         weights = p.lut_tiles * planes.products * layer.weight_bits * config.plane_weight.word_bytes
-        moved += (bands if groups > RESIDENT else 1) * weights / config.bus_bytes
+        reloads = bands if groups > RESIDENT else 1
+        moved += reloads * (weights / config.bus_bytes + 2 * groups * _LOAD_CYCLES)
     if not p.double:
-        return bands * (load + store) + max(dsp, lut, vec, moved)
-    return load + store + max(dsp, lut, vec, moved)
+        return bands * (load + store) + max(dsp, lut, vec, moved + tail)
+    return load + store + max(dsp, lut, vec, moved + tail)
