@@ -17,6 +17,7 @@ import numpy.typing as npt
 from hwgen.compile.network import LayerData, Network, Requantiser, kernel_of, scale_constants, weight_shape
 from hwgen.compile.reference import layer_result
 from hwgen.errors import BadInput
+from hwgen.matmul import float_matmul
 from hwgen.numerics import IntArray
 from hwgen.workloads.layers import INPUT, Hwc, Layer, Workload, input_shapes, shapes
 
@@ -173,7 +174,8 @@ def _float_result(network: FloatNetwork, layer: Layer, x: FloatArray, size: Hwc)
         weight = network.weights[layer.name].astype(np.float32)
         patches = _patches(layer, x, 0.0)
         result = np.concatenate(
-            [rows @ part for rows, part in zip(patches, _columns(layer, weight), strict=True)], axis=-1
+            [float_matmul(rows, part) for rows, part in zip(patches, _columns(layer, weight), strict=True)],
+            axis=-1,
         )
         result = result + network.biases[layer.name].astype(np.float32)
     shaped: FloatArray = result.reshape(-1, *size)
@@ -333,7 +335,7 @@ def _product(
     every = max(1, len(exact[0]) // _ROWS)
     parts = []
     for group, columns in enumerate(_columns(layer, weight)):
-        wanted = exact[group][::every].astype(np.float64) @ columns
+        wanted = float_matmul(exact[group][::every].astype(np.float64), columns)
         given = (rounded[group][::every] - source.zero) * source.step
         channels = slice(group * columns.shape[1], (group + 1) * columns.shape[1])
         least = np.abs(bias[channels]) / (_MOST * source.step)
@@ -388,7 +390,7 @@ def _fit_columns(
         steps = np.maximum(reach * share / most, least)
         steps = np.where(steps > 0, steps, 1.0)
         rounded = np.clip(np.rint(columns / steps), -most, most)
-        error = wanted - given @ (rounded * steps)
+        error = wanted - float_matmul(given, rounded * steps)
         better = (spread := error.var(axis=0)) < best
         best = np.where(better, spread, best)
         integers[:, better] = rounded[:, better].astype(np.int64)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from hwgen.compile.network import LayerData, Network, kernel_of
+from hwgen.matmul import float_matmul
 from hwgen.numerics import IntArray, wrap
 from hwgen.parts.requantise.golden import requantise
 from hwgen.workloads.layers import Hwc, Layer, input_shapes, shapes
@@ -85,6 +86,8 @@ def _product(layer: Layer, weight: IntArray, x: IntArray, source: Hwc, zero: int
     for group in range(groups):
         a = windows[..., group * inner : (group + 1) * inner]
         b = weight[..., group * outer : (group + 1) * outer]
-        flat = a.reshape(*a.shape[:3], -1).astype(np.float64) @ b.reshape(-1, outer).astype(np.float64)
+        flat = float_matmul(
+            a.reshape(*a.shape[:3], -1).astype(np.float64), b.reshape(-1, outer).astype(np.float64)
+        )
         sums.append(flat.astype(np.int64))
     return np.concatenate(sums, axis=-1)

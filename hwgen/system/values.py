@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.matmul import exact_matmul
 from hwgen.numerics import IntArray, ceil_div
 from hwgen.program.encoding import Instr
 from hwgen.program.table import BUFFERS, ROUNDING, VEC_OPS
@@ -22,7 +23,6 @@ __all__ = ["Values"]
 Bytes = npt.NDArray[np.uint8]
 _Int = npt.NDArray[Any]
 
-_EXACT = 1 << 24  # float32 holds every integer up to here
 _GATHER = 1 << 21  # bytes of operands that are laid out at once: what stays near the processor
 
 
@@ -126,7 +126,7 @@ class Values:
         for first in range(0, outputs, step):
             part = where[first : first + step] % self.config.act_words
             a = self.act[:, part].reshape(-1, size).astype(np.float32)
-            self._sums(run, _exact(a, b, 128 * 128), first, len(part))
+            self._sums(run, exact_matmul(a, b, 128 * 128), first, len(part))
 
     def _sums(self, run: Mapping[str, int], sums: _Int, first: int, count: int) -> None:
         """Sums of all tiles of some outputs to the buffer, or kept."""
@@ -155,7 +155,7 @@ class Values:
         b = np.einsum("tprlw,r->pwtl", bits, b_values, dtype=np.float32).reshape(
             products * width, tiles * lanes
         )
-        limit = float(np.abs(a_values).sum() * np.abs(b_values).sum())
+        limit = int(np.abs(a_values).sum() * np.abs(b_values).sum())
         # Planes that belong to one word are put together once, where they lie.
         used = np.unique(where)
         place = np.zeros(self.config.plane_words, np.int64)
@@ -167,7 +167,7 @@ class Values:
             for first in range(0, outputs, step):
                 part = place[where[first : first + step]]
                 a = values[:, part].reshape(-1, products * width)
-                sums = _exact(a, b, limit).reshape(len(self.act), len(part), tiles, lanes)
+                sums = exact_matmul(a, b, limit).reshape(len(self.act), len(part), tiles, lanes)
                 for tile in range(tiles):
                     at = run["acc"] + tile * run["acc_stride"] + unit * run["unit_stride"] + first
                     self.acc[:, at : at + len(part)] = sums[:, :, tile]
@@ -278,12 +278,3 @@ def _plane_values(bits: int, signed: int) -> npt.NDArray[np.float32]:
     if signed:
         values[-1] = -values[-1]
     return values
-
-
-def _exact(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], limit: float) -> npt.NDArray[np.int32]:
-    """``a @ b`` of integers whose products are at most ``limit``, in runs of the sum that float32 holds exactly."""
-    run = max(1, int(_EXACT // limit))
-    total = (a[:, :run] @ b[:run]).astype(np.int32)
-    for first in range(run, a.shape[1], run):
-        total += (a[:, first : first + run] @ b[first : first + run]).astype(np.int32)
-    return total
