@@ -18,7 +18,7 @@ MODULES = (
     "lut_gemm_resources",
     "lut_gemm_throughput",
     "simulator_exactness",
-    "mnist_accuracy",
+    "mnist",
     "n3h_latency",
     "resnet18",
     "simulator_speed",

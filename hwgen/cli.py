@@ -383,7 +383,7 @@ def run_command(
     """Run WORKLOAD on the accelerator CONFIG: cycles, where they went, and results.
 
     CONFIG is a name in configs/, a TOML file, or "accelerator" with --set. WORKLOAD is resnet18, mobilenet_v2,
-    minilm, mnist (real digits), tile (one GEMM that fills the core), a layer such as gemm:128x384x384 or
+    minilm, mnist and mnist_w4a8 (real digits), tile (one GEMM that fills the core), a layer such as gemm:128x384x384 or
     conv:56x56x64,k3,s1,p1,n64, or a table that ends in .toml or .csv.
 
     The table tells of every layer how much of all cores' arithmetic was used, its bound and what it is set by, how

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +30,9 @@ __all__ = [
 
 Bytes = npt.NDArray[np.uint8]
 
-NAMES = (*KNOWN, "mnist", "tile")
+_MNIST = {"mnist": 8, "mnist_w4a8": 4}  # and their bits of a weight
+
+NAMES = (*KNOWN, *_MNIST, "tile")
 """Workloads that have a name."""
 
 _BATCH_BYTES = 1 << 28  # memory of the images that are computed at once
@@ -80,11 +83,11 @@ def numbers(
     MissingTool
         If a package with real weights is missing.
     """
-    if workload == "mnist":
+    if workload in _MNIST:
         from hwgen.workloads.mnist import mnist_images, mnist_network
 
         pixels, labels = mnist_images(images)
-        return Numbers(mnist_network(scale_bits=config.scale_bits), {INPUT: pixels}, labels)
+        return Numbers(mnist_network(_MNIST[workload], config.scale_bits), {INPUT: pixels}, labels)
     shapes = tile(config) if workload == "tile" else _load(workload)
     network = random_network(shapes, seed, config.scale_bits, with_weights=values)
     inputs: dict[str, IntArray] = {}
@@ -120,7 +123,7 @@ def tile(config: SystemConfig) -> Workload:
     return Workload(name="tile", layers=(Layer("tile", "gemm", gemm=gemm),), source="one GEMM")
 
 
-class Job:
+class Job(ABC):
     """A program with its memory.
 
     Attributes
@@ -158,13 +161,13 @@ class Job:
         index = {name: i for i, name in enumerate(self.layers)}
         return np.array([index.get(name, -1) for name in self.owners], np.int64)
 
+    @abstractmethod
     def batches(self) -> Iterator[Bytes]:
         """Memory before the run, shape (images, bytes), as many images at a time as fit."""
-        raise NotImplementedError
 
+    @abstractmethod
     def results(self, dram: Bytes) -> dict[str, IntArray]:
         """What to keep of one image's memory after the run."""
-        raise NotImplementedError
 
 
 class NetworkJob(Job):

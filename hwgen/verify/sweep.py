@@ -20,7 +20,7 @@ CI: dict[str, SystemConfig] = {
     "dsp": _config(),
     "both": _config(**_PLANES, lut_units=2, lut_width=16, bus_bytes=16, queue_depth=2, outstanding=2),
     "lut": _config(**_PLANES, dsp=False, lut_units=3, lut_width=32, lanes=8, bus_bytes=32, act_banks=1),
-    "wide bus": _config(bus_bytes=64, burst_beats=4),
+    "wide bus": _config(bus_bytes=64, burst_beats=4, act_words=2048),
 }
 """Accelerators that CI builds."""
 
