@@ -232,17 +232,20 @@ class Values:
         multiplier = raw[..., 4:7].astype(np.int64) @ np.array([1, 1 << 8, 1 << 16])
         multiplier &= (1 << self.config.scale_bits) - 1
         shift = raw[..., 7].astype(np.int64) & 63
-        half = np.where(shift, np.left_shift(1, np.maximum(shift - 1, 0)), 0)
+        drops = (shift > 0).astype(np.int64)  # where nothing is shifted out there is nothing to round
+        half = np.left_shift(drops, np.maximum(shift - 1, 0))
         product = (sums.astype(np.int32) + bias).astype(np.int64)  # wraps at 32 bits, as the adder does
         product *= multiplier
-        product += half
         if ROUNDING[shape["rounding"]] == "half_even":
             rounded = product >> shift
-            product &= 2 * half - (half > 0)  # zero exactly for ties, and always where nothing is shifted out
-            rounded -= (product == 0) & (half > 0) & (rounded & 1 != 0)
+            rounded &= drops  # odd ones: only there a tie goes up
+            rounded += half - drops
         else:
-            product -= (product < half) & (half > 0)  # a negative tie goes down
-            rounded = product >> shift
+            rounded = product >> 63
+            rounded &= -drops  # a negative tie goes down
+            rounded += half
+        rounded += product
+        rounded >>= shift
         rounded += shape["zero"]
         clamped: _Int = np.clip(rounded, shape["low"], shape["high"], out=rounded).astype(np.int8)
         return clamped
