@@ -97,6 +97,7 @@ def hardware(console: Console) -> list[Figure]:
     """How busy the DSP core is in convolutions, and the bus in all other layers."""
     result = run(accelerator(TARGET, {}), "resnet18", share=0.0, timing_only=True)
     busy, moved = shares(result)
+    products = {layer.name for layer in result.layers if layer.kind in ("conv", "gemm")}  # pools are VEC's
     rows = [(name, "arithmetic", share) for name, share in busy.items()]
     rows += [(name, "memory", share) for name, share in moved.items()]
     heads = ("layer", "bound by", "DSP busy, or bandwidth used")
@@ -110,7 +111,7 @@ def hardware(console: Console) -> list[Figure]:
     ] + [
         Figure(
             name=f"resnet18.bandwidth.{name}", value=round(share, 4), unit="of the bus, about", command=COMMAND,
-            goal=Goal(">=", 0.95),
+            goal=Goal(">=", 0.95) if name in products else None,
         )
         for name, share in moved.items()
     ]  # fmt: skip
