@@ -320,6 +320,7 @@ def _file(option: str, text: str, metavar: str = "FILE") -> Callable[[Any], Any]
         "hwgen run tiny conv:8x8x5,k3,s1,p1,n9 --executor rtl --verify",
         "hwgen run accelerator gemm:128x384x384 --set lanes=16 --timing-only --json run.json",
         "hwgen run tiny tile --trace tile.json --events tile.jsonl",
+        "hwgen run dsp_gemm --set rows=32 --set cols=32 minilm --timing-only",
         "hwgen run tiny --program test.hwasm --memory image.bin --outputs after.npz",
     ),
 )
@@ -380,11 +381,12 @@ def run_command(
     outputs: Path | None,
     json_file: Path | None,
 ) -> None:
-    """Run WORKLOAD on the accelerator CONFIG: cycles, where they went, and results.
+    """Run WORKLOAD on the accelerator or core CONFIG: cycles, where they went, and results.
 
-    CONFIG is a name in configs/, a TOML file, or "accelerator" with --set. WORKLOAD is resnet18, mobilenet_v2,
+    CONFIG is a name in configs/, a TOML file, "accelerator" or a core with --set. WORKLOAD is resnet18, mobilenet_v2,
     minilm, mnist and mnist_w4a8 (real digits), tile (one GEMM that fills the core), a layer such as gemm:128x384x384 or
-    conv:56x56x64,k3,s1,p1,n64, or a table that ends in .toml or .csv.
+    conv:56x56x64,k3,s1,p1,n64, or a table that ends in .toml or .csv. A core alone runs the products of a table one
+    after the other; files other than --outputs and --json are for accelerators.
 
     The table tells of every layer how much of all cores' arithmetic was used, its bound and what it is set by, how
     much of the cycles the bound is (kept), and the largest loss. Exit code 1 if executors differ, or a program that
@@ -395,7 +397,16 @@ def run_command(
     from hwgen.commands.run_table import run_lines, run_table
 
     began = time.perf_counter()
-    config = targets.accelerator(target, targets.parse_settings(settings))
+    given = targets.parse_settings(settings)
+    if targets.is_core(target):
+        only = {
+            "--images": images > 1, "--lut-share": lut_share is not None, "--dram": dram, "--program": program,
+            "--memory": memory, "--force": force, "--report": report, "--trace": trace, "--events": events,
+        }  # fmt: skip
+        _run_core(target, given, workload, executor, seed, timing_only, verify, clock, outputs, json_file,
+                  [name for name, value in only.items() if value])  # fmt: skip
+        return
+    config = targets.accelerator(target, given)
     run_files.prepare(executor, timing_only, trace, events, outputs, report)
     with _progress() as tell:
         result = run(
@@ -415,17 +426,52 @@ def run_command(
         )
         tell("writing files")
         written = run_files.write(result, trace, events, outputs, report, clock, target)
-    # A pipe has no width: nothing is cut there.
-    console = _OUT if _OUT.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
-    console.print(run_table(result))
-    for line in run_lines(result, clock):
-        _OUT.print(line, soft_wrap=True, markup=False)
+    _print_table(run_table(result), run_lines(result, clock))
     for what, path in written.items():
         _OUT.print(f"{what}: {path}", soft_wrap=True, markup=False)
     found = result.to_dict() | {name: str(path) for name, path in written.items()}
     _write_json(json_file, "run", found, began)
     if result.differences:
         raise SystemExit(1)
+
+
+def _run_core(
+    target: str, settings: dict[str, str], workload: str | None, executor: str, seed: int, timing_only: bool,
+    verify: bool, clock: float | None, outputs: Path | None, json_file: Path | None, refused: list[str],
+) -> None:  # fmt: skip
+    """Run a workload on a core that stands alone."""
+    from hwgen.commands import run_files
+    from hwgen.commands.run_core import run_core
+    from hwgen.commands.run_table import core_lines, core_table
+
+    began = time.perf_counter()
+    if refused:
+        raise BadInput(
+            f"{refused[0]} is for accelerators, and {target} is a core; leave it out or run a configuration of configs/"
+        )
+    if workload is None:
+        raise BadInput(f"give a workload for {target}, such as tile or gemm:128x384x384")
+    core, config = targets.resolve(target, settings)
+    run_files.prepare(executor, timing_only, None, None, outputs, None)
+    with _progress() as tell:
+        result = run_core(
+            core, config, workload, executor, seed=seed, timing_only=timing_only, verify=verify, tell=tell
+        )
+        if outputs is not None:
+            run_files.write_outputs(outputs, result.arrays())
+    _print_table(core_table(result), core_lines(result, clock))
+    found = result.to_dict() | ({} if outputs is None else {"outputs": str(outputs)})
+    _write_json(json_file, "run", found, began)
+    if result.differences:
+        raise SystemExit(1)
+
+
+def _print_table(table: Table, lines: list[str]) -> None:
+    # A pipe has no width: nothing is cut there.
+    console = _OUT if _OUT.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+    console.print(table)
+    for line in lines:
+        _OUT.print(line, soft_wrap=True, markup=False)
 
 
 @cli.command("diff", epilog=_examples("hwgen diff sim.jsonl rtl.jsonl"))

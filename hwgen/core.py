@@ -16,7 +16,7 @@ from hwgen.streams import Beats, Stream
 if TYPE_CHECKING:  # Amaranth is loaded only by those who build hardware
     from hwgen.emit import Unit
 
-__all__ = ["Core", "Operation", "Resources", "Schedule", "StreamEnd", "Timing"]
+__all__ = ["Core", "GemmCore", "GemmSize", "Operation", "Resources", "Schedule", "StreamEnd", "Timing"]
 
 
 class Operation(Protocol):
@@ -64,6 +64,10 @@ class Timing(Protocol):
 
     def stalled(self, operations: Sequence[Any], ends: Mapping[str, StreamEnd]) -> Schedule:
         """Schedule with the given other sides, beat by beat."""
+        ...
+
+    def losses(self, operation: Any) -> Mapping[str, float]:
+        """Where the cycles of one operation go when it runs alone: ``compute``, ``edges``, and others; they add up."""
         ...
 
 
@@ -125,6 +129,10 @@ class Core(ABC):
         """Operations that reach edges, tile boundaries and extreme operands."""
 
     @abstractmethod
+    def tile(self, config: Any, rng: np.random.Generator) -> list[Any]:
+        """Operations that keep the whole core at work for a while: its smallest workload."""
+
+    @abstractmethod
     def stimulus(self, config: Any, operations: Sequence[Any]) -> dict[str, Beats]:
         """Beats to send on every input stream."""
 
@@ -143,3 +151,49 @@ class Core(ABC):
     @abstractmethod
     def simulation_sources(self, config: Any) -> Sequence[Any]:
         """Paths of Verilog models of vendor cells that a simulation of the block needs."""
+
+
+@dataclass(frozen=True)
+class GemmSize:
+    """A product ``(m, k) @ (k, n)``.
+
+    Parameters
+    ----------
+    m, k, n : int
+        Sizes, at least 1.
+    act_bits, weight_bits : int
+        Width of the operands, signed.
+    """
+
+    m: int
+    k: int
+    n: int
+    act_bits: int = 8
+    weight_bits: int = 8
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        return self.m * self.k * self.n
+
+
+class GemmCore(Core):
+    """A core that multiplies matrices, so that it can run the products of any network."""
+
+    @abstractmethod
+    def gemm(self, config: Any, size: GemmSize, rng: np.random.Generator | None) -> Any:
+        """The operation with random operands; only its shape, which the cycle model takes too, without ``rng``.
+
+        Raises
+        ------
+        BadInput
+            If the core cannot take it: too large, or operands too wide.
+        """
+
+    @abstractmethod
+    def tile_size(self, config: Any) -> GemmSize:
+        """A product of a few whole tiles."""
+
+    def tile(self, config: Any, rng: np.random.Generator) -> list[Any]:
+        """One product of that size."""
+        return [self.gemm(config, self.tile_size(config), rng)]

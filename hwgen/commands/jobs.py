@@ -35,7 +35,9 @@ _MNIST = {"mnist": 8, "mnist_w4a8": 4}  # and their bits of a weight
 NAMES = (*KNOWN, *_MNIST, "tile")
 """Workloads that have a name."""
 
-_BATCH_BYTES = 1 << 25  # memory of the images that are computed at once: more would leave the processor's cache
+_BATCH_BYTES = (
+    1 << 25
+)  # memory of the images that are computed at once: more would leave the processor's cache
 _MOST_BYTES = 1 << 30  # memory that is made without being asked for
 
 

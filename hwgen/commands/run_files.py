@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hwgen.commands.executors import timed
 from hwgen.commands.run import RunResult
 from hwgen.errors import BadInput
 from hwgen.files import output_folder, replacing, write_all
+from hwgen.numerics import IntArray
 from hwgen.program.table import ENGINES
 from sim import events, trace
 
@@ -63,7 +65,8 @@ def write(
         write_events(events_file, result)
         written["events"] = events_file
     if outputs is not None:
-        write_outputs(outputs, result)
+        assert result.outputs is not None
+        write_outputs(outputs, result.outputs)
         written["outputs"] = outputs
     if report is not None:
         from hwgen.commands.run_report import run_report
@@ -103,8 +106,7 @@ def write_events(path: Path, result: RunResult) -> None:
         events.write(file, events.records(timing.starts, timing.ends, engines))
 
 
-def write_outputs(path: Path, result: RunResult) -> None:
-    """Write the results of all layers, images first."""
-    assert result.outputs is not None
+def write_outputs(path: Path, results: Mapping[str, IntArray]) -> None:
+    """Write the results of all layers."""
     with replacing(path) as file, contextlib.closing(file.open("wb")) as opened:
-        np.savez(opened, **result.outputs)  # type: ignore[arg-type]
+        np.savez(opened, **results)  # type: ignore[arg-type]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from rich.table import Table
 
 from hwgen.commands.run import RunResult
+from hwgen.commands.run_core import CoreRun
 
-__all__ = ["run_lines", "run_table"]
+__all__ = ["core_lines", "core_table", "run_lines", "run_table"]
 
 
 def run_table(result: RunResult) -> Table:
@@ -53,14 +54,13 @@ def run_lines(result: RunResult, clock_mhz: float | None) -> list[str]:
     timing, totals = result.timing, result.totals
     lines = []
     if timing is not None:
-        time = f" ({timing.cycles / clock_mhz / 1e3:,.3f} ms at {clock_mhz:g} MHz)" if clock_mhz else ""
         bound = (
             ""
             if totals.roofline is None
             else f", {100 * totals.roofline / timing.cycles:.1f} % of the roofline"
         )
         lines.append(
-            f"{timing.cycles:,} cycles{time}, utilisation {100 * totals.utilisation:.1f} %{bound}, "
+            f"{_cycles(timing.cycles, clock_mhz)}, utilisation {100 * totals.utilisation:.1f} %{bound}, "
             f"{result.macs:,} MACs, {timing.read_bytes:,} bytes read, {timing.written_bytes:,} written"
         )
         shares = {"compute": totals.compute, **totals.losses}
@@ -73,3 +73,41 @@ def run_lines(result: RunResult, clock_mhz: float | None) -> list[str]:
     lines += result.checks
     lines += [f"first difference: {text}" for text in result.differences[:1]]
     return lines
+
+
+def _cycles(cycles: int, clock_mhz: float | None) -> str:
+    return f"{cycles:,} cycles" + (
+        f" ({cycles / clock_mhz / 1e3:,.3f} ms at {clock_mhz:g} MHz)" if clock_mhz else ""
+    )
+
+
+def core_table(result: CoreRun) -> Table:
+    """One line per layer."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("layer", no_wrap=True, min_width=8)
+    table.add_column("M×K×N", no_wrap=True)
+    counted = result.cycles is not None
+    for heading in ("cycles", "used", "edges", "waits") if counted else ("MACs",):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for part in result.parts:
+        if part.cycles is None or part.waits is None:
+            table.add_row(part.name, part.shape, f"{part.macs:,}")
+        else:
+            shares = (f"{100 * x / part.cycles:.1f} %" for x in (part.compute, part.edges, part.waits))
+            table.add_row(part.name, part.shape, f"{part.cycles:,}", *shares)
+    return table
+
+
+def core_lines(result: CoreRun, clock_mhz: float | None) -> list[str]:
+    """The totals, and what was checked."""
+    lines = []
+    if result.cycles is not None and result.utilisation is not None:
+        lines.append(
+            f"{_cycles(result.cycles, clock_mhz)}, utilisation {100 * result.utilisation:.1f} %, {result.macs:,} MACs, "
+            f"{result.traffic_bytes:,} bytes over the streams"
+        )
+    else:
+        lines.append(f"{result.macs:,} MACs")
+    if result.left_out:
+        lines.append(f"left out, because they multiply no matrices: {', '.join(result.left_out)}")
+    return lines + result.checks + [f"first difference: {text}" for text in result.differences[:1]]

@@ -14,7 +14,15 @@ from hwgen.registry import cores
 from hwgen.system.config import SystemConfig
 from hwgen.system.configs import NamedConfig, load, named
 
-__all__ = ["accelerator", "parse_settings", "resolve", "resolve_system", "supported", "supported_systems"]
+__all__ = [
+    "accelerator",
+    "is_core",
+    "parse_settings",
+    "resolve",
+    "resolve_system",
+    "supported",
+    "supported_systems",
+]
 
 _Config = TypeVar("_Config", bound=CoreConfig)
 
@@ -48,6 +56,11 @@ def supported_systems() -> dict[str, NamedConfig]:
     return {name: one for name, one in named().items() if one.status == "supported"}
 
 
+def is_core(target: str) -> bool:
+    """Whether ``target`` names a core or a configuration of one, and not an accelerator."""
+    return target in cores() or target in supported()
+
+
 def resolve(target: str, settings: Mapping[str, str]) -> tuple[Core, CoreConfig]:
     """Core and configuration that ``target`` names: a core, or a supported configuration, changed by ``settings``.
 
@@ -77,7 +90,7 @@ def resolve_system(target: str, settings: Mapping[str, str]) -> SystemConfig | N
     BadInput
         If a file or a parameter is wrong.
     """
-    if target in cores() or target in supported():
+    if is_core(target):
         return None
     if target == SystemConfig.core:
         return SystemConfig.from_settings(settings)
@@ -103,6 +116,8 @@ def accelerator(target: str, settings: Mapping[str, str]) -> SystemConfig:
     """
     found = resolve_system(target, settings)
     if found is None:
-        names = ", ".join([*named(), SystemConfig.core])
-        raise BadInput(f"there is no accelerator {target!r}; there are {names}, and files that end in .toml")
+        names = ", ".join([*named(), SystemConfig.core, *cores()])
+        raise BadInput(
+            f"there is no accelerator or core {target!r}; there are {names}, and files that end in .toml"
+        )
     return found

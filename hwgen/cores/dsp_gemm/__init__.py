@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from hwgen.core import Core, Resources
+from hwgen.core import GemmCore, GemmSize, Resources
 from hwgen.cores.dsp_gemm import golden, resources, values
 from hwgen.cores.dsp_gemm.config import DspGemmConfig
 from hwgen.cores.dsp_gemm.host import collect, marks, outside, stimulus
-from hwgen.cores.dsp_gemm.operation import Gemm, random_gemms
+from hwgen.cores.dsp_gemm.operation import Gemm, check_size, random_gemms
 from hwgen.cores.dsp_gemm.timing import DspGemmTiming, Shape
-from hwgen.numerics import IntArray
+from hwgen.errors import BadInput
+from hwgen.numerics import IntArray, IntFormat
 from hwgen.parts.dsp48e2 import SIMULATION_MODEL
 from hwgen.streams import Beats, Stream
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["CORE", "DspGemmConfig", "Gemm", "Shape"]
 
 
-class DspGemmCore(Core):
+class DspGemmCore(GemmCore):
     """The contract of :class:`hwgen.core.Core`, answered for the dense GEMM core."""
 
     name = "dsp_gemm"
@@ -71,6 +72,25 @@ class DspGemmCore(Core):
 
     def random_operations(self, config: DspGemmConfig, count: int, rng: np.random.Generator) -> list[Gemm]:
         return random_gemms(config, count, rng)
+
+    def gemm(self, config: DspGemmConfig, size: GemmSize, rng: np.random.Generator | None) -> Gemm | Shape:
+        check_size(config, size.m, size.n, size.k)
+        for name in ("act_bits", "weight_bits"):
+            wanted, there = getattr(size, name), getattr(config, name)
+            if wanted > there:
+                raise BadInput(f"{name} is {wanted}, and the core has {there}; build it with {name}={wanted}")
+        if rng is None:
+            return Shape(size.m, size.n, size.k)
+        act, weight = (
+            IntFormat(size.act_bits, config.act_signed),
+            IntFormat(size.weight_bits, config.weight_signed),
+        )
+        return Gemm(act.random(rng, (size.m, size.k)), weight.random(rng, (size.k, size.n)))
+
+    def tile_size(self, config: DspGemmConfig) -> GemmSize:
+        limit = (1 << config.size_bits) - 1
+        m, k, n = config.tile_steps * config.m_lanes, 4 * config.rows, 2 * config.n_lanes
+        return GemmSize(min(m, limit), min(k, limit), min(n, limit), config.act_bits, config.weight_bits)
 
     def stimulus(self, config: DspGemmConfig, operations: Sequence[Gemm]) -> dict[str, Beats]:
         return stimulus(config, operations)

@@ -9,6 +9,7 @@ import numpy as np
 from hwgen.cores.dsp_gemm.config import DspGemmConfig
 from hwgen.cores.dsp_gemm.operation import Gemm
 from hwgen.cores.dsp_gemm.tiling import Pass, passes
+from hwgen.cores.dsp_gemm.timing import Shape
 from hwgen.numerics import IntArray, ceil_div
 from hwgen.streams import Beats
 
@@ -45,7 +46,7 @@ def stimulus(config: DspGemmConfig, operations: Sequence[Gemm]) -> dict[str, Bea
     }
 
 
-def _sent(config: DspGemmConfig, op: Gemm) -> list[Pass]:
+def _sent(config: DspGemmConfig, op: Gemm | Shape) -> list[Pass]:
     """Passes whose sums leave the core."""
     return [] if op.keep else [p for p in passes(config, *op.shape) if p.last]
 
@@ -88,7 +89,7 @@ def outside(config: DspGemmConfig, operations: Sequence[Gemm], beats: Beats) -> 
     return np.concatenate(values) if values else np.zeros(0, np.int64)
 
 
-def marks(config: DspGemmConfig, operations: Sequence[Gemm]) -> dict[str, list[int]]:
+def marks(config: DspGemmConfig, operations: Sequence[Gemm | Shape]) -> dict[str, list[int]]:
     """Beats of each operation on every stream."""
     walks = [list(passes(config, *op.shape)) for op in operations]
     return {

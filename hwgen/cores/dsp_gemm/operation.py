@@ -12,7 +12,7 @@ from hwgen.cores.dsp_gemm.config import DspGemmConfig
 from hwgen.errors import BadInput
 from hwgen.numerics import IntArray
 
-__all__ = ["Gemm", "check_kept", "random_gemms"]
+__all__ = ["Gemm", "check_kept", "check_size", "random_gemms"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +72,8 @@ class Gemm:
                 f"a and b must have shapes (M, K) and (K, N), not {tuple(left.shape)} and {tuple(right.shape)}"
             )
         op = cls(left, right, accumulate, keep)
-        limit = (1 << config.size_bits) - 1
-        for name, size in zip("MNK", op.shape, strict=True):
-            if not 1 <= size <= limit:
-                raise BadInput(f"{name} must lie in 1..{limit} (size_bits is {config.size_bits}), not {size}")
-        m, n, _ = op.shape
+        m, n, k = op.shape
+        check_size(config, m, n, k)
         rows = config.tile_steps * config.m_lanes
         if (accumulate or keep) and (m > rows or n > config.n_lanes):
             raise BadInput(
@@ -84,6 +81,20 @@ class Gemm:
                 f"not {m} × {n}; split the GEMM or send its result"
             )
         return op
+
+
+def check_size(config: DspGemmConfig, m: int, n: int, k: int) -> None:
+    """Refuse sizes that a command has no room for.
+
+    Raises
+    ------
+    BadInput
+        With the size and its range.
+    """
+    limit = (1 << config.size_bits) - 1
+    for name, size in zip("MNK", (m, n, k), strict=True):
+        if not 1 <= size <= limit:
+            raise BadInput(f"{name} must lie in 1..{limit} (size_bits is {config.size_bits}), not {size}")
 
 
 def check_kept(operations: Sequence[Gemm]) -> None:

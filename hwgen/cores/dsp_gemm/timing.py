@@ -39,6 +39,11 @@ class Shape:
         return op if isinstance(op, Shape) else cls(*op.shape, op.accumulate, op.keep)
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """M, N, K."""
+        return self.m, self.n, self.k
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates."""
         return self.m * self.n * self.k

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from hwgen.core import Core, Resources
+from hwgen.core import GemmCore, GemmSize, Resources
 from hwgen.cores.lut_gemm import golden, resources, values
 from hwgen.cores.lut_gemm.config import LutGemmConfig
 from hwgen.cores.lut_gemm.host import collect, marks, outside, stimulus
 from hwgen.cores.lut_gemm.operand import Operand
-from hwgen.cores.lut_gemm.operation import Gemm, random_gemms
+from hwgen.cores.lut_gemm.operation import Gemm, check_size, random_gemms
 from hwgen.cores.lut_gemm.tiling import Shape
 from hwgen.cores.lut_gemm.timing import LutGemmTiming
 from hwgen.numerics import IntArray
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["CORE", "Gemm", "LutGemmConfig", "Operand", "Shape"]
 
 
-class LutGemmCore(Core):
+class LutGemmCore(GemmCore):
     """The contract of :class:`hwgen.core.Core`, answered for the bit-serial GEMM core."""
 
     name = "lut_gemm"
@@ -73,6 +73,21 @@ class LutGemmCore(Core):
 
     def random_operations(self, config: LutGemmConfig, count: int, rng: np.random.Generator) -> list[Gemm]:
         return random_gemms(config, count, rng)
+
+    def gemm(self, config: LutGemmConfig, size: GemmSize, rng: np.random.Generator | None) -> Gemm | Shape:
+        check_size(config, size.m, size.n, size.k, size.act_bits, size.weight_bits)
+        if rng is None:
+            return Shape(size.m, size.n, size.k, size.act_bits, size.weight_bits)
+        act, weight = Operand("signed", size.act_bits), Operand("signed", size.weight_bits)
+        return Gemm(act.random(rng, (size.m, size.k)), weight.random(rng, (size.k, size.n)), act, weight)
+
+    def tile_size(self, config: LutGemmConfig) -> GemmSize:
+        limit = (1 << config.size_bits) - 1
+        bits = min(8, config.a_words, config.b_words)
+        blocks = min(4, config.a_words // bits, config.b_words // bits)
+        tiles = min(2, config.b_words // (bits * blocks))
+        m, k, n = 4 * config.dm, blocks * config.dk, tiles * config.dn
+        return GemmSize(min(m, limit), min(k, limit), min(n, limit), bits, bits)
 
     def stimulus(self, config: LutGemmConfig, operations: Sequence[Gemm]) -> dict[str, Beats]:
         return stimulus(config, operations)

@@ -71,7 +71,7 @@ def outside(config: LutGemmConfig, operations: Sequence[Gemm], beats: Beats) -> 
     return np.concatenate(values)
 
 
-def marks(config: LutGemmConfig, operations: Sequence[Gemm]) -> dict[str, list[int]]:
+def marks(config: LutGemmConfig, operations: Sequence[Gemm | Shape]) -> dict[str, list[int]]:
     """Beats of each operation on every stream."""
     walks = [Shape.of(op) for op in operations]
     return {

@@ -12,7 +12,7 @@ from hwgen.cores.lut_gemm.operand import KINDS, Operand
 from hwgen.errors import BadInput
 from hwgen.numerics import IntArray, ceil_div
 
-__all__ = ["Gemm", "check_capacity", "random_gemms"]
+__all__ = ["Gemm", "check_size", "random_gemms"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,23 +69,22 @@ class Gemm:
                 f"a and b must have shapes (M, K) and (K, N), not {tuple(left.shape)} and {tuple(right.shape)}"
             )
         op = cls(left, right, a_format, b_format)
-        limit = (1 << config.size_bits) - 1
-        for name, size in zip("MNK", op.shape, strict=True):
-            if not 1 <= size <= limit:
-                raise BadInput(f"{name} must lie in 1..{limit} (size_bits is {config.size_bits}), not {size}")
-        _, n, k = op.shape
-        check_capacity(config, n, k, a_format.bits, b_format.bits)
+        check_size(config, *op.shape, a_format.bits, b_format.bits)
         return op
 
 
-def check_capacity(config: LutGemmConfig, n: int, k: int, a_bits: int, b_bits: int) -> None:
-    """Refuse a GEMM whose bit planes do not fit the buffers.
+def check_size(config: LutGemmConfig, m: int, n: int, k: int, a_bits: int, b_bits: int) -> None:
+    """Refuse a GEMM whose sizes a command has no room for, or whose bit planes do not fit the buffers.
 
     Raises
     ------
     BadInput
-        With the words that are needed and there.
+        With the size and its range, or the words that are needed and there.
     """
+    limit = (1 << config.size_bits) - 1
+    for name, size in zip("MNK", (m, n, k), strict=True):
+        if not 1 <= size <= limit:
+            raise BadInput(f"{name} must lie in 1..{limit} (size_bits is {config.size_bits}), not {size}")
     blocks, tiles = ceil_div(k, config.dk), ceil_div(n, config.dn)
     needs = f"{blocks} block{'s'[: blocks != 1]} of {config.dk} along K"
     if a_bits * blocks > config.a_words:

@@ -36,6 +36,11 @@ class Shape:
         return op if isinstance(op, Shape) else cls(*op.shape, op.a_format.bits, op.b_format.bits)
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """M, N, K."""
+        return self.m, self.n, self.k
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates."""
         return self.m * self.n * self.k
