@@ -10,7 +10,7 @@ from rich.console import Console
 from benchmarks.common import Figure, Goal, main, table
 from hwgen.cores.dsp_gemm import CORE, DspGemmConfig, Gemm, Shape
 from hwgen.verify.block import Block
-from hwgen.verify.stimulus import Stimulus, patterns
+from hwgen.verify.stimulus import patterns, stimulus
 from hwgen.workloads import GemmShape, minilm_gemms, resnet18_gemms
 from sim import OPEN, simulate
 
@@ -95,12 +95,7 @@ def _prove(console: Console) -> tuple[int, int]:
             inputs={k: gates[k] for k in ("cmd", "b", "a")},
             outputs={"c": gates["c"]},
         )
-        stimulus = Stimulus(
-            CORE.stimulus(CONFIG, ops),
-            {"c": CORE.marks(CONFIG, ops)["c"][0]},
-            patterns("free", block.streams, 0),
-        )
-        seen = harness.run(stimulus)
+        seen = harness.run(stimulus(CORE, CONFIG, ops, patterns("free", block.streams, 0)))
         assert simulated.outputs is not None
         values = np.array_equal(CORE.collect(CONFIG, ops, seen.outputs)[0], simulated.outputs[0])
         golden = np.array_equal(CORE.golden(CONFIG, ops)[0], simulated.outputs[0])

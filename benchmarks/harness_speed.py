@@ -12,7 +12,7 @@ from hwgen.cores.dsp_gemm import CORE, DspGemmConfig, Gemm
 from hwgen.verify.bench import CocotbBench
 from hwgen.verify.block import Block
 from hwgen.verify.harness import Harness
-from hwgen.verify.stimulus import Stimulus, patterns
+from hwgen.verify.stimulus import patterns, stimulus
 
 COMMAND = "python -m benchmarks.harness_speed"
 PAIRS = 5
@@ -29,12 +29,11 @@ def measure(console: Console) -> list[Figure]:
             Gemm(rng.integers(-128, 128, (m, k), np.int8), rng.integers(-128, 128, (k, n), np.int8))
             for m, n, k in ((200, 192, 144), (64, 40, 60))
         ]
-        expected = {"c": sum(CORE.marks(config, ops)["c"])}
-        stimulus = Stimulus(CORE.stimulus(config, ops), expected, patterns("both", block.streams, 0))
+        made = stimulus(CORE, config, ops, patterns("both", block.streams, 0))
         runners: dict[str, Harness | CocotbBench] = {"harness": block.harness(), "cocotb": block.bench()}
         speeds: dict[str, list[float]] = {name: [] for name in runners}
         for _ in range(PAIRS):
-            seen = {name: runner.run(stimulus) for name, runner in runners.items()}
+            seen = {name: runner.run(made) for name, runner in runners.items()}
             for name, run in seen.items():
                 speeds[name].append(run.simulated / run.seconds)
             for stream in block.streams:

@@ -8,7 +8,7 @@ from rich.console import Console
 from benchmarks.common import Figure, Goal, main, median_seconds, table
 from hwgen.cores.dsp_gemm import CORE, DspGemmConfig, Gemm, Shape
 from hwgen.verify.block import Block
-from hwgen.verify.stimulus import Stimulus, patterns
+from hwgen.verify.stimulus import patterns, stimulus
 from hwgen.workloads import minilm_gemms
 from sim import simulate
 
@@ -35,12 +35,8 @@ def measure(console: Console) -> list[Figure]:
     block = Block(CORE, CONFIG)
     harness = block.harness()
     prefix = ops[:PREFIX]
-    stimulus = Stimulus(
-        CORE.stimulus(CONFIG, prefix),
-        {"c": sum(CORE.marks(CONFIG, prefix)["c"])},
-        patterns("free", block.streams, 0),
-    )
-    runs = [harness.run(stimulus) for _ in range(3)]
+    made = stimulus(CORE, CONFIG, prefix, patterns("free", block.streams, 0))
+    runs = [harness.run(made) for _ in range(3)]
     seen = sorted(runs, key=lambda run: run.seconds)[1]
     simulated = simulate(model, prefix, values=lambda o: CORE.values(CONFIG, o))
     assert simulated.cycles == seen.cycles, "simulator and Verilog differ in cycles"

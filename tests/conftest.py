@@ -4,67 +4,77 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 import sim
-from hwgen.cores.dsp_gemm import CORE, DspGemmConfig, Gemm
+from hwgen.core import Core
+from hwgen.cores.dsp_gemm import CORE, DspGemmConfig
 from hwgen.errors import BadInput
 from hwgen.verify.block import Block
 from hwgen.verify.harness import Harness
-from hwgen.verify.stimulus import Observation, Stimulus, patterns
+from hwgen.verify.stimulus import Observation, Stimulus, lasts, patterns
+from hwgen.verify.stimulus import stimulus as made
 
 
 @functools.cache
-def _harness(config: DspGemmConfig) -> Harness:
-    return Block(CORE, config).harness()
+def _harness(core: Core, config: Any) -> Harness:
+    return Block(core, config).harness()
 
 
-def _stimulus(config: DspGemmConfig, ops: list[Gemm], regime: str = "free", seed: int = 1) -> Stimulus:
-    expected = {"c": sum(CORE.marks(config, ops)["c"])}
-    return Stimulus(CORE.stimulus(config, ops), expected, patterns(regime, config.streams, seed))
+def _stimulus(core: Core, config: Any, ops: list[Any], regime: str = "free", seed: int = 1) -> Stimulus:
+    return made(core, config, ops, patterns(regime, core.streams(config), seed))
 
 
-def _same_as_models(config: DspGemmConfig, ops: list[Gemm], stimulus: Stimulus, seen: Observation) -> None:
+def _same_as_models(core: Core, config: Any, ops: list[Any], stimulus: Stimulus, seen: Observation) -> None:
     """Assert that a run showed what golden model and simulator say: every value, every beat's cycle."""
-    golden = CORE.golden(config, ops)
+    golden = core.golden(config, ops)
+    streams = {stream.name: stream for stream in core.streams(config)}
     gates = {name: sim.Gate(pattern) for name, pattern in stimulus.gates.items()}
-    inputs = {name: gate for name, gate in gates.items() if name != "c"}
     told = sim.simulate(
-        CORE.timing(config),
+        core.timing(config),
         ops,
-        values=lambda todo: CORE.values(config, todo),
-        inputs=inputs,
-        outputs={"c": gates["c"]},
+        values=lambda todo: core.values(config, todo),
+        inputs={name: gate for name, gate in gates.items() if streams[name].direction == "in"},
+        outputs={name: gate for name, gate in gates.items() if streams[name].direction == "out"},
     )
     assert told.outputs is not None
-    for expected, simulated, got in zip(
-        golden, told.outputs, CORE.collect(config, ops, seen.outputs), strict=True
-    ):
+    results = zip(golden, told.outputs, core.collect(config, ops, seen.outputs), strict=True)
+    for expected, simulated, got in results:
         np.testing.assert_array_equal(simulated, expected)
         np.testing.assert_array_equal(got, expected)
-    for stream in config.streams:
-        np.testing.assert_array_equal(seen.transfers[stream.name], told.transfers[stream.name], stream.name)
+    for name in streams:
+        np.testing.assert_array_equal(seen.transfers[name], told.transfers[name], name)
     assert seen.cycles == told.cycles
-    assert not CORE.outside(config, ops, seen.outputs).any()
-    counts = CORE.marks(config, ops)
-    ends = [sent for sent, count in zip(np.cumsum(counts["c"]), counts["c"], strict=True) if count]
-    np.testing.assert_array_equal(np.flatnonzero(seen.lasts["c"]) + 1, ends)
-    assert list(told.starts) == seen.transfers["cmd"].tolist()
-    for i, op in enumerate(ops):
-        name = "a" if op.keep else "c"
-        assert told.ends[i] == seen.transfers[name][sum(counts[name][: i + 1]) - 1]
+    assert not core.outside(config, ops, seen.outputs).any()
+    counts = core.marks(config, ops)
+    for name, found in seen.lasts.items():
+        np.testing.assert_array_equal(found, lasts(counts[name]), name)
+    for i in range(len(ops)):
+        moved = [
+            seen.transfers[name][sum(counts[name][:i]) : sum(counts[name][: i + 1])]
+            for name in streams
+            if counts[name][i]
+        ]
+        assert told.starts[i] == min(times[0] for times in moved)
+        assert told.ends[i] == max(times[-1] for times in moved)
 
 
-def _agree(config: DspGemmConfig, ops: list[Gemm], regime: str = "free", seed: int = 1) -> None:
-    stimulus = _stimulus(config, ops, regime, seed)
-    seen = _harness(config).run(stimulus)
-    _same_as_models(config, ops, stimulus, seen)
+def _three_agree(core: Core, config: Any, ops: list[Any], regime: str = "free", seed: int = 1) -> None:
+    stimulus = _stimulus(core, config, ops, regime, seed)
+    seen = _harness(core, config).run(stimulus)
+    _same_as_models(core, config, ops, stimulus, seen)
     if regime == "free":
-        free = sim.simulate(CORE.timing(config), ops)
+        free = sim.simulate(core.timing(config), ops)
         assert free.cycles == seen.cycles
-        assert list(free.starts) == seen.transfers["cmd"].tolist()
+        gated = sim.simulate(
+            core.timing(config), ops,
+            inputs={s.name: sim.OPEN for s in core.streams(config) if s.direction == "in"},
+            outputs={s.name: sim.OPEN for s in core.streams(config) if s.direction == "out"},
+        )  # fmt: skip
+        assert (list(free.starts), list(free.ends)) == (list(gated.starts), list(gated.ends))
 
 
 def _random_config(rng: np.random.Generator, **fixed: object) -> DspGemmConfig:
@@ -94,24 +104,36 @@ def random_config() -> Callable[..., DspGemmConfig]:
 
 
 @pytest.fixture(scope="session")
-def stimulus() -> Callable[..., Stimulus]:
-    """Beats and gates for operations in one of the four regimes."""
-    return _stimulus
+def three_agree() -> Callable[..., None]:
+    """Assert golden = simulator = compiled Verilog of any core: (core, config, operations, regime)."""
+    return _three_agree
 
 
 @pytest.fixture(scope="session")
-def harness() -> Callable[[DspGemmConfig], Harness]:
-    """The compiled harness of a configuration; built once per session."""
+def core_harness() -> Callable[..., Harness]:
+    """The compiled harness of any core: (core, config); built once per session."""
     return _harness
 
 
 @pytest.fixture(scope="session")
-def agree() -> Callable[..., None]:
-    """Assert golden = simulator = Verilog under the compiled harness, in one regime."""
-    return _agree
+def core_stimulus() -> Callable[..., Stimulus]:
+    """Beats and gates for operations of any core: (core, config, operations, regime)."""
+    return _stimulus
 
 
 @pytest.fixture(scope="session")
-def same_as_models() -> Callable[..., None]:
-    """Assert that an observation is what golden model and simulator say."""
-    return _same_as_models
+def stimulus() -> Callable[..., Stimulus]:
+    """Beats and gates for operations of ``dsp_gemm`` in one of the four regimes."""
+    return functools.partial(_stimulus, CORE)
+
+
+@pytest.fixture(scope="session")
+def harness() -> Callable[[DspGemmConfig], Harness]:
+    """The compiled harness of a configuration of ``dsp_gemm``; built once per session."""
+    return functools.partial(_harness, CORE)
+
+
+@pytest.fixture(scope="session")
+def agree() -> Callable[..., None]:
+    """Assert golden = simulator = Verilog of ``dsp_gemm`` under the compiled harness, in one regime."""
+    return functools.partial(_three_agree, CORE)

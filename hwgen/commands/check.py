@@ -16,7 +16,7 @@ from hwgen.numerics import IntArray
 from hwgen.streams import Stream
 from hwgen.verify.block import Block
 from hwgen.verify.compare import Difference, first_cycle, first_last, first_value
-from hwgen.verify.stimulus import REGIMES, Observation, Pattern, Stimulus, patterns
+from hwgen.verify.stimulus import REGIMES, Observation, Pattern, patterns, stimulus
 
 if TYPE_CHECKING:
     from sim import Result
@@ -174,13 +174,11 @@ def _simulate(
             found.append(
                 Difference("cycle", ("sim", "sim in closed form"), "the run", simulated.cycles, closed.cycles)
             )
-    marks = core.marks(config, operations)
-    expected = {s.name: sum(marks[s.name]) for s in streams if s.direction == "out"}
-    stimulus = Stimulus(core.stimulus(config, operations), expected, gates)
+    made = stimulus(core, config, operations, gates)
     for name, runner in runners.items():
         tell(f"{regime}: {name}")
         try:
-            seen = runner.run(stimulus)
+            seen = runner.run(made)
         except HwgenError as error:
             raise type(error)(f"{regime}, {name}: {error}") from None
         found += verdict(core, config, operations, golden, simulated, name, seen)

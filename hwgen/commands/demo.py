@@ -16,7 +16,7 @@ from hwgen.synthesis import Cells, synthesise
 from hwgen.verify.block import Block
 from hwgen.verify.compare import Difference, first_value
 from hwgen.verify.harness import Harness
-from hwgen.verify.stimulus import Stimulus, patterns
+from hwgen.verify.stimulus import patterns, stimulus
 from hwgen.workloads import FloatError, GemmProblem, load_layer, ort_matmul_integer
 
 __all__ = ["CONFIG", "Demo", "Product", "run_demo"]
@@ -149,10 +149,8 @@ def _product(
         "simulator", lambda: simulate(timing, operations, values=lambda ops: CORE.values(config, ops))
     )
     gated = simulate(timing, operations, inputs={"cmd": OPEN, "a": OPEN, "b": OPEN}, outputs={"c": OPEN})
-    marks = CORE.marks(config, operations)
-    gates = patterns("free", config.streams, 0)
-    stimulus = Stimulus(CORE.stimulus(config, operations), {"c": sum(marks["c"])}, gates)
-    seen = timed("Verilog", lambda: harness.run(stimulus))
+    made = stimulus(CORE, config, operations, patterns("free", config.streams, 0))
+    seen = timed("Verilog", lambda: harness.run(made))
     reference = timed("onnxruntime", lambda: ort_matmul_integer(problem.activations, problem.weights))
     found = (
         first_value(("onnxruntime", "golden"), [reference.astype(np.int64)], golden),

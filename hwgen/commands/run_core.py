@@ -16,7 +16,7 @@ from hwgen.errors import BadInput
 from hwgen.numerics import IntArray
 from hwgen.verify.block import Block
 from hwgen.verify.compare import first_value
-from hwgen.verify.stimulus import Stimulus, patterns
+from hwgen.verify.stimulus import patterns, stimulus
 from hwgen.workloads.layers import gemm_view, input_shapes
 from hwgen.workloads.tables import load
 
@@ -219,13 +219,9 @@ def run_core(
         block = Block(core, config)
         with step("build of the Verilog"):
             harness = block.harness()
-        marks = core.marks(config, operations)
-        expected = {s.name: sum(marks[s.name]) for s in block.streams if s.direction == "out"}
-        stimulus = Stimulus(
-            core.stimulus(config, operations), expected, patterns("free", block.streams, seed)
-        )
+        made = stimulus(core, config, operations, patterns("free", block.streams, seed))
         with step("Verilog"):
-            seen = harness.run(stimulus)
+            seen = harness.run(made)
         outputs = core.collect(config, operations, seen.outputs)
         if seen.cycles == told.cycles:
             checks.append("the Verilog takes the simulator's cycles")

@@ -141,6 +141,7 @@ def _write(folder: Path, streams: Sequence[Stream], stimulus: Stimulus) -> None:
     plan = {"streams": ports, "expected": dict(stimulus.expected), "patience": PATIENCE, "quiet": QUIET}
     (folder / "plan.json").write_text(json.dumps(plan))
     arrays = {f"beats_{name}": beats for name, beats in stimulus.inputs.items()}
+    arrays |= {f"lasts_{name}": lasts.astype(np.uint8) for name, lasts in stimulus.lasts.items()}
     arrays |= {f"gate_{name}": gate.astype(np.uint8) for name, gate in stimulus.gates.items()}
     np.savez(folder / "stimulus.npz", **arrays)  # type: ignore[arg-type]
 

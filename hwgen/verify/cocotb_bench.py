@@ -20,22 +20,28 @@ __all__ = ["streams"]
 
 
 class _Producer:
-    def __init__(self, dut: Any, port: dict[str, Any], beats: Any, gate: list[bool]):
+    def __init__(self, dut: Any, port: dict[str, Any], beats: Any, lasts: Any, gate: list[bool]):
         self.data = getattr(dut, f"{port['prefix']}_tdata")
         self.valid = getattr(dut, f"{port['prefix']}_tvalid")
         self.ready = getattr(dut, f"{port['prefix']}_tready")
+        self.last = getattr(dut, f"{port['prefix']}_tlast") if port["last"] else None
         self.words = [int.from_bytes(row.tobytes(), "little") for row in beats]
+        self.lasts = lasts
         self.gate = gate
         self.holds = False
         self.shown = False
         self.times: list[int] = []
         self.data.value = 0
         self.valid.value = 0
+        if self.last is not None:
+            self.last.value = 0
 
     def drive(self, cycle: int) -> None:
         if not self.holds and len(self.times) < len(self.words) and self.gate[cycle % len(self.gate)]:
             self.holds = True
             self.data.value = self.words[len(self.times)]
+            if self.last is not None:
+                self.last.value = int(self.lasts[len(self.times)])
         if self.shown != self.holds:
             self.valid.value = int(self.holds)
             self.shown = self.holds
@@ -97,7 +103,9 @@ async def streams(dut: Any) -> None:
         name = port["name"]
         gate = arrays[f"gate_{name}"].tolist()
         if port["direction"] == "in":
-            sides[name] = _Producer(dut, port, arrays[f"beats_{name}"], gate)
+            sides[name] = _Producer(
+                dut, port, arrays[f"beats_{name}"], arrays[f"lasts_{name}"] if port["last"] else None, gate
+            )
         else:
             sides[name] = _Consumer(dut, port, plan["expected"][name], gate)
     dut.rst.value = 1

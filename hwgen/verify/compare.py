@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.numerics import IntArray
+from hwgen.verify.stimulus import lasts as lasts_of
 
 __all__ = ["Difference", "first_cycle", "first_last", "first_value"]
 
@@ -84,9 +85,7 @@ def first_last(
 ) -> Difference | None:
     """First beat whose TLAST is not what the operations' lengths say."""
     for name, found in lasts.items():
-        expected = np.zeros(len(found), np.bool_)
-        ends = np.cumsum(counts[name]) - 1
-        expected[ends[np.asarray(counts[name]) > 0]] = True
+        expected = lasts_of(counts[name])
         at = np.flatnonzero(expected != found)
         if len(at):
             i = int(at[0])

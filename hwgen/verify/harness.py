@@ -69,6 +69,8 @@ class Harness:
                     file.write(struct.pack("<QQ", count, len(gate)) + gate.tobytes())
                     if beats is not None:
                         file.write(np.ascontiguousarray(beats).tobytes())
+                        if s.last:
+                            file.write(stimulus.lasts[s.name].tobytes())
                 file.write(struct.pack("<QQ", PATIENCE, QUIET))
             began = time.perf_counter()
             done = subprocess.run([self.executable, into, out], capture_output=True, text=True, check=False)
@@ -117,13 +119,19 @@ def _loop(streams: Sequence[Stream]) -> str:
         f"    {s.prefix}.beats = word(in);\n    {s.prefix}.period = word(in);\n"
         f"    bytes(in, {s.prefix}.gate, {s.prefix}.period);\n"
         + (f"    bytes(in, {s.prefix}.data, {s.prefix}.beats * {s.bytes});\n" if s.direction == "in" else "")
+        + (f"    bytes(in, {s.prefix}.last, {s.prefix}.beats);\n" if s.direction == "in" and s.last else "")
         for s in streams
     )
+
+    def show(s: Stream) -> str:
+        last = f"top->{s.prefix}_tlast = {s.prefix}.last[{s.prefix}.sent];"
+        return f"\n            {last}" if s.last else ""
+
     offer = "".join(
         f"""
         if (!{s.prefix}.holds && {s.prefix}.sent < {s.prefix}.beats && {s.prefix}.gate[cycle % {s.prefix}.period]) {{
             {s.prefix}.holds = true;
-            put(top->{s.prefix}_tdata, &{s.prefix}.data[{s.prefix}.sent * {s.bytes}], {s.bytes});
+            put(top->{s.prefix}_tdata, &{s.prefix}.data[{s.prefix}.sent * {s.bytes}], {s.bytes});{show(s)}
         }}
         top->{s.prefix}_tvalid = {s.prefix}.holds;"""
         for s in inputs

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.core import Core
 from hwgen.streams import Beats, Stream
 
-__all__ = ["PATIENCE", "QUIET", "REGIMES", "Observation", "Pattern", "Stimulus", "patterns"]
+__all__ = [
+    "PATIENCE",
+    "QUIET",
+    "REGIMES",
+    "Observation",
+    "Pattern",
+    "Stimulus",
+    "lasts",
+    "patterns",
+    "stimulus",
+]
 
 Pattern = npt.NDArray[np.bool_]
 """Cyclic pattern of open cycles, counted from the first cycle after reset; shape (period,)."""
@@ -56,11 +68,33 @@ class Stimulus:
         Number of beats that every output stream is to give.
     gates : mapping of str to Pattern
         When the other side of every stream moves.
+    lasts : mapping of str to bool array
+        TLAST of every beat of the input streams that have it.
     """
 
     inputs: Mapping[str, Beats]
     expected: Mapping[str, int]
     gates: Mapping[str, Pattern]
+    lasts: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+
+
+def lasts(counts: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """TLAST of the beats of operations that have so many each."""
+    found = np.zeros(sum(counts), np.bool_)
+    ends = np.cumsum(counts) - 1
+    found[ends[np.asarray(counts) > 0]] = True
+    return found
+
+
+def stimulus(core: Core, config: Any, operations: Sequence[Any], gates: Mapping[str, Pattern]) -> Stimulus:
+    """Operations as beats, in whose order and number a block takes and gives them."""
+    streams, marks = core.streams(config), core.marks(config, operations)
+    return Stimulus(
+        core.stimulus(config, operations),
+        {s.name: sum(marks[s.name]) for s in streams if s.direction == "out"},
+        gates,
+        {s.name: lasts(marks[s.name]) for s in streams if s.direction == "in" and s.last},
+    )
 
 
 @dataclass(frozen=True, eq=False)

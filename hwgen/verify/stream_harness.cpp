@@ -34,7 +34,7 @@ template <std::size_t N> void get(const VlWide<N>& port, uint8_t* bytes, size_t 
 struct Input {
     uint64_t beats = 0, period = 0, sent = 0;
     bool holds = false;
-    std::vector<uint8_t> gate, data;
+    std::vector<uint8_t> gate, data, last;
     std::vector<uint64_t> times;
 };
 
