@@ -137,3 +137,9 @@ def harness() -> Callable[[DspGemmConfig], Harness]:
 def agree() -> Callable[..., None]:
     """Assert golden = simulator = Verilog of ``dsp_gemm`` under the compiled harness, in one regime."""
     return functools.partial(_three_agree, CORE)
+
+
+@pytest.fixture(scope="session")
+def same_as_models() -> Callable[..., None]:
+    """Assert that what was seen of ``dsp_gemm`` is what golden model and simulator say."""
+    return functools.partial(_same_as_models, CORE)
