@@ -52,14 +52,15 @@ def _same_as_models(core: Core, config: Any, ops: list[Any], stimulus: Stimulus,
     counts = core.marks(config, ops)
     for name, found in seen.lasts.items():
         np.testing.assert_array_equal(found, lasts(counts[name]), name)
+    first = next(name for name, stream in streams.items() if stream.direction == "in")  # what starts an operation
     for i in range(len(ops)):
-        moved = [
-            seen.transfers[name][sum(counts[name][:i]) : sum(counts[name][: i + 1])]
+        moved = {
+            name: seen.transfers[name][sum(counts[name][:i]) : sum(counts[name][: i + 1])]
             for name in streams
             if counts[name][i]
-        ]
-        assert told.starts[i] == min(times[0] for times in moved)
-        assert told.ends[i] == max(times[-1] for times in moved)
+        }
+        assert told.starts[i] == moved[first][0]
+        assert told.ends[i] == max(times[-1] for times in moved.values())
 
 
 def _three_agree(core: Core, config: Any, ops: list[Any], regime: str = "free", seed: int = 1) -> None:
