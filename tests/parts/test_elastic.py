@@ -193,8 +193,3 @@ def test_rows_of_one_length_follow_without_a_bubble(config: Config, length: int)
     told = Times(config).free([np.zeros(length)] * 200)
     assert told.cycles == 200 * length + config.shape.latency + length - 1
     assert np.all(np.diff(told.ends) == length)
-
-
-def test_words_are_stored_before_they_are_needed() -> None:
-    with pytest.raises(ValueError, match="must be there"):
-        Rows("x", 1, 1, 1, RowsShape(1, 1, 1), 2)

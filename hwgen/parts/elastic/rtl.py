@@ -119,8 +119,7 @@ class Rows(Unit):
     def __init__(
         self, name: str, word: int, statistics: int, result: int, shape: RowsShape, store_latency: int
     ):
-        if store_latency > shape.stat_latency:
-            raise ValueError("a row's words must be there when its statistics are")
+        assert store_latency <= shape.stat_latency, "a row's words must be there when its statistics are"
         self.name = name
         self.word, self.statistics, self.result = word, statistics, result
         self.shape = shape

@@ -114,6 +114,8 @@ class RowBeats:
     ----------
     first, last : int
         Transfer of its first and of its last word.
+    begun : int
+        Its first word is read for the second pass.
     freed : int
         Its last word is read for the second pass.
     end : int
@@ -122,6 +124,7 @@ class RowBeats:
 
     first: int
     last: int
+    begun: int
     freed: int
     end: int
 
@@ -144,30 +147,45 @@ class RowsTiming:
         self._freed: deque[int] = deque(maxlen=shape.rows)
         self._leaves: deque[int] = deque(maxlen=shape.results)
         self._taken = self._go = self._left = -1
+        self._first = self._words = 0  # of the row that is being taken
 
     def row(self, beats: int, earliest: int = 0) -> RowBeats:
         """The next row, of so many beats, whose first word is not taken before ``earliest``."""
+        for beat in range(beats):
+            self.take(0 if beat else earliest)
+        return self.finish()
+
+    def take(self, earliest: int = 0) -> int:
+        """Transfer of the row's next word, not before ``earliest``: for rows whose source is another ``Rows``."""
         shape = self.shape
         row_room = self._freed[0] + 1 if len(self._freed) == shape.rows else 0
         spare = shape.words - len(self._reads)  # places that no word has had yet
-        first = 0
-        for beat in range(beats):
-            # Its own words are read only when all of them are there, so the room comes from rows before it.
-            room = self._reads[beat - spare] + 1 if beat >= spare else 0
-            self._taken = self._read.transfer(max(self._taken + 1, room, row_room, 0 if beat else earliest))
-            if beat == 0:
-                first = self._taken
+        # Its own words are read only when all of them are there, so the room comes from rows before it.
+        room = self._reads[self._words - spare] + 1 if self._words >= spare else 0
+        self._taken = self._read.transfer(max(self._taken + 1, room, row_room, earliest))
+        if self._words == 0:
+            self._first = self._taken
+        self._words += 1
+        return self._taken
+
+    def finish(self) -> RowBeats:
+        """The second pass of the row whose words have been taken."""
+        shape = self.shape
         known = self._taken + shape.stat_latency + 1
-        for _ in range(beats):
+        begun = 0
+        for word in range(self._words):
             credit = self._leaves[0] + 1 if len(self._leaves) == shape.results else 0
             self._go = max(self._go + 1, known, credit)
+            if word == 0:
+                begun = self._go
             self._left = self._write.transfer(
                 max(self._left + 1, self._go + READ_LATENCY + shape.result_latency + 1)
             )
             self._reads.append(self._go)
             self._leaves.append(self._left)
         self._freed.append(self._go)
-        return RowBeats(first, self._taken, self._go, self._left)
+        self._words = 0
+        return RowBeats(self._first, self._taken, begun, self._go, self._left)
 
     def run(self, beats: Sequence[int]) -> Schedule:
         """Schedule of rows of so many beats."""
