@@ -52,7 +52,9 @@ def _same_as_models(core: Core, config: Any, ops: list[Any], stimulus: Stimulus,
     counts = core.marks(config, ops)
     for name, found in seen.lasts.items():
         np.testing.assert_array_equal(found, lasts(counts[name]), name)
-    first = next(name for name, stream in streams.items() if stream.direction == "in")  # what starts an operation
+    first = next(
+        name for name, stream in streams.items() if stream.direction == "in"
+    )  # what starts an operation
     for i in range(len(ops)):
         moved = {
             name: seen.transfers[name][sum(counts[name][:i]) : sum(counts[name][: i + 1])]
