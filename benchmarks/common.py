@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from rich.console import Console
 from rich.table import Table
@@ -18,7 +18,7 @@ from rich.table import Table
 from hwgen.errors import HwgenError
 from hwgen.files import output_folder, write_if_changed
 
-__all__ = ["Figure", "Goal", "Measure", "main", "median_seconds", "report", "table"]
+__all__ = ["Figure", "Goal", "Measure", "MeasureInto", "main", "median_seconds", "report", "table"]
 
 Measure = Callable[[Console], "list[Figure]"]
 """A benchmark: measures, prints its details on the console, returns its figures."""
@@ -159,19 +159,27 @@ def report(console: Console, figures: Sequence[Figure]) -> None:
         console.print(f"Peer of {names}: {source}", highlight=False)
 
 
-def main(measure: Measure, description: str | None) -> None:
-    """Run a benchmark from the command line.
+class MeasureInto(Protocol):
+    """A benchmark that also writes files, if it is given a folder."""
+
+    def __call__(self, console: Console, folder: Path | None = None) -> list[Figure]: ...
+
+
+def main(measure: Measure, description: str | None, *, into: MeasureInto | None = None) -> None:
+    """Run a benchmark from the command line; with ``into``, one that has a further option ``--out FOLDER``.
 
     The exit code is 0 if all goals are met, 1 if one is missed, and 2 if nothing could be measured.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as a JSON list")
+    if into:
+        parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the files there")
     options = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 140)
     try:
         if options.json:
             output_folder(options.json.absolute().parent)
-        figures = measure(console)
+        figures = into(console, options.out and options.out.absolute()) if into else measure(console)
         report(console, figures)
         if options.json:
             text = json.dumps([figure.to_dict() for figure in figures], indent=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import sim
 from hwgen.core import Core
 from hwgen.cores.dsp_gemm import CORE, DspGemmConfig
 from hwgen.errors import BadInput
+from hwgen.synthesis import synthesise
 from hwgen.verify.block import Block
 from hwgen.verify.harness import Harness
 from hwgen.verify.stimulus import Observation, Stimulus, lasts, patterns
@@ -110,6 +112,23 @@ def random_config() -> Callable[..., DspGemmConfig]:
 def three_agree() -> Callable[..., None]:
     """Assert golden = simulator = compiled Verilog of any core: (core, config, operations, regime)."""
     return _three_agree
+
+
+def _near_yosys(core: Core, config: Any, tolerance: float) -> None:
+    """Assert that the estimate has Yosys' DSP blocks and block RAMs, and nearly its LUTs and flip-flops."""
+    block = Block(core, config)
+    cells = synthesise(block.sources[0], block.emission.top)
+    guess = core.resources(config)
+    assert guess.dsp == cells.dsp
+    assert guess.bram36 == ceil(cells.bram36)
+    assert guess.lut == pytest.approx(cells.lut, rel=tolerance)
+    assert guess.ff == pytest.approx(cells.ff, rel=tolerance)
+
+
+@pytest.fixture(scope="session")
+def near_yosys() -> Callable[..., None]:
+    """Assert that the resource estimate of any core is near what Yosys counts: (core, config, tolerance)."""
+    return _near_yosys
 
 
 @pytest.fixture(scope="session")

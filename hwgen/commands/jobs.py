@@ -89,9 +89,10 @@ def numbers(
         from hwgen.workloads.mnist import mnist_images, mnist_network
 
         pixels, labels = mnist_images(images)
-        return Numbers(mnist_network(_MNIST[workload], config.scale_bits), {INPUT: pixels}, labels)
+        digits = mnist_network(_MNIST[workload], config.scale_bits).rounded(config.roundings[0])
+        return Numbers(digits, {INPUT: pixels}, labels)
     shapes = tile(config) if workload == "tile" else _load(workload)
-    network = random_network(shapes, seed, config.scale_bits, with_weights=values)
+    network = random_network(shapes, seed, config.scale_bits, roundings=config.roundings, with_weights=values)
     inputs: dict[str, IntArray] = {}
     if values:
         sizes = input_shapes(shapes)
@@ -197,7 +198,7 @@ class NetworkJob(Job):
     def batches(self) -> Iterator[Bytes]:
         """Constants, and the operands of each image."""
         constant = self.compiled.image.make()
-        step = max(1, _BATCH_BYTES // len(constant))
+        step = 1 if self.config.softmax is not None else max(1, _BATCH_BYTES // len(constant))
         for first in range(0, self.images, step):
             made = np.tile(constant, (min(step, self.images - first), 1))
             for name, values in self.given.inputs.items():

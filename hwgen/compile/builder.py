@@ -100,7 +100,7 @@ class Builder:
         }
         self._reads = {name: _Uses(words) for name, words in sizes.items()}
         self._writes = {name: _Uses(words) for name, words in sizes.items()}
-        banked = {space.name: space for space in (config.act, config.acc)}
+        banked = {space.name: space for space in (config.act, config.acc, config.parameter)}
         self._bank_words = {name: space.bank_words for name, space in banked.items()}
         self._bank_reads = {name: _Uses(space.banks) for name, space in banked.items()}
         self._bank_writes = {name: _Uses(space.banks) for name, space in banked.items()}

@@ -11,11 +11,12 @@ import numpy.typing as npt
 from hwgen.compile.banded import Turns
 from hwgen.compile.builder import Builder
 from hwgen.compile.image import Image, Tensor
-from hwgen.compile.network import Network
+from hwgen.compile.network import LayerData, Network
 from hwgen.compile.plan import geometry, plan
 from hwgen.compile.product import Product
 from hwgen.compile.steps import Work, emit_work
 from hwgen.compile.vector import Vector
+from hwgen.errors import BadInput
 from hwgen.numerics import IntArray, ceil_div
 from hwgen.program.program import Program
 from hwgen.system.config import SystemConfig
@@ -106,6 +107,7 @@ def compile_network(config: SystemConfig, network: Network, lut_share: float | N
     shares: dict[str, float] = {}
     before, alone = "", False
     for layer in workload.layers:
+        _check_rounding(config, layer, network.data[layer.name])
         named = layer.inputs or (f"{layer.name}:input",)
         inputs = [tensors[name] for name in named]
         barrier = alone or before in layer.inputs
@@ -145,6 +147,16 @@ def compile_network(config: SystemConfig, network: Network, lut_share: float | N
     program = builder.program()
     image.program(program)
     return Compiled(network, config, program, image, tensors, [*owners, ""], shares)
+
+
+def _check_rounding(config: SystemConfig, layer: Layer, data: LayerData) -> None:
+    wanted = data.requantiser.rounding
+    if wanted not in config.roundings:
+        has = " or ".join(dict.fromkeys(config.roundings))
+        raise BadInput(
+            f"layer {layer.name!r} rounds {wanted}, and the accelerator's requantiser ({config.requantiser}) {has}; "
+            "use Network.rounded, or an accelerator with another requantiser."
+        )
 
 
 def _margin(workload: Workload, sources: Mapping[str, Hwc]) -> int:

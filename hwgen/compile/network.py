@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from hwgen.errors import BadInput
 from hwgen.numerics import IntArray
+from hwgen.parts.requantise.scales import scale_constants
+from hwgen.program.table import ROUNDING
 from hwgen.workloads.layers import INPUT, Hwc, Layer, Workload, input_shapes, shapes
 
 __all__ = [
@@ -19,7 +20,6 @@ __all__ = [
     "kernel_of",
     "random_input",
     "random_network",
-    "scale_constants",
     "weight_shape",
 ]
 
@@ -35,7 +35,7 @@ class Requantiser:
     zero, low, high : int
         int8.
     rounding : str
-        ``half_even`` or ``half_away``.
+        One that the accelerator's requantiser has: ``half_even`` or ``half_away``; ``half_up``; or ``ort``.
     """
 
     bias: IntArray
@@ -96,6 +96,20 @@ class Network:
                     shape = None if given is None else given.shape
                     raise BadInput(f"weight of layer {layer.name!r} must have shape {wanted}, not {shape}")
 
+    def rounded(self, rounding: str) -> Network:
+        """The same network with another rounding of all layers.
+
+        Parameters
+        ----------
+        rounding : str
+            Of :class:`Requantiser`.
+        """
+        data = {
+            name: replace(one, requantiser=replace(one.requantiser, rounding=rounding))
+            for name, one in self.data.items()
+        }
+        return Network(self.workload, data, self.zeros)
+
     def zero(self, tensor: str) -> int:
         """Zero point of a tensor."""
         return self.zeros.get(tensor, 0)
@@ -117,33 +131,13 @@ def weight_shape(workload: Workload, layer: Layer) -> tuple[int, int, int, int]:
     return kh, kw, shape[2] // layer.groups, out
 
 
-def scale_constants(scale: npt.ArrayLike, bits: int = 24) -> tuple[IntArray, IntArray]:
-    """Multiplier and shift with ``multiplier / 2**shift`` nearest to each positive ``scale``.
-
-    Parameters
-    ----------
-    scale : float array
-        Positive, below 2**bits.
-    bits : int
-        Width of the multiplier.
-
-    Returns
-    -------
-    multiplier, shift : int64 arrays
-        ``2**(bits - 1) <= multiplier < 2**bits`` unless the shift would leave 0..63.
-    """
-    mantissa, exponent = np.frexp(np.asarray(scale, np.float64))
-    multiplier = np.rint(mantissa * (1 << bits)).astype(np.int64)
-    shift = bits - exponent.astype(np.int64)
-    over = multiplier == 1 << bits
-    multiplier = np.where(over, multiplier >> 1, multiplier)
-    shift = np.where(over, shift - 1, shift)
-    excess = np.maximum(shift - 63, 0)
-    return multiplier >> np.minimum(excess, 62), np.minimum(shift, 63)
-
-
 def random_network(
-    workload: Workload, seed: int, scale_bits: int = 24, *, with_weights: bool = True
+    workload: Workload,
+    seed: int,
+    scale_bits: int = 24,
+    *,
+    roundings: Sequence[str] = ROUNDING,
+    with_weights: bool = True,
 ) -> Network:
     """Random weights within each layer's bits, and scales that spread its results over int8.
 
@@ -154,7 +148,7 @@ def random_network(
     for layer in workload.layers:
         channels = shapes(workload)[layer.name][2]
         low = 0 if layer.relu else -128
-        rounding = str(rng.choice(["half_even", "half_away"]))
+        rounding = str(rng.choice(list(roundings)))
         weight = None
         spread = 1.0  # standard deviation of the sums
         bias = np.zeros(channels, np.int64)

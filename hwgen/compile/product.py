@@ -123,7 +123,7 @@ class Product(Banded):
             n0=columns,
             n1=rows,
             n2=visit.tiles,
-            rounding=r.rounding,
+            rounding=self.config.roundings.index(r.rounding),
             zero=r.zero,
             low=r.low,
             high=r.high,

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.compile.network import LayerData, Network, Requantiser, kernel_of, scale_constants, weight_shape
+from hwgen.compile.network import LayerData, Network, Requantiser, kernel_of, weight_shape
 from hwgen.compile.reference import layer_result
 from hwgen.errors import BadInput
 from hwgen.matmul import float_matmul
 from hwgen.numerics import IntArray
+from hwgen.parts.requantise.scales import scale_constants
 from hwgen.workloads.layers import INPUT, Hwc, Layer, Workload, input_shapes, shapes
 
 __all__ = ["FloatArray", "FloatNetwork", "Quantised", "Scale", "fit_scale", "quantise", "run_float"]

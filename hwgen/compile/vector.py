@@ -97,7 +97,7 @@ class Vector(Banded):
         second = align(g.rows(band.rows) * band.row_words, self.unit)  # from one input to the other
         b.set(
             "vec.shape", r0=2 if add else g.kernel[1], r1=g.kernel[0], n0=band.columns, n1=band.rows, n2=g.words,
-            rounding=r.rounding, zero=r.zero, low=r.low, high=r.high,
+            rounding=self.config.roundings.index(r.rounding), zero=r.zero, low=r.low, high=r.high,
         )  # fmt: skip
         b.set(
             "vec.source", r0=second if add else g.words, r1=band.row_words, n0=g.stride[1] * g.words,

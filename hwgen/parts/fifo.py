@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -25,6 +25,8 @@ class Fifo(Unit):
         Bits per word.
     depth : int
         Words, a power of two and at least two.
+    registered : bool
+        Whether ``head`` comes out of a register, for logic behind it; a register and a choice more per bit.
 
     Members
     -------
@@ -40,8 +42,9 @@ class Fifo(Unit):
         Words inside.
     """
 
-    def __init__(self, name: str, width: int, depth: int):
+    def __init__(self, name: str, width: int, depth: int, *, registered: bool = False):
         self.name = name
+        self.registered = registered
         self.width = width
         self.depth = depth
         super().__init__({
@@ -64,16 +67,29 @@ class Fifo(Unit):
         first = Signal(index_bits(self.depth))
         free = Signal(index_bits(self.depth))
         level: Value = self.level
+        there = Signal()
         m.d.comb += [
             write.addr.eq(free),
             write.data.eq(self.data),
             write.en.eq(self.push),
-            read.addr.eq(first),
-            self.head.eq(read.data),
-            self.valid.eq(level != 0),
+            self.valid.eq(there),
             self.full.eq(level == self.depth),
         ]
-        m.d.sync += level.eq(level + self.push - self.pop)
+        m.d.sync += [
+            level.eq(level + self.push - self.pop),
+            there.eq(self.push | (there & ~(self.pop & (level == 1)))),
+        ]
+        if self.registered:
+            # The word behind the first one is read, to be the first: the one just pushed if there is none.
+            second = Signal(index_bits(self.depth), init=1)
+            shown = Signal(self.width, reset_less=True)
+            m.d.comb += [read.addr.eq(second), self.head.eq(shown)]
+            with m.If(self.pop):
+                m.d.sync += [second.eq(second + 1), shown.eq(Mux(level == 1, self.data, read.data))]
+            with m.Elif(level == 0):
+                m.d.sync += shown.eq(self.data)
+        else:
+            m.d.comb += [read.addr.eq(first), self.head.eq(read.data)]
         with m.If(self.push):
             m.d.sync += free.eq(free + 1)
         with m.If(self.pop):

@@ -42,7 +42,7 @@ PAYLOAD_LOW = 24
 BUFFERS = ("act", "weight", "parameter", "plane")
 """Destinations of ``load.run`` by number: activations, DSP weights, VEC parameters, LUT weight planes."""
 
-VEC_OPS = ("requantise", "raw", "sum", "max", "product", "copy", "transpose", "planes")
+VEC_OPS = ("requantise", "raw", "sum", "max", "product", "copy", "transpose", "planes", "softmax")
 """What ``vec.run`` can do, by number."""
 
 ROUNDING = ("half_even", "half_away")
@@ -250,12 +250,13 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
             _count("n0", 12, "inner outputs"),
             _count("n1", 12, "middle outputs"),
             _count("n2", 12, "outer outputs"),
-            Field("rounding", 1, "of the requantiser", names=ROUNDING),
+            Field("rounding", 1, "of a requantiser that rounds to nearest; others have one", names=ROUNDING),
             Field("zero", 8, "zero point of the result", signed=True),
             Field("low", 8, "smallest result", signed=True),
             Field("high", 8, "largest result", signed=True),
             Field("zero0", 8, "zero point of even inputs (product)", signed=True),
             Field("zero1", 8, "zero point of odd inputs (product)", signed=True),
+            Field("digits", 1, "inputs are digits of base 128, the highest one first (requantise)"),
         ),
     ),
     Instruction(
@@ -286,11 +287,25 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         "Reads, reduces, requantises and writes `lanes` elements at a time.",
         (
             Field("op", 4, "what is done", names=VEC_OPS),
-            Field("source", 20, "first word read: of sums for requantise and raw, else of activations"),
+            Field("source", 20, "first word read: of sums for requantise, raw and softmax, else of activations"),
             Field("target", 20, "first word written: of plane words for planes, else of activations"),
             Field("parameter", 12, "first parameter word"),
             Field("planes", 4, "planes per element (planes), else 1", minimum=1, maximum=8),
             Field("unit", 6, "unit of the LUT engine that gets them (planes), else 0"),
+        ),
+    ),
+    Instruction(
+        "vec", 4, "row",
+        "Sets the rows of the engine's next runs of softmax: a row is the elements of n0 words, and there is one for "
+        "every (n2, n1). Its exponentials are written as digits of base 128, the elements of a word backwards; what a "
+        "product of all digits with values has to be scaled by, so that the exponentials of each row add up to one, "
+        "becomes a parameter word per row.",
+        (
+            _count("keep", 13, "elements of a first row (n1 = 0) that take part; the others are zero"),
+            Field("keep_step", 1, "elements that take part more in each row than in the row before"),
+            Field("digit", 1, "the digit to write: 0 the highest"),
+            Field("parameter", 12, "parameter word of the first row"),
+            Field("shift", 5, "the scales are multiplied by 2**shift", signed=True),
         ),
     ),
     Instruction(

@@ -43,6 +43,7 @@ PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7
 INK = "#2b3138"
 SOFT = "#5a6470"
 _GRID = "#e3e7eb"
+_FEW_DECADES = 100  # from end to end of a logarithmic axis
 
 # `Any` because matplotlib 3.11 types the keys of settings one by one, older ones as plain strings.
 _STYLE: Any = {
@@ -103,9 +104,17 @@ def scale(axis: XAxis | YAxis, *, log: bool) -> None:
     """Logarithmic if asked, else few ticks; short numbers either way."""
     if log:
         (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
+        axis.set_minor_formatter(FuncFormatter(lambda value, _: _between(axis, value)))
     else:
         axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+
+
+def _between(axis: XAxis | YAxis, value: float) -> str:
+    """Text of a tick between powers of ten: of 2 and 5, where there are few powers."""
+    low, high = axis.get_view_interval()
+    digit = round(value / 10 ** math.floor(math.log10(value)))
+    return short(value) if high < _FEW_DECADES * low and digit in (2, 5) else ""
 
 
 def captions(axes: Axes, *, xlabel: str, ylabel: str, title: str) -> None:

@@ -21,10 +21,10 @@ __all__ = ["Access", "Rows", "Run", "Words", "accesses", "overlap", "runs", "set
 RAW_WORDS = 4
 """Words of activations that ``raw`` makes of a word of sums."""
 
-FROM_ACC = ("requantise", "raw")
+FROM_ACC = ("requantise", "raw", "softmax")
 """Operations of VEC that read sums; the others read activations."""
 
-WITH_PARAMETERS = ("requantise", "sum", "max", "product")
+WITH_PARAMETERS = ("requantise", "sum", "max", "product", "softmax")
 """Operations of VEC that requantise."""
 
 
@@ -216,7 +216,8 @@ def settings_of(run: Run) -> tuple[str, ...]:
         case "store":
             return ("window",) if run.fields["run_count"] > 1 else ()
         case "vec":
-            return ("shape", "source", "target")
+            rows = ("row",) if VEC_OPS[run.fields["op"]] == "softmax" else ()
+            return ("shape", "source", "target", *rows)
         case _:
             return ("shape",)
 
@@ -323,6 +324,8 @@ def _vec(run: Run, config: SystemConfig) -> Iterator[Access]:
     yield Access("acc" if op in FROM_ACC else "act", False, reads)
     if op in WITH_PARAMETERS:
         yield Access("parameter", False, Words(f["parameter"], ((shape["n2"], target["parameter_n2"]),)))
+    if op == "softmax":
+        yield Access("parameter", True, _span(run.settings["row"]["parameter"], shape["n2"] * shape["n1"]))
     many = RAW_WORDS if op == "raw" else f["planes"] if op == "planes" else 1
     writes = Words(f["target"], ((many, 1), *((shape[name], target[name]) for name in ("n2", "n1", "n0"))))
     yield Access("plane_act", True, writes, 1 << f["unit"]) if op == "planes" else Access("act", True, writes)

@@ -9,13 +9,18 @@ from typing import ClassVar
 from hwgen.config import CoreConfig, require_bool, require_choice, require_int
 from hwgen.cores.dsp_gemm.config import TARGETS, DspGemmConfig
 from hwgen.cores.lut_gemm.shape import ArrayShape
+from hwgen.cores.softmax.config import LONGEST, SoftmaxConfig
 from hwgen.errors import BadInput
-from hwgen.program.table import ENGINES
+from hwgen.parts.requantise import MODES
+from hwgen.program.table import ENGINES, ROUNDING, VEC_OPS
 
-__all__ = ["PARAMETER_BYTES", "Space", "SystemConfig"]
+__all__ = ["PARAMETER_BYTES", "REQUANTISERS", "Space", "SystemConfig"]
 
 PARAMETER_BYTES = 8
 """Bytes of a requantiser's parameters per lane: bias (4), multiplier (3), shift (1)."""
+
+REQUANTISERS = ("nearest", "single", "ort")
+"""Modes of :data:`hwgen.parts.requantise.MODES` whose multiplier has a place in those parameters."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +97,15 @@ class SystemConfig(CoreConfig):
         Longest AXI burst, a power of two, 4..256.
     outstanding : int
         Most AXI bursts in flight per direction, a power of two, 2..32.
+    requantiser : str
+        Its arithmetic, of :data:`REQUANTISERS`: ``nearest`` rounds the exact quotient once, ties as an instruction
+        says; ``single`` rounds them up; ``ort`` computes in float32 as onnxruntime does, bit by bit.
     scale_bits : int
-        Width of the requantiser's multiplier, 8..24.
+        Width of the requantiser's multiplier, 8..24; 24 for ``ort``.
+    softmax_words : int
+        Longest row of softmax in words of sums, up to 4,096 elements; 0 for none. It needs a core that makes sums.
+    softmax_bits : int
+        Bits of its exponentials, 8 or 16: one or two digits of seven.
     """
 
     core: ClassVar[str] = "accelerator"
@@ -118,7 +130,10 @@ class SystemConfig(CoreConfig):
     queue_depth: int = 8
     burst_beats: int = 16
     outstanding: int = 8
+    requantiser: str = "nearest"
     scale_bits: int = 24
+    softmax_words: int = 0
+    softmax_bits: int = 16
 
     def __post_init__(self) -> None:
         for name in ("dsp", "lut"):
@@ -126,7 +141,9 @@ class SystemConfig(CoreConfig):
         require_choice("target", self.target, TARGETS)
         require_int("address_bits", self.address_bits, 20, 40)
         require_int("lut_units", self.lut_units, 1, 32)
-        require_int("scale_bits", self.scale_bits, 8, 24)
+        require_choice("requantiser", self.requantiser, REQUANTISERS)
+        least = max(8, MODES[self.requantiser].scale_bits[0])
+        require_int("scale_bits", self.scale_bits, least, 24)
         powers = {
             "lanes": (4, 64),
             "bus_bytes": (8, 64),
@@ -165,6 +182,55 @@ class SystemConfig(CoreConfig):
                     f"{space.name}_banks={space.banks} leaves a bank {space.bank_words} words, which is too little; "
                     f"choose fewer banks or more {space.name}_words"
                 )
+
+        require_int("softmax_words", self.softmax_words, 0, LONGEST // self.lanes)
+        if self.softmax_bits not in (8, 16) or isinstance(self.softmax_bits, bool):
+            raise BadInput(f"softmax_bits must be 8 or 16, not {self.softmax_bits!r}")
+        if self.softmax is not None:
+            if not self.dsp and not self.lut:
+                raise BadInput(
+                    "softmax is made of sums, and there is no core that makes any; set dsp=true or lut=true"
+                )
+            if self.requantiser != "nearest":
+                raise BadInput(
+                    f"softmax takes logits of 16 bits, which requantiser={self.requantiser} does not give; "
+                    "set requantiser=nearest"
+                )
+            wanted = self.softmax.reciprocal_bits + 1
+            if self.scale_bits < wanted:
+                raise BadInput(
+                    f"scale_bits must be at least {wanted} for the scales of {self.softmax_bits}-bit softmax, "
+                    f"not {self.scale_bits}"
+                )
+
+    @cached_property
+    def softmax(self) -> SoftmaxConfig | None:
+        """Configuration of the softmax in VEC; None if there is none."""
+        if not self.softmax_words:
+            return None
+        return SoftmaxConfig(
+            variant="online_pow2", lanes=self.lanes, longest=self.softmax_words * self.lanes,
+            in_bits=16, in_fraction=8, normalise="after_pv", out_bits=self.softmax_bits,
+        )  # fmt: skip
+
+    @property
+    def roundings(self) -> tuple[str, ...]:
+        """Roundings of the requantiser, by the number in an instruction; if there is one, the number is not read."""
+        only = MODES[self.requantiser].rounding
+        return ROUNDING if only is None else (only,) * len(ROUNDING)
+
+    @property
+    def vec_ops(self) -> tuple[str, ...]:
+        """Operations that VEC has."""
+        absent = {"softmax"} if self.softmax is None else set()
+        absent |= set() if self.lut else {"planes"}
+        absent |= set() if self.dsp or self.lut else {"requantise", "raw"}
+        return tuple(name for name in VEC_OPS if name not in absent)
+
+    @property
+    def softmax_digits(self) -> int:
+        """Digits of seven bits that make an exponential."""
+        return self.softmax_bits // 8
 
     @property
     def engines(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from hwgen.program.table import (
     INSTRUCTIONS,
     MASK_BITS,
     SIGNAL_LOW,
+    VEC_OPS,
     WAIT_LOW,
     Instruction,
 )
@@ -186,6 +187,8 @@ class Dispatch(Unit):
 def _legal(word: Value, config: SystemConfig) -> Value:
     """Whether the instruction exists in this configuration, and all its fields are in range."""
     own = [i for i in INSTRUCTIONS if i.engine in (*config.engines, "control")]
+    if config.softmax is None:
+        own = [i for i in own if i.mnemonic != "vec.row"]
     opcode = Cat(
         word[ENGINE_LOW : ENGINE_LOW + ENGINE_BITS], word[FUNCTION_LOW : FUNCTION_LOW + FUNCTION_BITS]
     )
@@ -214,4 +217,8 @@ def _fields_legal(word: Value, kind: Instruction, config: SystemConfig) -> Value
             checks.append(value != 0)
         if field.high < (1 << (field.bits - field.signed)) - 1:
             checks.append(value <= field.high)
+        if (kind.mnemonic, field.name) == ("vec.run", "op"):
+            checks += [value != VEC_OPS.index(name) for name in VEC_OPS if name not in config.vec_ops]
+        if (kind.mnemonic, field.name) == ("vec.shape", "digits") and config.softmax is None:
+            checks.append(value == 0)
     return Cat(checks).all()

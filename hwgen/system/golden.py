@@ -15,8 +15,9 @@ import numpy.typing as npt
 from hwgen.numerics import IntArray, ceil_div
 from hwgen.parts.requantise.golden import requantise
 from hwgen.program.encoding import Instr
-from hwgen.program.table import BUFFERS, ROUNDING, VEC_OPS
+from hwgen.program.table import BUFFERS, VEC_OPS
 from hwgen.system.config import SystemConfig
+from hwgen.system.digits import DIGIT, exponential_digits, logit_range
 
 __all__ = ["Machine", "loop_addresses"]
 
@@ -205,11 +206,15 @@ class Machine:
             words = self.acc[reads[..., 0] % self.config.acc_words]
             quarters = np.ascontiguousarray(words).view(np.int8).reshape(*counts, 4, self.config.lanes)
             self.act[(writes[..., None] + np.arange(4)) % act_words] = quarters
+        elif op == "softmax":
+            sums = self._reduce("requantise", shape, target, reads)
+            parameters = run["parameter"] + np.arange(shape["n2"]) * target["parameter_n2"]
+            self._softmax(sums, shape, parameters % self.config.parameter_words, writes % act_words)
         else:
             sums = self._reduce(op, shape, target, reads)
             parameters = run["parameter"] + np.arange(shape["n2"]) * target["parameter_n2"]
             values = self._requantise(sums, shape, parameters % self.config.parameter_words)
-            self.act[writes % act_words] = values
+            self.act[writes % act_words] = values.astype(np.int8)
 
     def _reduce(
         self, op: str, shape: Mapping[str, int], target: Mapping[str, int], reads: IntArray
@@ -217,7 +222,11 @@ class Machine:
         """Sums, maxima or products of the inputs of each output; int64, shape (n2, n1, n0, lanes)."""
         odd = np.arange(reads.shape[-1]) % 2
         if op == "requantise":
-            return np.asarray(self.acc[reads % self.config.acc_words].astype(np.int64).sum(axis=3))
+            words = self.acc[reads % self.config.acc_words].astype(np.int64)
+            places = np.arange(reads.shape[-1])[::-1, None] * (DIGIT * shape["digits"])
+            return np.asarray(
+                np.left_shift(words, np.minimum(places, 32)).sum(axis=3)
+            )  # wraps at 32 bits anyway
         inputs = self.act[reads % self.config.act_words].astype(np.int64)
         if op == "max":
             return np.asarray(inputs.max(axis=3))
@@ -227,6 +236,16 @@ class Machine:
         zeros = np.where(odd, shape["zero1"], shape["zero0"])
         return np.asarray(np.prod(inputs - zeros[:, None], axis=3))
 
+    def _softmax(self, sums: IntArray, shape: Mapping[str, int], words: IntArray, writes: IntArray) -> None:
+        """Exponentials of rows, a row being all words of n0; and their parameters."""
+        low, high = logit_range
+        logits = self._requantise(sums, {**shape, "zero": 0, "low": low, "high": high}, words)
+        row = self._settings["vec.row"]
+        blocks, rows, width, lanes = logits.shape
+        digits, scales = exponential_digits(self.config, logits.reshape(blocks, rows, width * lanes), row)
+        self.act[writes] = digits.reshape(logits.shape)
+        self.parameter[row["parameter"] : row["parameter"] + len(scales)] = scales
+
     def _requantise(self, sums: IntArray, shape: Mapping[str, int], words: IntArray) -> IntArray:
         raw = self.parameter[words].reshape(len(words), 1, 1, self.config.lanes, 8)
         bias = np.ascontiguousarray(raw[..., :4]).view("<i4")[..., 0].astype(np.int64)
@@ -235,8 +254,8 @@ class Machine:
         shift = raw[..., 7].astype(np.int64) & 63
         return requantise(
             sums, bias, multiplier, shift,
-            zero=shape["zero"], low=shape["low"], high=shape["high"], rounding=ROUNDING[shape["rounding"]],
-        ).astype(np.int8)  # fmt: skip
+            zero=shape["zero"], low=shape["low"], high=shape["high"], rounding=self.config.roundings[shape["rounding"]],
+        )  # fmt: skip
 
     def _to_planes(self, run: Mapping[str, int], reads: IntArray, writes: IntArray) -> None:
         """Bit planes of gathered elements; elements beyond those read are zero."""

@@ -95,7 +95,7 @@ def hazards(
     doubts = []
     for space, by_engine in by_space.items():
         # Banks matter only where several engines share a direction.
-        bank_words = buffers[space].bank_words if space in ("act", "acc") else 0
+        bank_words = buffers[space].bank_words if space in ("act", "acc", "parameter") else 0
         tables = {engine: _Table(flow, entries, bank_words) for engine, entries in by_engine.items()}
         for first in tables:
             for second in tables:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from hwgen.numerics import ceil_div
+from hwgen.parts import ram
 from hwgen.system.config import Space, SystemConfig
 
-__all__ = ["FAMILIES", "BlockRam", "Memory", "block_rams", "memories"]
-
-BLOCK_ROWS = 64
-"""Rows from which on a memory asks for block RAM; shorter ones are built from LUTs."""
+__all__ = ["Memory", "block_rams", "memories"]
 
 
 @dataclass(frozen=True)
@@ -31,41 +27,6 @@ class Memory:
     copies: int
     rows: int
     bits: int
-
-
-@dataclass(frozen=True)
-class BlockRam:
-    """A family's block of RAM with one read and one write port.
-
-    Parameters
-    ----------
-    name : str
-        Vendor's name.
-    widths : mapping of int to int
-        Bits per row by depth.
-    share : float
-        Blocks that such a part takes: one half if two of them make one block.
-    """
-
-    name: str
-    widths: Mapping[int, int]
-    share: float = 1.0
-
-    def parts(self, rows: int, bits: int) -> float:
-        """Blocks for a memory, by the shape that takes least."""
-        return self.share * min(
-            ceil_div(rows, depth) * ceil_div(bits, width) for depth, width in self.widths.items()
-        )
-
-
-_RAMB18 = BlockRam("RAMB36", {512: 36, 1024: 18, 2048: 9, 4096: 4, 8192: 2, 16384: 1}, 0.5)
-_RAMB36 = BlockRam("RAMB36", {512: 72, 1024: 36, 2048: 18, 4096: 9, 8192: 4, 16384: 2, 32768: 1})
-
-FAMILIES: dict[str, tuple[BlockRam, ...]] = {
-    "xilinx": (_RAMB18, _RAMB36),
-    "ecp5": (BlockRam("DP16KD", {512: 36, 1024: 18, 2048: 9, 4096: 4, 8192: 2, 16384: 1}),),
-}
-"""Blocks by family: RAMB36 of the 7 series and UltraScale, which is two RAMB18; DP16KD of ECP5."""
 
 
 def memories(config: SystemConfig) -> list[Memory]:
@@ -101,12 +62,12 @@ def block_rams(config: SystemConfig, family: str) -> dict[str, int]:
     config : SystemConfig
         The accelerator.
     family : str
-        Of :data:`FAMILIES`.
+        Of :data:`hwgen.parts.ram.FAMILIES`.
     """
     counts: dict[str, float] = {}
     for memory in memories(config):
-        if memory.rows >= BLOCK_ROWS:
-            parts = min(block.parts(memory.rows, memory.bits) for block in FAMILIES[family])
+        if memory.rows >= ram.BLOCK_ROWS:
+            parts = ram.block_rams(memory.rows, memory.bits, family)
             counts[memory.name] = counts.get(memory.name, 0.0) + memory.copies * parts
     whole = {name: ceil(count) for name, count in counts.items()}
     return whole | {"total": sum(whole.values())}

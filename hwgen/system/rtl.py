@@ -199,7 +199,7 @@ class Accelerator(Unit):
             cfg.parameter.bytes,
             cfg.parameter.word_bytes,
             1,
-            {"load": bus},
+            {"load": bus} | ({} if cfg.softmax is None else {"scale": cfg.parameter.word_bytes}),
             {"vec": cfg.parameter.word_bytes},
         )
         place(m, "parameter_buffer", parameter, platform)
@@ -219,6 +219,13 @@ class Accelerator(Unit):
         ]
         loaded = {"act": act, "parameter": parameter}
         conflicts: list[Value] = [act.conflict]
+        if cfg.softmax is not None:
+            conflicts.append(parameter.conflict)
+            m.d.comb += [
+                parameter.scale_en.eq(vec.scale_en),
+                parameter.scale_address.eq(vec.scale_address),
+                parameter.scale_data.eq(vec.scale_data),
+            ]
         writers: list[str] = [name for name in ("dsp", "lut") if name in units]
         if writers:
             size = cfg.acc.word_bytes

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from hwgen.program.encoding import Instr
 from hwgen.program.table import BUFFERS, VEC_OPS
-from hwgen.system.access import FROM_ACC, Access, Run, runs, settings_of, touched
+from hwgen.system.access import FROM_ACC, Access, Run, overlap, runs, settings_of, touched
 from hwgen.system.config import Space, SystemConfig
 
 __all__ = ["Structure", "spaces"]
@@ -59,6 +59,8 @@ class Structure:
             if one.engine not in (*config.engines, "control"):
                 text = f"this accelerator has no engine {one.engine}; it has {', '.join(config.engines)}"
                 self.problems.append((index, text))
+            elif one.mnemonic == "vec.row" and config.softmax is None:
+                self.problems.append((index, "this accelerator has no softmax; build it with softmax_words"))
             elif one.mnemonic == "store.window":
                 self.problems += [(index, text) for text in self._store_window(one)]
         for run in runs(instructions):
@@ -163,7 +165,15 @@ class Structure:
         steps = shape["r0"] * shape["r1"]
         if op in FROM_ACC and "acc" not in self._spaces:
             yield f"{op} reads sums, and this accelerator has neither dsp nor lut"
-        if op in ("raw", "copy") and steps != 1:
+        if shape["digits"] and (op != "requantise" or cfg.softmax is None):
+            yield (
+                f"digits are what requantise puts together after softmax, and this is {op}"
+                if cfg.softmax
+                else ("digits come from softmax, which this accelerator has not")
+            )
+        if op == "softmax":
+            yield from self._softmax(run)
+        if op in ("raw", "copy", "softmax") and steps != 1:
             yield f"r0 × r1 must be 1 for {op}, not {steps}"
         if op == "product" and steps > 2:
             yield f"r0 × r1 must be 1 or 2 for product, not {steps}"
@@ -183,6 +193,19 @@ class Structure:
                 yield f"r0 × r1 must be in 1..{most} for planes, the words of a plane word, not {steps}"
             if f["unit"] >= cfg.lut_units:
                 yield f"unit must be in 0..{cfg.lut_units - 1}, not {f['unit']}"
+
+    def _softmax(self, run: Run) -> Iterator[str]:
+        shape, cfg = run.settings["shape"], self.config
+        if cfg.softmax is None:
+            return  # vec.row, which it needs, was refused
+        if shape["n0"] > cfg.softmax_words:
+            yield f"n0 must be at most softmax_words, {cfg.softmax_words}, for softmax, not {shape['n0']}"
+        if run.settings["row"]["digit"] >= cfg.softmax_digits:
+            digit = run.settings["row"]["digit"]
+            yield f"digit must be below {cfg.softmax_digits}, the digits of an exponential, not {digit}"
+        read, scales = (access.where for access in touched(run, cfg) if access.space == "parameter")
+        if overlap(scales, read):
+            yield f"it writes parameter words {scales.low}..{scales.high - 1}, among them those that it reads"
 
     def _store_window(self, one: Instr) -> Iterator[str]:
         pitch = one["source_pitch"]

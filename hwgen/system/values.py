@@ -15,8 +15,9 @@ import numpy.typing as npt
 from hwgen.matmul import exact_matmul
 from hwgen.numerics import IntArray, ceil_div
 from hwgen.program.encoding import Instr
-from hwgen.program.table import BUFFERS, ROUNDING, VEC_OPS
+from hwgen.program.table import BUFFERS, VEC_OPS
 from hwgen.system.config import SystemConfig
+from hwgen.system.digits import DIGIT, exponential_digits, logit_range
 
 __all__ = ["Values"]
 
@@ -34,7 +35,8 @@ class Values:
     config : SystemConfig
         The accelerator.
     dram : uint8 array, shape (images, bytes)
-        Memory of every image; changed in place. Programs, weights and parameters must be the same in all.
+        Memory of every image; changed in place. Programs, weights and parameters must be the same in all; so
+        with softmax, which makes parameters, there is one image.
     """
 
     def __init__(self, config: SystemConfig, dram: Bytes):
@@ -194,12 +196,14 @@ class Values:
             sums32 = np.ascontiguousarray(self.acc[:, reads[..., 0] % self.config.acc_words])
             quarters = sums32.view(np.int8).reshape(images, *counts, 4, self.config.lanes)
             self.act[:, (writes[..., None] + np.arange(4)) % act_words] = quarters
+        elif op == "softmax":
+            self._softmax(run, shape, target, reads[..., 0] % self.config.acc_words, writes % act_words)
         else:
             sums = self._reduce(op, shape, target, reads)
             words = (
                 run["parameter"] + np.arange(counts[0]) * target["parameter_n2"]
             ) % self.config.parameter_words
-            self.act[:, writes % act_words] = self._requantise(sums, shape, words)
+            self.act[:, writes % act_words] = self._requantise(sums, shape, words).astype(np.int8)
 
     def _reduce(
         self, op: str, shape: Mapping[str, int], target: Mapping[str, int], reads: IntArray
@@ -210,6 +214,10 @@ class Values:
             words = reads % self.config.acc_words
             if count == 1:
                 return self.acc[:, words[..., 0]]
+            if shape["digits"]:
+                places = np.arange(count, dtype=np.int64)[::-1, None] * DIGIT
+                moved = np.left_shift(self.acc[:, words].astype(np.int64), np.minimum(places, 32))
+                return np.asarray(moved.sum(axis=-2).astype(np.int32))  # wraps
             return np.asarray(self.acc[:, words].sum(axis=-2, dtype=np.int32))
         words = reads % self.config.act_words
         total: _Int | None = None
@@ -226,20 +234,45 @@ class Values:
         assert total is not None
         return total
 
+    def _softmax(
+        self, run: Mapping[str, int], shape: Mapping[str, int], target: Mapping[str, int], reads: IntArray,
+        writes: IntArray,
+    ) -> None:  # fmt: skip
+        low, high = logit_range
+        words = (
+            run["parameter"] + np.arange(len(reads)) * target["parameter_n2"]
+        ) % self.config.parameter_words
+        logits = self._requantise(self.acc[:, reads], {**shape, "zero": 0, "low": low, "high": high}, words)
+        row = self._set["vec.row"]
+        (found,) = logits
+        blocks, rows, width, lanes = found.shape
+        digits, scales = exponential_digits(self.config, found.reshape(blocks, rows, width * lanes), row)
+        self.act[0, writes] = digits.reshape(found.shape)
+        self.parameter[row["parameter"] : row["parameter"] + len(scales)] = scales
+
     def _requantise(self, sums: _Int, shape: Mapping[str, int], words: IntArray) -> _Int:
         raw = self.parameter[words].reshape(len(words), 1, 1, self.config.lanes, 8)
         bias = np.ascontiguousarray(raw[..., :4]).view("<i4")[..., 0]
         multiplier = raw[..., 4:7].astype(np.int64) @ np.array([1, 1 << 8, 1 << 16])
         multiplier &= (1 << self.config.scale_bits) - 1
         shift = raw[..., 7].astype(np.int64) & 63
+        rounding = self.config.roundings[shape["rounding"]]
+        if rounding == "ort":  # a processor's float32 is what onnxruntime uses too
+            real = (sums.astype(np.int32) + bias).astype(np.float32)
+            real *= np.ldexp(multiplier.astype(np.float32), -shift)
+            real = np.rint(real) + np.float32(shape["zero"])
+            near: _Int = np.clip(real, shape["low"], shape["high"]).astype(np.int64)
+            return near
         drops = (shift > 0).astype(np.int64)  # where nothing is shifted out there is nothing to round
         half = np.left_shift(drops, np.maximum(shift - 1, 0))
         product = (sums.astype(np.int32) + bias).astype(np.int64)  # wraps at 32 bits, as the adder does
         product *= multiplier
-        if ROUNDING[shape["rounding"]] == "half_even":
+        if rounding == "half_even":
             rounded = product >> shift
             rounded &= drops  # odd ones: only there a tie goes up
             rounded += half - drops
+        elif rounding == "half_up":
+            rounded = np.broadcast_to(half, product.shape).copy()
         else:
             rounded = product >> 63
             rounded &= -drops  # a negative tie goes down
@@ -247,7 +280,7 @@ class Values:
         rounded += product
         rounded >>= shift
         rounded += shape["zero"]
-        clamped: _Int = np.clip(rounded, shape["low"], shape["high"], out=rounded).astype(np.int8)
+        clamped: _Int = np.clip(rounded, shape["low"], shape["high"], out=rounded)
         return clamped
 
     def _to_planes(self, run: Mapping[str, int], reads: IntArray, writes: IntArray) -> None:

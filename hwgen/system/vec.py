@@ -16,18 +16,19 @@ from hwgen.emit import Unit, place
 from hwgen.numerics import index_bits
 from hwgen.parts.delay import delay
 from hwgen.parts.loops import LoopNest
-from hwgen.parts.requantise import LATENCY
+from hwgen.parts.requantise import MODES
 from hwgen.program.layout import layout
 from hwgen.program.table import FUNCTION_BITS, FUNCTION_LOW, INSTRUCTION_BYTES, VEC_OPS
 from hwgen.system.config import PARAMETER_BYTES, SystemConfig
 from hwgen.system.fields import field, hold
 from hwgen.system.vec_lane import ACC_AGE, ACT_AGE, TERM_AGES, VecLane
+from hwgen.system.vec_softmax import VecSoftmax
 from hwgen.system.vec_turn import Turn
-from hwgen.system.vec_walk import DATA_AGE, LEAST_BITS, RAW_WORDS, REDUCING, X_AGE, Marks, Run, walk
+from hwgen.system.vec_walk import DATA_AGE, FROM_ACC, LEAST_BITS, RAW_WORDS, REDUCING, X_AGE, Marks, Run, walk
 
 __all__ = ["Vec"]
 
-_SHAPE, _SOURCE, _TARGET, _RUN = range(4)  # functions, as in the table
+_SHAPE, _SOURCE, _TARGET, _RUN, _ROW = range(5)  # functions, as in the table
 _PARAMETER_EARLIER = 3  # cycles from asking for a parameter word to its meeting the complete reduction
 _PLANES = 8  # bits of an element
 
@@ -51,6 +52,8 @@ class Vec(Unit):
         Words of activations.
     plane_en : Out(lut_units), plane_address, plane_data : Out
         With a LUT core only: plane words, to one unit.
+    scale_en, scale_address, scale_data : Out
+        With softmax only: words of parameters.
     """
 
     def __init__(self, config: SystemConfig):
@@ -69,6 +72,12 @@ class Vec(Unit):
                 "plane_en": Out(config.lut_units),
                 "plane_address": Out(index_bits(config.plane_act.words)),
                 "plane_data": Out(config.lut_width),
+            }
+        if config.softmax is not None:
+            members |= {
+                "scale_en": Out(1),
+                "scale_address": Out(index_bits(config.parameter.words)),
+                "scale_data": Out(8 * PARAMETER_BYTES * lanes),
             }
         super().__init__(members)
 
@@ -98,13 +107,14 @@ class Vec(Unit):
         function = self.head[FUNCTION_LOW : FUNCTION_LOW + FUNCTION_BITS]
         m.d.comb += begin.eq(self.start & (function == _RUN))
         asked = {name: field(self.head, layout("vec.run"), name) for name in layout("vec.run")}
-        ops = {name: Signal(name=f"op_{name}", reset_less=True) for name in VEC_OPS}
+        names = [name for name in VEC_OPS if name != "softmax" or self.config.softmax is not None]
+        ops = {name: Signal(name=f"op_{name}", reset_less=True) for name in names}
         from_acc = Signal(reset_less=True)
-        new = {name: Signal(name=f"asked_{name}") for name in VEC_OPS}
-        m.d.comb += [one.eq(~(asked["op"] ^ n).any()) for n, one in enumerate(new.values())]
+        new = {name: Signal(name=f"asked_{name}") for name in names}
+        m.d.comb += [one.eq(~(asked["op"] ^ VEC_OPS.index(name)).any()) for name, one in new.items()]
         with m.If(begin):
-            m.d.sync += [ops[name].eq(new[name]) for name in VEC_OPS]
-            m.d.sync += from_acc.eq(new["requantise"] | new["raw"])
+            m.d.sync += [ops[name].eq(new[name]) for name in names]
+            m.d.sync += from_acc.eq(Cat(new[name] for name in FROM_ACC if name in new).any())
         return Run(
             begin,
             asked,
@@ -136,7 +146,7 @@ class Vec(Unit):
         alone = run.ops["product"] | run.ops["max"]  # the term is all there is
         by_acc, by_act = marks.first[TERM_AGES["acc"]], marks.first[TERM_AGES["act"]]
         m.d.comb += load.eq(Mux(run.from_acc, by_acc, by_act | alone))
-        lanes = [VecLane(cfg.scale_bits) for _ in range(cfg.lanes)]
+        lanes = [VecLane(cfg.requantiser, cfg.scale_bits, cfg.softmax is not None) for _ in range(cfg.lanes)]
         for i, lane in enumerate(lanes):
             place(m, f"lane_{i}", lane, platform)
             m.d.comb += [
@@ -156,6 +166,11 @@ class Vec(Unit):
                 lane.low.eq(run.shape["low"]),
                 lane.high.eq(run.shape["high"]),
             ]
+            if cfg.softmax is not None:
+                m.d.comb += [
+                    lane.is_logit.eq(run.ops["softmax"]),
+                    lane.digits.eq(run.ops["requantise"] & run.shape["digits"]),
+                ]
         return lanes
 
     def _parameters(self, m: Module, run: Run, marks: Marks) -> None:
@@ -184,8 +199,9 @@ class Vec(Unit):
             complete.eq(Mux(run.from_acc, marks.whole[ACC_AGE], marks.whole[ACT_AGE])),
             completes.eq(Mux(run.from_acc, marks.final[ACC_AGE], marks.final[ACT_AGE])),
         ]
-        result = delay(m, complete, LATENCY, reset=True, name="result_delay")
-        result_final = delay(m, completes, LATENCY, name="result_final_delay")
+        wait = MODES[self.config.requantiser].latency
+        result = delay(m, complete, wait, reset=True, name="result_delay")
+        result_final = delay(m, completes, wait, name="result_final_delay")
         x = Cat(lane.x for lane in lanes)
         transpose = self._turn(m, platform, "transpose", self.config.lanes, 8, x, run, marks)
         turned = Signal()
@@ -194,7 +210,9 @@ class Vec(Unit):
         m.d.sync += [turned.eq(transpose.coming), turned_final.eq(transpose.coming_marked)]
         put = Signal()  # a word is written from the next cycle's registers
         put_final = Signal()
-        address = self._places(m, platform, run, put)
+        target = self._places(m, platform, run, put)
+        address = Signal(len(target.address), name="place", reset_less=True)
+        m.d.sync += address.eq(target.address)
         if self.config.lut:
             planes = self._planes(m, platform, run, marks, x, address)
             with m.If(ops["planes"]):
@@ -203,8 +221,12 @@ class Vec(Unit):
             m.d.comb += [put.eq(marks.slot[X_AGE]), put_final.eq(marks.finish[X_AGE])]
         with m.If(ops["transpose"]):
             m.d.comb += [put.eq(turned), put_final.eq(turned_final)]
-        with m.If(Cat(ops[name] for name in REDUCING).any()):
+        with m.If(Cat(ops[name] for name in REDUCING if name != "softmax").any()):
             m.d.comb += [put.eq(result), put_final.eq(result_final)]
+        if self.config.softmax is not None:
+            softmax = self._softmax(m, platform, run, marks, lanes, result)
+            with m.If(ops["softmax"]):
+                m.d.comb += [put.eq(softmax.out_valid), put_final.eq(target.ends[3])]
 
         quarter = Signal(2, reset_less=True)
         with m.If(run.begin):
@@ -224,6 +246,9 @@ class Vec(Unit):
             m.d.sync += word.eq(transpose.o)
         with m.Else():
             m.d.sync += word.eq(Cat(lane.y for lane in lanes))
+        if self.config.softmax is not None:
+            with m.If(ops["softmax"]):
+                m.d.sync += word.eq(softmax.out)
         written = Signal()
         all_written = Signal()
         m.d.sync += [written.eq(put & ~ops["planes"]), all_written.eq(put & put_final)]
@@ -234,8 +259,40 @@ class Vec(Unit):
             self.done.eq(all_written),
         ]
 
-    def _places(self, m: Module, platform: Any, run: Run, put: Signal) -> Signal:
-        """Address of what is written, a cycle after ``put``; an output of several words has them side by side."""
+    def _softmax(
+        self, m: Module, platform: Any, run: Run, marks: Marks, lanes: list[VecLane], valid: Value
+    ) -> VecSoftmax:
+        """Rows of softmax behind the requantisers, whose results are its logits."""
+        fields = layout("vec.row")
+        row = {name: hold(m, self.start, self.head, _ROW, fields, name) for name in fields}
+        softmax = VecSoftmax(self.config)
+        place(m, "softmax", softmax, platform)
+        later = {
+            name: delay(
+                m, getattr(marks, name)[ACC_AGE], MODES[self.config.requantiser].latency, name=f"{name}_delay"
+            )
+            for name in ("row", "round")
+        }
+        address = Signal(len(self.scale_address), name="scale_word", reset_less=True)
+        m.d.comb += [
+            softmax.starts.eq(run.begin),
+            softmax.valid.eq(valid & run.ops["softmax"]),
+            softmax.last.eq(later["row"]),
+            softmax.block.eq(later["round"]),
+            softmax.logits.eq(Cat(lane.logit for lane in lanes)),
+            *(getattr(softmax, name).eq(row[name]) for name in ("keep", "keep_step", "digit", "shift")),
+            self.scale_en.eq(softmax.scale_valid),
+            self.scale_address.eq(address),
+            self.scale_data.eq(softmax.scale),
+        ]
+        with m.If(run.begin):
+            m.d.sync += address.eq(row["parameter"][: len(address)])
+        with m.Elif(softmax.scale_valid):
+            m.d.sync += address.eq(address + 1)
+        return softmax
+
+    def _places(self, m: Module, platform: Any, run: Run, put: Signal) -> LoopNest:
+        """Addresses of what is written; an output of several words has them side by side."""
         counts = [run.shape[name] for name in ("n0", "n1", "n2")]
         strides = [run.target[name] for name in ("n0", "n1", "n2")]
         spaces = [self.config.act.words] + ([self.config.plane_act.words] if self.config.lut else [])
@@ -244,8 +301,6 @@ class Vec(Unit):
         nest = LoopNest("vec_target", bits, (LEAST_BITS + 1, *(len(c) for c in counts)), (2, *widths), True)
         place(m, "target", nest, platform)
         side_by_side = Mux(run.new["raw"], RAW_WORDS, Mux(run.new["planes"], run.asked["planes"], 1))
-        address = Signal(bits, name="place", reset_less=True)
-        m.d.sync += address.eq(nest.address)
         m.d.comb += [
             nest.load.eq(run.begin),
             nest.step.eq(put),
@@ -258,7 +313,7 @@ class Vec(Unit):
                 getattr(nest, f"count_{k + 1}").eq(counts[k]),
                 getattr(nest, f"stride_{k + 1}").eq(strides[k]),
             ]
-        return address
+        return nest
 
     def _turn(
         self, m: Module, platform: Any, op: str, rows: int, bits: int, word: Value, run: Run, marks: Marks

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
 from hwgen.emit import Unit, place
+from hwgen.parts.requantise import MODES
 from hwgen.parts.requantise.rtl import Requantise
 
-__all__ = ["ACC_AGE", "ACT_AGE", "TERM_AGES", "VecLane"]
+__all__ = ["ACC_AGE", "ACT_AGE", "DIGIT_BITS", "LOGIT_BITS", "TERM_AGES", "VecLane"]
 
 _BIAS_BITS, _SCALE_BITS, _SHIFT_BITS = 32, 24, 6
+
+LOGIT_BITS = 16
+"""Width of the logits that softmax takes."""
+
+DIGIT_BITS = 7
+"""Bits of a digit of its exponentials: an activation that is not negative."""
 
 TERM_AGES = {"acc": 3, "act": 6}
 """Cycles from asking a buffer for an input to the term that it adds to the sum."""
@@ -33,8 +40,12 @@ class VecLane(Unit):
 
     Parameters
     ----------
+    mode : str
+        Of the requantiser.
     scale_bits : int
-        Width of the requantiser's multiplier.
+        Width of its multiplier.
+    logits : bool
+        Whether the lane makes logits too, of :data:`LOGIT_BITS`, and puts digits together.
 
     Members
     -------
@@ -49,19 +60,24 @@ class VecLane(Unit):
     load : In(1)
         The term is a sum's first.
     rounding, zero_point, low, high : In
-        Of the requantiser.
-    x : Out(8), term : Out(32), y : Out(8)
+        Of the requantiser; there is a choice of rounding in mode ``nearest`` only.
+    is_logit, digits : In(1)
+        With ``logits`` only: results are logits; sums are moved up by a digit before each further term.
+    x : Out(8), term : Out(32), y : Out(8), logit : Out(16)
         Activation with age 3, term, and result.
     """
 
-    def __init__(self, scale_bits: int):
+    def __init__(self, mode: str, scale_bits: int, logits: bool):
+        self.mode = mode
         self.scale_bits = scale_bits
+        self.logits = logits
         super().__init__({
             "acc_data": In(32), "act_data": In(8), "par_data": In(64),
             "from_acc": In(1), "is_max": In(1), "take": In(1),
             "first": In(1), "chain": In(1), "zero": In(signed(8)), "weight": In(signed(16)), "load": In(1),
             "rounding": In(1), "zero_point": In(signed(8)), "low": In(signed(8)), "high": In(signed(8)),
             "x": Out(8), "term": Out(32), "y": Out(8),
+            **({"is_logit": In(1), "digits": In(1), "logit": Out(LOGIT_BITS)} if logits else {}),
         })  # fmt: skip
 
     @property
@@ -79,6 +95,9 @@ class VecLane(Unit):
         term = Signal(signed(32), name="addend", reset_less=True)
         total = Signal(signed(32), reset_less=True)
         keeps = Signal()
+        before: Value = (
+            Mux(self.digits, total << DIGIT_BITS, total)[:32].as_signed() if self.logits else total
+        )
         m.d.comb += [
             keeps.eq(self.is_max & ~self.first & (operand > x)),
             self.x.eq(x),
@@ -89,7 +108,7 @@ class VecLane(Unit):
             operand.eq(Mux(keeps, operand, x - self.zero)),
             factor.eq(Mux(self.chain, operand, self.weight)),
             product.eq(operand * factor),
-            total.eq(term + Mux(self.load, 0, total)),
+            total.eq(term + Mux(self.load, 0, before)),
         ]
         with m.If(~self.from_acc):
             m.d.sync += term.eq(product)
@@ -99,17 +118,26 @@ class VecLane(Unit):
         parameter = Signal(_BIAS_BITS + _SCALE_BITS + _SHIFT_BITS, name="held_parameter", reset_less=True)
         m.d.sync += parameter.eq(self.par_data)
         scale: Value = parameter[_BIAS_BITS : _BIAS_BITS + self.scale_bits]
-        requantise = Requantise(self.scale_bits)
+        requantise = Requantise(self.mode, self.scale_bits, LOGIT_BITS if self.logits else 8)
         place(m, "requantiser", requantise, platform)
+        zero, low, high = self.zero_point, self.low, self.high
+        if self.logits:
+            most = 1 << (LOGIT_BITS - 1)
+            zero, low, high = (
+                Mux(self.is_logit, Const(end, signed(LOGIT_BITS)), value)
+                for end, value in ((0, zero), (-most, low), (most - 1, high))
+            )
+            m.d.comb += self.logit.eq(requantise.y)
         m.d.comb += [
             requantise.acc.eq(total),
             requantise.bias.eq(parameter[:_BIAS_BITS]),
             requantise.multiplier.eq(scale),
             requantise.shift.eq(parameter[_BIAS_BITS + _SCALE_BITS :]),
-            requantise.rounding.eq(self.rounding),
-            requantise.zero.eq(self.zero_point),
-            requantise.low.eq(self.low),
-            requantise.high.eq(self.high),
+            requantise.zero.eq(zero),
+            requantise.low.eq(low),
+            requantise.high.eq(high),
             self.y.eq(requantise.y),
         ]
+        if MODES[self.mode].rounding is None:
+            m.d.comb += requantise.rounding.eq(self.rounding)
         return m

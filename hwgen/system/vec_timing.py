@@ -7,30 +7,42 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.cores.softmax.latency import Latency
 from hwgen.numerics import IntArray
-from hwgen.parts.requantise import LATENCY
+from hwgen.parts.elastic.timing import RowsShape
+from hwgen.parts.requantise import MODES
 from hwgen.program.table import VEC_OPS
 from hwgen.system.config import SystemConfig
 
-__all__ = ["vec_cycles"]
+__all__ = ["softmax_rows", "vec_cycles"]
 
 _ISSUE = 2  # the start cycle, and the register in front of the buffers' write port
 _COPY = _ISSUE + 3  # the buffer, and a register behind it
 _TURN = _ISSUE + 5  # the same, and the turning memory
 
-# Cycles of a run that are no reading of inputs, by operation.
+# Cycles of a run that are neither reading of inputs nor requantising, by operation.
 _FIXED = {
-    "requantise": _COPY + 1 + LATENCY,
+    "requantise": _COPY + 1,
     "raw": _COPY,
-    "sum": _COPY + 4 + LATENCY,
-    "max": _COPY + 4 + LATENCY,
-    "product": _COPY + 4 + LATENCY,
+    "sum": _COPY + 4,
+    "max": _COPY + 4,
+    "product": _COPY + 4,
     "copy": _COPY,
     "transpose": _TURN + 1,
     "planes": _TURN,
+    "softmax": _COPY + 1,
 }
 
+_REQUANTISED = ("requantise", "sum", "max", "product", "softmax")
+
 _RAW_WORDS = 4  # words of activations that a word of sums fills
+
+
+def softmax_rows(config: SystemConfig) -> RowsShape:
+    """Room and latencies of the rows of softmax: those of its core, and a cycle that rounds to digits."""
+    assert config.softmax is not None
+    shape = Latency(config.softmax).shape
+    return RowsShape(shape.longest, shape.stat_latency, shape.result_latency + 1)
 
 
 def vec_cycles(
@@ -64,7 +76,15 @@ def vec_cycles(
     words = blocks * np.asarray(n0)
     # A block of planes leaves while the next one comes in; the last one leaves alone.
     planes_cycles = (words - 1) * np.maximum(inputs, planes) + inputs + np.asarray(planes)
-    busy = {"raw": _RAW_WORDS * words, "transpose": blocks * inputs + config.lanes, "planes": planes_cycles}
-    choices = [busy.get(name, words * inputs) + _FIXED[name] for name in VEC_OPS]
+    # A row's results follow when its last word is in.
+    rows = softmax_rows(config).latency if config.softmax is not None else 0
+    busy = {
+        "softmax": words + np.asarray(n0) - 1 + rows,
+        "raw": _RAW_WORDS * words,
+        "transpose": blocks * inputs + config.lanes,
+        "planes": planes_cycles,
+    }
+    behind = dict.fromkeys(_REQUANTISED, MODES[config.requantiser].latency)
+    choices = [busy.get(name, words * inputs) + _FIXED[name] + behind.get(name, 0) for name in VEC_OPS]
     cycles = np.select([number == i for i in range(len(VEC_OPS))], choices)
     return int(cycles) if cycles.ndim == 0 else cycles

@@ -12,7 +12,7 @@ from hwgen.emit import place
 from hwgen.parts.loops import LoopNest
 from hwgen.system.vec_lane import ACT_AGE, TERM_AGES
 
-__all__ = ["DATA_AGE", "LEAST_BITS", "RAW_WORDS", "REDUCING", "X_AGE", "Marks", "Run", "walk"]
+__all__ = ["DATA_AGE", "FROM_ACC", "LEAST_BITS", "RAW_WORDS", "REDUCING", "X_AGE", "Marks", "Run", "walk"]
 
 DATA_AGE = 2
 """Age of what the buffers answer."""
@@ -23,8 +23,11 @@ X_AGE = DATA_AGE + 1
 RAW_WORDS = 4
 """Words of activations that a word of sums fills."""
 
-REDUCING = ("requantise", "sum", "max", "product")
-"""Operations whose results come out of the requantisers."""
+REDUCING = ("requantise", "sum", "max", "product", "softmax")
+"""Operations whose results come out of the requantisers; those of softmax are logits."""
+
+FROM_ACC = ("requantise", "raw", "softmax")
+"""Operations that read sums; the others read activations."""
 
 LEAST_BITS = 3
 """Width of the cycles that a block takes at least, less one: 0..7."""
@@ -55,6 +58,7 @@ class Marks:
     odd: list[Signal]  # its number is odd
     last: list[Signal]  # the last one of its output
     whole: list[Signal]  # ... which the lanes requantise
+    row: list[Signal]  # ... which is the last one of n0
     round: list[Signal]  # ... whose parameters are the last of their kind
     final: list[Signal]  # ... which is the run's last output
 
@@ -120,7 +124,10 @@ def walk(m: Module, platform: Any, vec: Any, run: Run) -> Marks:
         first=ages(m, "first", fresh, TERM_AGES["act"]),
         odd=ages(m, "odd", odd, X_AGE),
         last=ages(m, "last", last, X_AGE),
-        whole=ages(m, "whole", last & Cat(run.ops[name] for name in REDUCING).any(), ACT_AGE),
+        whole=ages(
+            m, "whole", last & Cat(run.ops[name] for name in REDUCING if name in run.ops).any(), ACT_AGE
+        ),
+        row=ages(m, "row", nest.ends[2], ACT_AGE),
         round=ages(m, "round", nest.ends[3], ACT_AGE),
         final=ages(m, "final", nest.ends[4], ACT_AGE),
     )

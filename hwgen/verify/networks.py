@@ -42,7 +42,7 @@ def random_network_program(config: SystemConfig, rng: np.random.Generator) -> Ra
     for _ in range(_TRIES):
         workload = random_workload(config, rng)
         seed = int(rng.integers(1 << 31))
-        network = random_network(workload, seed, config.scale_bits)
+        network = random_network(workload, seed, config.scale_bits, roundings=config.roundings)
         share = None if rng.random() < 0.5 else float(rng.choice([0.0, 0.3, 0.5, 1.0]))
         try:
             compiled = compile_network(config, network, share)

@@ -76,8 +76,13 @@ class _Draws(Writer):
         last = (high - ceil_div(size, bus) * bus) // bus
         return None if last < low // bus else bus * int(self.rng.integers(low // bus, last + 1))
 
+    @property
+    def _picky(self) -> bool:
+        """Whether not every byte is a parameter: onnxruntime's requantiser takes significands of float32 numbers."""
+        return self.config.requantiser == "ort"
+
     def _plain(self, name: str, size: int, target: int | None = None) -> bool:
-        if name == "parameter" and self.rng.random() < 0.8:
+        if name == "parameter" and (self.rng.random() < 0.8 or self._picky):
             size = ceil_div(size, PARAMETER_BYTES) * PARAMETER_BYTES
             low, high, step = self.parameters, self.parameters + PAGE - size, PARAMETER_BYTES
         else:
@@ -96,6 +101,8 @@ class _Draws(Writer):
         return self.run("load", {}, address=address, buffer=BUFFERS.index(name), target=at, run_bytes=size)
 
     def _window(self, name: str) -> bool:
+        if name == "parameter" and self._picky:
+            return False
         rng = self.rng
         run_bytes, rows = self.count(200), self.count(9)
         groups = self.count(6)
@@ -216,7 +223,7 @@ class _Draws(Writer):
         """r0 and r1 for an operation."""
         lanes = self.config.lanes
         match op:
-            case "raw" | "copy":
+            case "raw" | "copy" | "softmax":
                 return 1, 1
             case "product":
                 r0 = self.one_of(1, 2)
@@ -234,6 +241,7 @@ class _Draws(Writer):
         """One run of VEC."""
         absent = () if "acc" in self.spaces else FROM_ACC
         absent = absent if self.config.lut else (*absent, "planes")
+        absent = absent if self.config.softmax is not None else (*absent, "softmax")
         return self.vec_op(str(self.rng.choice([op for op in VEC_OPS if op not in absent])))
 
     def vec_op(self, op: str) -> bool:
@@ -243,6 +251,8 @@ class _Draws(Writer):
         n0, n1, n2 = (self.count(12) for _ in range(3))
         if op == "transpose":
             n0 = cfg.lanes
+        if op == "softmax":
+            n0 = self.count(cfg.softmax_words)
         planes = self.count(8) if op == "planes" else 1
         width = RAW_WORDS if op == "raw" else planes
         if n0 * n1 * n2 * max(r0 * r1, width) > _WORK:
@@ -267,11 +277,22 @@ class _Draws(Writer):
             "rounding": self.one_of(0, 1), "zero": self.one_of(0, -128, 127, int(rng.integers(-128, 128))),
             "low": low, "high": high,
             "zero0": int(rng.integers(-128, 128)), "zero1": self.one_of(0, -128, 127),
+            "digits": int(op == "requantise" and cfg.softmax is not None and rng.random() < 0.3),
         }  # fmt: skip
         weights = [self.one_of(1, -1, -32768, 32767, int(rng.integers(-32768, 32768))) for _ in range(2)]
         targets = target | {"parameter_n2": step, "weight0": weights[0], "weight1": weights[1]}
+        settings: dict[str, dict[str, int]] = {"shape": shape, "source": source, "target": targets}
+        if op == "softmax":
+            scales = self.base("parameter", ((n1 * n2, 1),))
+            if scales is None or step * (n2 - 1) + parameter >= scales >= parameter - n1 * n2 + 1:
+                return False
+            settings["row"] = {
+                "keep": self.one_of(1, n0 * cfg.lanes, max(1, int(rng.integers(n0 * cfg.lanes + 2)))),
+                "keep_step": self.one_of(0, 1), "digit": int(rng.integers(cfg.softmax_digits)),
+                "parameter": scales, "shift": self.one_of(0, -3, 4),
+            }  # fmt: skip
         return self.run(
-            "vec", {"shape": shape, "source": source, "target": targets}, op=VEC_OPS.index(op), source=first,
+            "vec", settings, op=VEC_OPS.index(op), source=first,
             target=last, parameter=parameter, planes=planes,
             unit=self.one_of(*range(cfg.lut_units)) if op == "planes" else 0,
         )  # fmt: skip

@@ -20,7 +20,10 @@ CI: dict[str, SystemConfig] = {
     "dsp": _config(),
     "both": _config(**_PLANES, lut_units=2, lut_width=16, bus_bytes=16, queue_depth=2, outstanding=2),
     "lut": _config(**_PLANES, dsp=False, lut_units=3, lut_width=32, lanes=8, bus_bytes=32, act_banks=1),
-    "wide bus": _config(bus_bytes=64, burst_beats=4, act_words=2048),
+    "softmax": _config(
+        softmax_words=6, softmax_bits=8, bus_bytes=16, dsp_tile=16, scale_bits=17, parameter_words=32
+    ),
+    "wide bus": _config(bus_bytes=64, burst_beats=4, act_words=2048, requantiser="ort"),
 }
 """Accelerators that CI builds."""
 
@@ -46,6 +49,15 @@ SWEEP: dict[str, SystemConfig] = CI | {
     "short bursts": _config(bus_bytes=32, burst_beats=4, outstanding=2, queue_depth=2),
     "long bursts": _config(burst_beats=256, outstanding=32, queue_depth=32),
     "bursts of a page": _config(bus_bytes=64, burst_beats=64, outstanding=4),
+    "softmax, 16 bits": _config(**_PLANES, lut_units=2, lut_width=16, softmax_words=5, parameter_words=32),
+    "softmax, 16 lanes": _config(
+        lanes=16, weight_words=512, softmax_words=12, bus_bytes=32, parameter_words=64
+    ),
+    "softmax, one word": _config(
+        dsp=False, **_PLANES, lut_units=1, lut_width=8, softmax_words=1, softmax_bits=8
+    ),
+    "onnxruntime's requantiser": _config(**_PLANES, lut_units=2, lut_width=16, requantiser="ort"),
+    "half up": _config(lanes=8, bus_bytes=16, requantiser="single", scale_bits=17),
     "few bits": _config(scale_bits=8, address_bits=20, dsp_tile=16, bus_bytes=16, outstanding=2),
 }
 """More than twenty accelerators, those of CI among them."""

@@ -217,7 +217,9 @@ class Writer:
         multiplier = rng.integers(1 << (bits - 1), 1 << bits, count)
         shift = np.minimum(bits + rng.integers(-2, 24, count), 63)
         odd = rng.random(count) < 0.15
-        multiplier[odd] = rng.choice([0, 1, 3, (1 << bits) - 1], odd.sum())
+        # A float32's significand has its upper bit set, or is zero.
+        least = [1 << (bits - 1)] if self.config.requantiser == "ort" else [1, 3]
+        multiplier[odd] = rng.choice([0, *least, (1 << bits) - 1], odd.sum())
         shift[odd] = rng.choice([0, 1, 2, 31, 32, 63], odd.sum())
         out[:, :4] = bias.astype("<i4")[:, None].view(np.uint8)
         out[:, 4:7] = multiplier.astype("<u4")[:, None].view(np.uint8)[:, :3]

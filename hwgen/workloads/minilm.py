@@ -23,7 +23,7 @@ from hwgen.workloads.onnx_reference import cpu_session
 from hwgen.workloads.optional import demo_module
 from hwgen.workloads.shapes import MINILM_LAYERS, GemmShape
 
-__all__ = ["FloatError", "GemmProblem", "Sentence", "load_layer", "load_sentences"]
+__all__ = ["FloatError", "GemmProblem", "Sentence", "load_layer", "load_sentences", "run_probes"]
 
 # The bias vectors are the only initialisers that kept their names in the export; each leads to the
 # `Add` that consumes it and from there to the matrix product.
@@ -248,7 +248,7 @@ def load_layer(layer: int = 0) -> tuple[GemmProblem, ...]:
         _find_site(model.graph, f"layer{layer}.{role}", bias.format(layer=layer))
         for role, bias in _BIASES.items()
     ]
-    probes = _run_probes(model, [tensor for site in sites for tensor in (site.activations, site.output)])
+    probes = run_probes(model, [tensor for site in sites for tensor in (site.activations, site.output)])
     return tuple(_problem(site, stored, probes) for site in sites)
 
 
@@ -300,7 +300,7 @@ def _find_site(graph: Any, name: str, bias: str) -> _Site:
     )
 
 
-def _run_probes(model: Any, tensors: list[str]) -> dict[str, npt.NDArray[np.float32]]:
+def run_probes(model: Any, tensors: list[str]) -> dict[str, npt.NDArray[np.float32]]:
     """Run ``model`` on the sentences; each tensor as (real tokens, features), padding dropped."""
     onnx = demo_module("onnx")
     sentences = load_sentences()

@@ -1,8 +1,8 @@
-/* accelerator(target=generic, lanes=8, bus_bytes=16, address_bits=32, dsp=True, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=16384, act_banks=4, weight_words=8192, acc_words=2048, acc_banks=4, parameter_words=256, plane_words=1024, plane_weight_words=512, queue_depth=8, burst_beats=16, outstanding=4, scale_bits=24); hwgen 0.1.0, digest 582fd229aebd37d8 */
+/* accelerator(target=generic, lanes=8, bus_bytes=16, address_bits=32, dsp=True, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=16384, act_banks=4, weight_words=8192, acc_words=2048, acc_banks=4, parameter_words=256, plane_words=1024, plane_weight_words=512, queue_depth=8, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=24, softmax_words=0, softmax_bits=16); hwgen 0.1.0, digest 57ddbd6d563c150f */
 #ifndef ACCELERATOR_H
 #define ACCELERATOR_H
 
-#define ACCELERATOR_DIGEST "582fd229aebd37d8"
+#define ACCELERATOR_DIGEST "57ddbd6d563c150f"
 #define ACCELERATOR_TARGET "generic"
 #define ACCELERATOR_LANES 8
 #define ACCELERATOR_BUS_BYTES 16
@@ -23,7 +23,10 @@
 #define ACCELERATOR_QUEUE_DEPTH 8
 #define ACCELERATOR_BURST_BEATS 16
 #define ACCELERATOR_OUTSTANDING 4
+#define ACCELERATOR_REQUANTISER "nearest"
 #define ACCELERATOR_SCALE_BITS 24
+#define ACCELERATOR_SOFTMAX_WORDS 0
+#define ACCELERATOR_SOFTMAX_BITS 16
 #define ACCELERATOR_INT8_MACS_PER_CYCLE 64
 #define ACCELERATOR_BINARY_MACS_PER_CYCLE 0
 #define ACCELERATOR_ELEMENTS_PER_VECTOR 8
@@ -680,7 +683,7 @@ static inline void hwgen_lut_run(uint64_t word[2], uint8_t wait_mask, uint8_t si
 #define HWGEN_VEC_SHAPE_N2_SIGNED 0
 #define HWGEN_VEC_SHAPE_N2_MINIMUM 1
 #define HWGEN_VEC_SHAPE_N2_MAXIMUM 4095
-/* of the requantiser */
+/* of a requantiser that rounds to nearest; others have one */
 #define HWGEN_VEC_SHAPE_ROUNDING_LOW_BIT 72
 #define HWGEN_VEC_SHAPE_ROUNDING_BITS 1
 #define HWGEN_VEC_SHAPE_ROUNDING_SIGNED 0
@@ -718,9 +721,15 @@ static inline void hwgen_lut_run(uint64_t word[2], uint8_t wait_mask, uint8_t si
 #define HWGEN_VEC_SHAPE_ZERO1_SIGNED 1
 #define HWGEN_VEC_SHAPE_ZERO1_MINIMUM (-128)
 #define HWGEN_VEC_SHAPE_ZERO1_MAXIMUM 127
+/* inputs are digits of base 128, the highest one first (requantise) */
+#define HWGEN_VEC_SHAPE_DIGITS_LOW_BIT 113
+#define HWGEN_VEC_SHAPE_DIGITS_BITS 1
+#define HWGEN_VEC_SHAPE_DIGITS_SIGNED 0
+#define HWGEN_VEC_SHAPE_DIGITS_MINIMUM 0
+#define HWGEN_VEC_SHAPE_DIGITS_MAXIMUM 1
 static inline void hwgen_vec_shape(uint64_t word[2], uint8_t wait_mask, uint8_t signal_mask,
     uint32_t r0, uint32_t r1, uint32_t n0, uint32_t n1, uint32_t n2, uint32_t rounding, int32_t
-    zero, int32_t low, int32_t high, int32_t zero0, int32_t zero1)
+    zero, int32_t low, int32_t high, int32_t zero0, int32_t zero1, uint32_t digits)
 {
     word[0] = UINT64_C(0x04)
         | ((uint64_t)r0 & UINT64_C(0x3f)) << 24
@@ -737,7 +746,8 @@ static inline void hwgen_vec_shape(uint64_t word[2], uint8_t wait_mask, uint8_t 
         | ((uint64_t)low & UINT64_C(0xff)) << 17
         | ((uint64_t)high & UINT64_C(0xff)) << 25
         | ((uint64_t)zero0 & UINT64_C(0xff)) << 33
-        | ((uint64_t)zero1 & UINT64_C(0xff)) << 41;
+        | ((uint64_t)zero1 & UINT64_C(0xff)) << 41
+        | ((uint64_t)digits & UINT64_C(0x1)) << 49;
 }
 
 /* vec.source: Sets the strides by which the engine's next runs read. */
@@ -847,7 +857,7 @@ static inline void hwgen_vec_target(uint64_t word[2], uint8_t wait_mask, uint8_t
 #define HWGEN_VEC_RUN_OP_BITS 4
 #define HWGEN_VEC_RUN_OP_SIGNED 0
 #define HWGEN_VEC_RUN_OP_MINIMUM 0
-#define HWGEN_VEC_RUN_OP_MAXIMUM 7
+#define HWGEN_VEC_RUN_OP_MAXIMUM 8
 #define HWGEN_VEC_RUN_OP_REQUANTISE 0
 #define HWGEN_VEC_RUN_OP_RAW 1
 #define HWGEN_VEC_RUN_OP_SUM 2
@@ -856,7 +866,8 @@ static inline void hwgen_vec_target(uint64_t word[2], uint8_t wait_mask, uint8_t
 #define HWGEN_VEC_RUN_OP_COPY 5
 #define HWGEN_VEC_RUN_OP_TRANSPOSE 6
 #define HWGEN_VEC_RUN_OP_PLANES 7
-/* first word read: of sums for requantise and raw, else of activations */
+#define HWGEN_VEC_RUN_OP_SOFTMAX 8
+/* first word read: of sums for requantise, raw and softmax, else of activations */
 #define HWGEN_VEC_RUN_SOURCE_LOW_BIT 28
 #define HWGEN_VEC_RUN_SOURCE_BITS 20
 #define HWGEN_VEC_RUN_SOURCE_SIGNED 0
@@ -900,6 +911,55 @@ static inline void hwgen_vec_run(uint64_t word[2], uint8_t wait_mask, uint8_t si
         | ((uint64_t)parameter & UINT64_C(0xfff)) << 4
         | ((uint64_t)planes & UINT64_C(0xf)) << 16
         | ((uint64_t)unit & UINT64_C(0x3f)) << 20;
+}
+
+/* vec.row: Sets the rows of the engine's next runs of softmax: a row is the elements of n0 words,
+   and there is one for every (n2, n1). Its exponentials are written as digits of base 128, the
+   elements of a word backwards; what a product of all digits with values has to be scaled by, so
+   that the exponentials of each row add up to one, becomes a parameter word per row. */
+#define HWGEN_VEC_ROW_OPCODE 0x44
+/* elements of a first row (n1 = 0) that take part; the others are zero */
+#define HWGEN_VEC_ROW_KEEP_LOW_BIT 24
+#define HWGEN_VEC_ROW_KEEP_BITS 13
+#define HWGEN_VEC_ROW_KEEP_SIGNED 0
+#define HWGEN_VEC_ROW_KEEP_MINIMUM 1
+#define HWGEN_VEC_ROW_KEEP_MAXIMUM 8191
+/* elements that take part more in each row than in the row before */
+#define HWGEN_VEC_ROW_KEEP_STEP_LOW_BIT 37
+#define HWGEN_VEC_ROW_KEEP_STEP_BITS 1
+#define HWGEN_VEC_ROW_KEEP_STEP_SIGNED 0
+#define HWGEN_VEC_ROW_KEEP_STEP_MINIMUM 0
+#define HWGEN_VEC_ROW_KEEP_STEP_MAXIMUM 1
+/* the digit to write: 0 the highest */
+#define HWGEN_VEC_ROW_DIGIT_LOW_BIT 38
+#define HWGEN_VEC_ROW_DIGIT_BITS 1
+#define HWGEN_VEC_ROW_DIGIT_SIGNED 0
+#define HWGEN_VEC_ROW_DIGIT_MINIMUM 0
+#define HWGEN_VEC_ROW_DIGIT_MAXIMUM 1
+/* parameter word of the first row */
+#define HWGEN_VEC_ROW_PARAMETER_LOW_BIT 39
+#define HWGEN_VEC_ROW_PARAMETER_BITS 12
+#define HWGEN_VEC_ROW_PARAMETER_SIGNED 0
+#define HWGEN_VEC_ROW_PARAMETER_MINIMUM 0
+#define HWGEN_VEC_ROW_PARAMETER_MAXIMUM 4095
+/* the scales are multiplied by 2**shift */
+#define HWGEN_VEC_ROW_SHIFT_LOW_BIT 51
+#define HWGEN_VEC_ROW_SHIFT_BITS 5
+#define HWGEN_VEC_ROW_SHIFT_SIGNED 1
+#define HWGEN_VEC_ROW_SHIFT_MINIMUM (-16)
+#define HWGEN_VEC_ROW_SHIFT_MAXIMUM 15
+static inline void hwgen_vec_row(uint64_t word[2], uint8_t wait_mask, uint8_t signal_mask, uint32_t
+    keep, uint32_t keep_step, uint32_t digit, uint32_t parameter, int32_t shift)
+{
+    word[0] = UINT64_C(0x44)
+        | ((uint64_t)keep & UINT64_C(0x1fff)) << 24
+        | ((uint64_t)keep_step & UINT64_C(0x1)) << 37
+        | ((uint64_t)digit & UINT64_C(0x1)) << 38
+        | ((uint64_t)parameter & UINT64_C(0xfff)) << 39
+        | ((uint64_t)shift & UINT64_C(0x1f)) << 51
+        | ((uint64_t)wait_mask & UINT64_C(0xff)) << 8
+        | ((uint64_t)signal_mask & UINT64_C(0xff)) << 16;
+    word[1] = UINT64_C(0);
 }
 
 /* store.window: Sets the pitches of the engine's next runs of several rows. */

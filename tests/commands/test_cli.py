@@ -174,7 +174,10 @@ def test_hardware_that_hangs_is_a_finding(run: Run, monkeypatch: pytest.MonkeyPa
 
 
 BAD_INPUT = {
-    "no such target": (("check", "gem"), r"there is no core or configuration 'gem'; there are dsp_gemm, .*"),
+    "no such target": (
+        ("check", "gem"),
+        r"there is no core or configuration 'gem'; there are activation, .*",
+    ),
     "zero rows": (("check", "dsp_gemm", "--set", "rows=0"), r"rows must be an integer in 1\.\.64, not 0"),
     "negative": (("generate", "dsp_gemm", "--set", "cols=-3"), r"cols must be an integer in 1\.\.64, not -3"),
     "no number": (("check", "dsp_gemm", "--set", "rows=nan"), r"rows must be an integer, not 'nan'"),

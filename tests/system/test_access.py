@@ -205,6 +205,7 @@ def test_vec(op: str, loops: tuple[tuple[int, int, int], ...], parameter_n2: int
         instr("vec.shape", **counts),
         instr("vec.source", **source),
         instr("vec.target", parameter_n2=parameter_n2, **target),
+        instr("vec.row", parameter=40),
         instr("vec.run", op=op, source=70, target=90, parameter=5, planes=planes, unit=2),
     )
     # A block that is transposed is the inputs (r1, r0); it is read once for all its words along n0.
@@ -212,8 +213,10 @@ def test_vec(op: str, loops: tuple[tuple[int, int, int], ...], parameter_n2: int
     reads = plain(70, *((counts[n], source[n]) for n in read))
     writes = plain(90, *((counts[n], target[n]) for n in names[2:]))
     expected: dict[tuple[str, bool], set[int]] = {}
-    expected["acc" if op in ("requantise", "raw") else "act", False] = reads
-    if op in ("requantise", "sum", "max", "product"):
+    expected["acc" if op in ("requantise", "raw", "softmax") else "act", False] = reads
+    if op == "softmax":
+        expected["parameter", True] = {40 + i for i in range(counts["n2"] * counts["n1"])}
+    if op in ("requantise", "sum", "max", "product", "softmax"):
         expected["parameter", False] = {5 + i * parameter_n2 for i in range(counts["n2"])}
     if op == "planes":
         expected["plane_act", True] = {w + p for w in writes for p in range(planes)}

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from hwgen.errors import BadInput
+from hwgen.parts.ram import BlockRam
 from hwgen.system.config import SystemConfig
 from hwgen.system.configs import FOLDER, load, named
-from hwgen.system.memories import BlockRam, block_rams, memories
+from hwgen.system.memories import block_rams, memories
 
 DEVICES = {"edge_ecp5": ("ecp5", 208), "n3h_z7020": ("xilinx", 140), "n3h_z7045": ("xilinx", 545)}
 GOOD = 'summary = "mine"\nstatus = "experimental"\n[parameters]\nlanes = 4\n'
@@ -18,7 +19,7 @@ GOOD = 'summary = "mine"\nstatus = "experimental"\n[parameters]\nlanes = 4\n'
 
 def test_the_folder_is_read() -> None:
     found = named()
-    assert set(found) == {"tiny", *DEVICES}
+    assert set(found) == {"tiny", "attention", *DEVICES}
     assert found["tiny"].status == "supported"
     assert found["tiny"].config.lut
     assert found["n3h_z7045"].config == SystemConfig(
@@ -34,7 +35,9 @@ def test_they_fit_their_devices_as_the_readme_says() -> None:
     for line in text.splitlines():
         if found := re.match(r"\| (?:.*\(`(.+)`\)|(total)) ((?:\| *\d* *)+)\|$", line):
             rows[found[1] or found[2]] = [cell.strip() for cell in found[3].split("|")[1:]]
-    families = {"tiny": "xilinx"} | {name: family for name, (family, _) in DEVICES.items()}
+    families = (
+        {"tiny": "xilinx"} | {name: family for name, (family, _) in DEVICES.items()} | {"attention": "xilinx"}
+    )
     for column, (name, family) in enumerate(families.items()):
         config = named()[name].config
         told = {key: int(cells[column]) for key, cells in rows.items() if cells[column]}

@@ -6,6 +6,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from hwgen.errors import BadInput
 from hwgen.program.dataflow import Dataflow, deadlock_sentence
 from hwgen.program.encoding import Instr, decode, encode, instr
 from hwgen.program.program import Program
-from hwgen.program.table import CONTROL, ENGINES, INSTRUCTIONS
+from hwgen.program.table import CONTROL, ENGINES, INSTRUCTIONS, VEC_OPS
 from hwgen.system.config import SystemConfig
 from hwgen.system.dispatch import _legal
 from hwgen.system.registers import ERRORS
@@ -147,7 +148,9 @@ ILLEGAL = {
     "no tiles": field("dsp.run", "tiles", 0),
     "no outputs": field("dsp.shape", "x_count", 0),
     "no steps": field("vec.shape", "r1", 0),
-    "an operation that vec lacks": field("vec.run", "op", 8),
+    "an operation that this vec lacks": field("vec.run", "op", VEC_OPS.index("softmax")),
+    "an operation that no vec has": field("vec.run", "op", len(VEC_OPS)),
+    "rows of a softmax that is not there": encode(instr("vec.row")),
     "no planes": field("vec.run", "planes", 0),
     "nine planes": field("vec.run", "planes", 9),
     "nothing but zeros": bytes(16),
@@ -162,10 +165,12 @@ def test_illegal_instructions_are_named(before: int, verilog: SystemHarness) -> 
         assert end(run(verilog, body)) == ("ILLEGAL", word[0] & 15, before), name
 
 
+@pytest.mark.parametrize("softmax", [0, 4])
 @pytest.mark.parametrize("lut", [False, True])
-def test_the_dispatcher_refuses_what_the_decoder_refuses(lut: bool, tiny: SystemConfig) -> None:
+def test_the_dispatcher_refuses_what_the_decoder_refuses(lut: bool, softmax: int, tiny: SystemConfig) -> None:
     """Every bit of every instruction and every value of the small fields, by the expression that the hardware has."""
     config = SystemConfig(lanes=4, lut=True, dsp=False) if lut else tiny
+    config = replace(config, softmax_words=softmax)
     words = list(_mutants(random.Random(5)))
     m = Module()
     word, legal = Signal(128), Signal()
@@ -204,6 +209,10 @@ def _allowed(word: int, config: SystemConfig) -> bool:
     try:
         one = decode(word.to_bytes(16, "little"))
     except BadInput:
+        return False
+    if config.softmax is None and (one.mnemonic == "vec.row" or one.fields.get("digits")):
+        return False
+    if one.mnemonic == "vec.run" and VEC_OPS[one["op"]] not in config.vec_ops:
         return False
     return {one.engine, *one.wait, *one.signal} <= {*config.engines, "control"}
 

@@ -13,7 +13,8 @@ from math import ceil
 
 from hwgen.core import Resources
 from hwgen.cores.dsp_gemm.config import DspGemmConfig
-from hwgen.numerics import bits_for_range, ceil_div, ceil_log2, index_bits
+from hwgen.numerics import bits_for_range, ceil_div, index_bits
+from hwgen.parts.ram import memory_cells
 
 __all__ = ["CONTROL_LUT", "control_units", "estimate"]
 
@@ -21,11 +22,6 @@ _SRL_DEPTH = 32
 _SHORTEST_SRL = 3  # Yosys leaves shorter delays in flip-flops
 _SUM_BITS = 32
 
-# Widths of a simple dual-port block RAM by depth 512, 1024, ...: of 36 Kbit, and of 18 Kbit.
-_RAM36_WIDTHS = (72, 36, 18, 9, 4, 2, 1)
-_RAM18_WIDTHS = (36, 18, 9, 4, 2, 1, 1)
-_BLOCK_RAM_DEPTH = 64  # from here on the core asks for block RAM
-_LUTRAM_BITS = 14  # data bits of a RAM32M16, which takes eight LUTs
 _FLAGS_IN_LUTS = 2048  # deepest one-bit memory that Yosys builds from LUTs
 
 # Yosys infers a multiplier in LUTs when its product is narrower than this; measured, by operand widths.
@@ -187,12 +183,9 @@ def _memories(config: DspGemmConfig, count: _Count) -> float:
     for column in range(config.columns):
         width = _SUM_BITS * config.column_lanes(column) * config.m_lanes
         for depth in (config.tile_steps, config.result_depth):
-            if depth < _BLOCK_RAM_DEPTH:
-                count.add(lut=8 * ceil_div(width, _LUTRAM_BITS), ff=width)
-                continue
-            step = max(0, ceil_log2(depth) - 9)
-            halves = ceil_div(width, _RAM18_WIDTHS[step])
-            blocks += min(ceil_div(width, _RAM36_WIDTHS[step]), halves / 2)
+            lut, rams = memory_cells(depth, width)
+            count.add(lut=lut, ff=width if lut else 0)
+            blocks += rams
     if config.result_depth > _FLAGS_IN_LUTS:
         return blocks + 0.5
     count.add(lut=8 * _flag_cells(config))

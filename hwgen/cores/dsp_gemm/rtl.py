@@ -6,13 +6,13 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
 
 from hwgen.cores.dsp_gemm.column import Column
 from hwgen.cores.dsp_gemm.config import DspGemmConfig
 from hwgen.cores.dsp_gemm.sequencer import Sequencer
 from hwgen.emit import Unit, place
 from hwgen.numerics import index_bits
+from hwgen.parts.axi_stream import stream_ports
 from hwgen.parts.chain.chain import packed_act_bits
 from hwgen.parts.delay import delay
 
@@ -32,15 +32,7 @@ class DspGemm(Unit):
 
     def __init__(self, config: DspGemmConfig):
         self.config = config
-        members: dict[str, Any] = {}
-        for stream in config.streams:
-            to, back = (In, Out) if stream.direction == "in" else (Out, In)
-            members[f"{stream.prefix}_tdata"] = to(8 * stream.bytes)
-            members[f"{stream.prefix}_tvalid"] = to(1)
-            members[f"{stream.prefix}_tready"] = back(1)
-            if stream.last:
-                members[f"{stream.prefix}_tlast"] = to(1)
-        super().__init__(members)
+        super().__init__(stream_ports(config.streams))
 
     @property
     def kind(self) -> str:

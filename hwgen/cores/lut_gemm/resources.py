@@ -14,16 +14,12 @@ from hwgen.core import Resources
 from hwgen.cores.lut_gemm.config import LutGemmConfig
 from hwgen.numerics import ceil_div, ceil_log2, index_bits
 from hwgen.parts.popcount import Plan, plan
+from hwgen.parts.ram import lut_ram, memory_cells
 
 __all__ = ["FITTED", "estimate", "units"]
 
 _SUM_BITS = 32
 
-# Widths of a simple dual-port block RAM by depth 512, 1024, ...: of 36 Kbit, and of 18 Kbit.
-_RAM36_WIDTHS = (72, 36, 18, 9, 4, 2, 1)
-_RAM18_WIDTHS = (36, 18, 9, 4, 2, 1, 1)
-_BLOCK_RAM_DEPTH = 64  # from here on the core asks for block RAM
-_LUTRAM_BITS = 14  # data bits of a RAM32M16, which takes eight LUTs
 
 _FITTED_FF = {"size_bits": 9.18, "word_bits": 34.7, "dk": 8.93, "row": 8.64, "column": 32.2, "held": 1.046}
 
@@ -122,16 +118,11 @@ def _memories(config: LutGemmConfig) -> tuple[float, float, float]:
         (1, _SUM_BITS, row_sums),
         (1, _SUM_BITS * config.dn + 1, config.result_depth),
     ]
-    lut = 2 * 8 * ceil_div(bits, _LUTRAM_BITS)  # the FIFOs, whose output register is the corner turn's
+    lut: float = 2 * lut_ram(2, bits)  # the FIFOs, whose output register is the corner turn's
     ff = blocks = 0.0
     for count, width, depth in memories:
-        if depth < _BLOCK_RAM_DEPTH:
-            lut += count * 8 * ceil_div(width, _LUTRAM_BITS)
-            ff += count * width
-            continue
-        step = max(0, ceil_log2(depth) - 9)
-        deep = 1 << max(0, step - len(_RAM36_WIDTHS) + 1)
-        step = min(step, len(_RAM36_WIDTHS) - 1)
-        halves = ceil_div(width, _RAM18_WIDTHS[step])
-        blocks += count * deep * min(ceil_div(width, _RAM36_WIDTHS[step]), halves / 2)
+        luts, rams = memory_cells(depth, width)
+        lut += count * luts
+        ff += count * width if luts else 0
+        blocks += count * rams
     return lut, ff, blocks

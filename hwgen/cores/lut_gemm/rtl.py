@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Cat, Module
-from amaranth.lib.wiring import In, Out
 
 from hwgen.cores.lut_gemm.array import Array
 from hwgen.cores.lut_gemm.buffer import WordBuffer
@@ -14,6 +13,7 @@ from hwgen.cores.lut_gemm.loader import Loader
 from hwgen.cores.lut_gemm.results import Results
 from hwgen.cores.lut_gemm.sequencer import Sequencer
 from hwgen.emit import Unit, place
+from hwgen.parts.axi_stream import stream_ports
 from hwgen.parts.delay import delay
 
 __all__ = ["LutGemm"]
@@ -32,15 +32,7 @@ class LutGemm(Unit):
 
     def __init__(self, config: LutGemmConfig):
         self.config = config
-        members: dict[str, Any] = {}
-        for stream in config.streams:
-            to, back = (In, Out) if stream.direction == "in" else (Out, In)
-            members[f"{stream.prefix}_tdata"] = to(8 * stream.bytes)
-            members[f"{stream.prefix}_tvalid"] = to(1)
-            members[f"{stream.prefix}_tready"] = back(1)
-            if stream.last:
-                members[f"{stream.prefix}_tlast"] = to(1)
-        super().__init__(members)
+        super().__init__(stream_ports(config.streams))
 
     @property
     def kind(self) -> str:

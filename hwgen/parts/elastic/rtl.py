@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -114,6 +114,11 @@ class Rows(Unit):
         The output stream.
     freed : Out(1)
         The last word of a row is read for the second pass.
+    stat_again : In(1)
+        If the shape has ``again``: with ``stat``; the row has to go through the first pass once more.
+    emit_again, again_last : Out(1)
+        If the shape has ``again``: a word for the first pass, with the statistics found so far, the row's last; new
+        statistics are taken from ``stat``, ``shape.again`` cycles later. ``emit`` is low, and no word is taken.
     """
 
     def __init__(
@@ -130,6 +135,7 @@ class Rows(Unit):
             "emit": Out(1), "emit_first": Out(1), "emit_last": Out(1), "kept": Out(word), "row": Out(statistics),
             "answer": In(result), "out_valid": Out(1), "out_last": Out(1), "out": Out(result), "out_ready": In(1),
             "freed": Out(1),
+            **({} if shape.again is None else {"stat_again": In(1), "emit_again": Out(1), "again_last": Out(1)}),
         })  # fmt: skip
 
     @property
@@ -141,52 +147,65 @@ class Rows(Unit):
         """Build the row buffer, its two walks, and the queues."""
         m = Module()
         shape = self.shape
-        lengths = Fifo(f"{self.name}_lengths", index_bits(shape.longest), shape.rows)
-        stats = Fifo(f"{self.name}_statistics", self.statistics, shape.rows)
+        lengths = Fifo(f"{self.name}_lengths", index_bits(shape.longest), shape.rows, registered=True)
+        again = shape.again is not None
+        stats = Fifo(f"{self.name}_statistics", self.statistics + again, shape.rows)
         results = Fifo(f"{self.name}_results", self.result + 1, shape.results)
         for name, queue in (("lengths", lengths), ("statistics", stats), ("results", results)):
             place(m, f"queue_{name}", queue, platform)
 
+        go = Signal()
+        last = Signal()
+        due, row, again_walk, held = (
+            self._again(m, stats, last) if again else (stats.valid, stats.head, None, None)
+        )
+
         # First pass.
         words = Signal(range(shape.words + 1))
         rows = Signal(range(shape.rows + 1))
+        # Whether counters are at their ends is known in registers: ready and go are the longest paths of many a block.
+        words_full, rows_full, results_full = (Signal(name=f"{n}_full") for n in ("words", "rows", "results"))
         beat = Signal(index_bits(shape.longest))
         m.d.comb += [
-            self.in_ready.eq((words != shape.words) & (rows != shape.rows)),
+            self.in_ready.eq(~words_full & ~rows_full & (1 if held is None else ~held)),
             self.take.eq(self.in_valid & self.in_ready),
             self.take_last.eq(self.take & self.in_last),
             lengths.push.eq(self.take_last),
             lengths.data.eq(beat),
             stats.push.eq(delay(m, self.take_last, shape.stat_latency, reset=True)),
-            stats.data.eq(self.stat),
+            stats.data.eq(Cat(self.stat, self.stat_again) if again else self.stat),
         ]
         with m.If(self.take):
             m.d.sync += beat.eq(Mux(self.in_last, 0, beat + 1))
 
         # Second pass.
-        go = Signal()
         first = Signal(init=1)
-        last = Signal()
         position = Signal(index_bits(shape.longest))
         going = Signal(range(shape.results + 1))
         pop = Signal()
         m.d.comb += [
-            go.eq(stats.valid & (going != shape.results)),
+            go.eq(due & ~results_full),
             last.eq(position == lengths.head),
             self.freed.eq(go & last),
             stats.pop.eq(self.freed),
             lengths.pop.eq(self.freed),
         ]
-        with m.If(go):
+        step = go if again_walk is None else go | again_walk
+        with m.If(step):
             m.d.sync += [position.eq(Mux(last, 0, position + 1)), first.eq(last)]
         m.d.sync += [
             words.eq(words + self.take - go),
             rows.eq(rows + self.take_last - self.freed),
             going.eq(going + go - pop),
+            words_full.eq(Mux(words_full, ~go, (words == shape.words - 1) & self.take & ~go)),
+            rows_full.eq(
+                Mux(rows_full, ~self.freed, (rows == shape.rows - 1) & self.take_last & ~self.freed)
+            ),
+            results_full.eq(Mux(results_full, ~pop, (going == shape.results - 1) & go & ~pop)),
         ]
         m.d.comb += [
-            self.kept.eq(self._buffer(m, go)),
-            self.row.eq(delay(m, stats.head, READ_LATENCY, name="row_delay")),
+            self.kept.eq(self._buffer(m, step, go, last)),
+            self.row.eq(delay(m, row, READ_LATENCY, name="row_delay")),
             self.emit.eq(delay(m, go, READ_LATENCY, reset=True)),
             self.emit_first.eq(delay(m, first, READ_LATENCY)),
             self.emit_last.eq(delay(m, last, READ_LATENCY)),
@@ -199,7 +218,35 @@ class Rows(Unit):
         ]
         return m
 
-    def _buffer(self, m: Module, go: Signal) -> Signal:
+    def _again(self, m: Module, stats: Fifo, last: Signal) -> tuple[Value, Value, Value, Value]:
+        """A row that must go through the first pass once more: its words are read, and stay, before the second one.
+
+        Returns whether a row may begin its second pass, its statistics, whether a word is read for the first one,
+        and whether that keeps new words from it.
+        """
+        shape = self.shape
+        walked, done = Signal(name="again_walked"), Signal(name="again_done")
+        waited = Signal(range(shape.settle + 1), name="again_waited")
+        statistics = Signal(self.statistics, name="again_statistics", reset_less=True)
+        wanted, walk = Signal(name="again_wanted"), Signal(name="again_walk")
+        m.d.comb += [
+            wanted.eq(stats.valid & stats.head[-1] & ~walked),
+            walk.eq(wanted & (waited == shape.settle)),
+            self.emit_again.eq(delay(m, walk, READ_LATENCY, reset=True)),
+            self.again_last.eq(delay(m, walk & last, READ_LATENCY, reset=True, name="again_last_delay")),
+        ]
+        known = delay(m, self.again_last, shape.again or 0, reset=True, name="again_known")
+        with m.If(wanted & ~walk):
+            m.d.sync += waited.eq(waited + 1)
+        with m.If(walk & last):
+            m.d.sync += [walked.eq(1), waited.eq(0)]
+        with m.If(known):
+            m.d.sync += [done.eq(1), statistics.eq(self.stat)]
+        with m.If(self.freed):
+            m.d.sync += [walked.eq(0), done.eq(0)]
+        return stats.valid & (~stats.head[-1] | done), Mux(done, statistics, stats.head[:-1]), walk, wanted
+
+    def _buffer(self, m: Module, step: Value, go: Value, last: Value) -> Signal:
         """A ring of words; gives the word of the cycle ``READ_LATENCY`` ago."""
         depth = self.shape.words
         # A word is read when its row is complete, so never in the cycle in which it is written.
@@ -221,7 +268,13 @@ class Rows(Unit):
             read.en.eq(1),
         ]
         m.d.sync += kept.eq(read.data)
-        for pointer, step in ((free, write.en), (oldest, go)):
-            with m.If(step):
+        for pointer, moves in ((free, write.en), (oldest, step)):
+            with m.If(moves):
                 m.d.sync += pointer.eq(Mux(pointer == depth - 1, 0, pointer + 1))
+        if self.shape.again is not None:
+            start = Signal.like(oldest, name="row_start")
+            with m.If(go & last):
+                m.d.sync += start.eq(Mux(oldest == depth - 1, 0, oldest + 1))
+            with m.Elif(step & last):
+                m.d.sync += oldest.eq(start)
         return kept

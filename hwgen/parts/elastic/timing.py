@@ -79,11 +79,17 @@ class RowsShape:
         Cycles from the take of a row's last word to its statistics.
     result_latency : int
         Cycles from a kept word to its result.
+    again : int, optional
+        If rows may have to go through the first pass once more: cycles from the last word to new statistics.
+    settle : int
+        How long no words are taken before that, so that those on their way are out of it.
     """
 
     longest: int
     stat_latency: int
     result_latency: int
+    again: int | None = None
+    settle: int = 0
 
     @property
     def words(self) -> int:
@@ -148,6 +154,8 @@ class RowsTiming:
         self._leaves: deque[int] = deque(maxlen=shape.results)
         self._taken = self._go = self._left = -1
         self._first = self._words = 0  # of the row that is being taken
+        self.closed: deque[tuple[int, int]] = deque(maxlen=shape.rows)
+        """First and last of the cycles in which no word is taken because a row goes by again: a source looks here."""
 
     def row(self, beats: int, earliest: int = 0) -> RowBeats:
         """The next row, of so many beats, whose first word is not taken before ``earliest``."""
@@ -168,10 +176,18 @@ class RowsTiming:
         self._words += 1
         return self._taken
 
-    def finish(self) -> RowBeats:
-        """The second pass of the row whose words have been taken."""
+    def finish(self, *, again: bool = False) -> RowBeats:
+        """The second pass of the row whose words have been taken, and if ``again`` once more the first one before.
+
+        That keeps the input closed: see :attr:`closed`.
+        """
         shape = self.shape
         known = self._taken + shape.stat_latency + 1
+        if again and shape.again is not None:
+            start = max(known, self._go + 1)
+            end = start + shape.settle + self._words - 1
+            self.closed.append((start, end))
+            known = end + READ_LATENCY + shape.again + 1
         begun = 0
         for word in range(self._words):
             credit = self._leaves[0] + 1 if len(self._leaves) == shape.results else 0

@@ -1,0 +1,80 @@
+"""The exact product of a sum and a multiplier, from multipliers of a DSP block's size."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Signal, Value, signed
+
+__all__ = ["LATENCY", "multiply"]
+
+LATENCY = 3
+"""Cycles from the sum to the product."""
+
+_SPLIT = 17  # bits of a lower part: what a signed 18-bit multiplier takes of an unsigned number
+_WIDE = 24  # widest multiplier that goes whole into the other side of a multiplier
+
+
+def multiply(m: Module, total: Signal, multiplier: Value) -> Value:
+    """``total * multiplier``, :data:`LATENCY` cycles after ``total``.
+
+    Parameters
+    ----------
+    m : Module
+        Where the stages go.
+    total : Signal
+        Signed, at least 18 bits; a register.
+    multiplier : Value
+        Unsigned, at most 34 bits; one cycle before ``total``. Over 24 bits it takes four multipliers instead of two.
+    """
+    return (_two if len(multiplier) <= _WIDE else _four)(m, total, multiplier)
+
+
+def _two(m: Module, total: Signal, multiplier: Value) -> Value:
+    """Two multipliers, the second one adds."""
+    total_bits, scale_bits = len(total), len(multiplier)
+    scale = Signal(scale_bits, name="scale", reset_less=True)
+    scale_later = Signal(scale_bits, name="scale_later", reset_less=True)
+    upper = Signal(signed(total_bits - _SPLIT), name="upper", reset_less=True)
+    product_bits = total_bits + scale_bits
+    low_product = Signal(_SPLIT + scale_bits, name="low_product", reset_less=True)
+    low_sum = Signal(_SPLIT + scale_bits, name="low_sum", reset_less=True)
+    high_product = Signal(signed(product_bits - _SPLIT), name="high_product", reset_less=True)
+    high_sum = Signal(signed(product_bits - _SPLIT), name="high_sum", reset_less=True)
+    low_bits = Signal(_SPLIT, name="low_bits", reset_less=True)
+    m.d.sync += [
+        scale.eq(multiplier),
+        low_product.eq(total[:_SPLIT] * scale),
+        upper.eq(total[_SPLIT:]),
+        scale_later.eq(scale),
+        low_sum.eq(low_product),
+        high_product.eq(upper * scale_later),
+        high_sum.eq(high_product + low_sum[_SPLIT:]),
+        low_bits.eq(low_sum),
+    ]
+    return Cat(low_bits, high_sum).as_signed()
+
+
+def _four(m: Module, total: Signal, multiplier: Value) -> Value:
+    """Four multipliers; the outer products do not overlap, so one addition joins them with the inner ones' sum."""
+    total_bits, scale_bits = len(total), len(multiplier)
+    scale = Signal(scale_bits, name="scale", reset_less=True)
+    m.d.sync += scale.eq(multiplier)
+    halves = {"low": (total[:_SPLIT], scale[:_SPLIT])}
+    halves["high"] = (total[_SPLIT:].as_signed(), scale[_SPLIT:])
+    halves["left"] = (halves["high"][0], halves["low"][1])
+    halves["right"] = (halves["low"][0], halves["high"][1])
+    products = {}
+    for name, (a, b) in halves.items():
+        product = a * b
+        products[name] = Signal(product.shape(), name=f"product_{name}", reset_less=True)
+        m.d.sync += products[name].eq(product)
+    outer = Signal(signed(total_bits + scale_bits), name="outer", reset_less=True)
+    inner = Signal((products["left"] + products["right"]).shape(), name="inner", reset_less=True)
+    upper = Signal(signed(total_bits + scale_bits - _SPLIT), name="upper", reset_less=True)
+    lower = Signal(_SPLIT, name="lower", reset_less=True)
+    m.d.sync += [
+        outer.eq(Cat(products["low"], products["high"])),
+        inner.eq(products["left"] + products["right"]),
+        upper.eq(outer[_SPLIT:].as_signed() + inner),
+        lower.eq(outer),
+    ]
+    return Cat(lower, upper).as_signed()
