@@ -86,7 +86,7 @@ def measure(console: Console) -> list[Figure]:
     console.print(table("Estimate / Yosys", ("configuration", "LUT", "FF", "DSP", "BRAM36"), rows))
     figures = []
     for kind, some in errors.items():
-        for name, value, bound in (("median", statistics.median(some), 8), ("worst", max(some), 25)):
+        for name, value, bound in (("median", statistics.median(some), 6), ("worst", max(some), 15)):
             figures.append(
                 Figure(
                     name=f"softmax.estimate.{kind}_error_{name}", value=round(value, 2), unit="%", command=COMMAND,

@@ -31,51 +31,58 @@ _NARROWEST, _LEAST = 2, 10  # Yosys makes shorter products of LUTs
 
 FITTED: Mapping[str, Mapping[str, float]] = {
     "lut": {
-        "online_pow2 lane": 107.4,
-        "logits": 10.9,
-        "results": 0.006,
-        "total": 9.975,
-        "added": 3.309,
-        "newton": 15.93,
-        "online": 829.4,
-        "twopass_ext": 100.7,
-        "paired": 4.361,
-        "divider": 2.246,
-        "unified_max": 77.73,
-        "divided": 1.407,
-        "ibert": 618,
-        "ibert lane": 72.09,
-        "softermax": 134.4,
-        "softermax lane": 90.47,
-        "sole": 196.8,
-        "sole lane": 0.3554,
-        "ita": 266.5,
+        "joined": 2.485,
+        "logits": 11.41,
+        "total": 10.48,
+        "online_pow2 divided": 6.502,
+        "added": 2.697,
+        "newton": 10.08,
+        "online": 528.1,
+        "online scaled": 3.939,
+        "factors": 3.775,
+        "twopass_ext": 198.1,
+        "paired": 4.046,
+        "linear": 2.228,
+        "divider": 1.721,
+        "unified_max": 27.48,
+        "divided": 1.398,
+        "ibert": 607.6,
+        "ibert lane": 66.4,
+        "softermax": 123.1,
+        "softermax lane": 86.35,
+        "sole": 176.7,
+        "ita": 246.8,
+        "online_pow2 scaled": 4.751,
+        "online divided": 4.482,
+        "unified_max scaled": 2.036,
     },
     "ff": {
-        "online_pow2": 157.7,
-        "online_pow2 lane": 80.57,
-        "kept": 1.753,
-        "logits": 6.035,
-        "results": 0.538,
-        "total": 13,
-        "added": 1.079,
-        "kernel": 2.363,
-        "newton": 10.89,
-        "online": 968.9,
-        "twopass_ext": 298.7,
-        "paired": 3.759,
-        "divider": 2.453,
-        "unified_max lane": 49.19,
-        "table_exact": 194.8,
-        "table_exact lane": 106.5,
-        "divided": 1.205,
-        "ibert": 979.5,
-        "ibert lane": 191.1,
-        "softermax": 100.5,
-        "softermax lane": 107.7,
-        "sole": 124.3,
-        "sole lane": 18.19,
-        "ita": 398.4,
+        "joined": 1.677,
+        "online_pow2": 289.3,
+        "online_pow2 lane": 106.2,
+        "logits": 8.958,
+        "total": 15.38,
+        "online_pow2 divided": 0.5062,
+        "added": 1.267,
+        "quadratic": 7.477,
+        "online": 1069,
+        "online scaled": 1.614,
+        "twopass_ext": 289.5,
+        "paired": 6.324,
+        "linear": 6.546,
+        "divider": 1.743,
+        "unified_max divided": 5.611,
+        "table_exact": 105.2,
+        "table_exact lane": 167.1,
+        "divided": 1.108,
+        "ibert": 935.8,
+        "ibert lane": 186.4,
+        "softermax": 48.55,
+        "softermax lane": 103.5,
+        "sole": 55.7,
+        "sole lane": 12.19,
+        "ita": 348.2,
+        "unified_max scaled": 9.545,
     },
 }
 """Cells per unit of :func:`units`, by kind of cell."""
@@ -92,7 +99,11 @@ def units(config: SoftmaxConfig) -> dict[str, float]:
     lanes, name = config.lanes, config.variant
     fraction, out = config.total_fraction + 1, config.out_bits
     levels = ceil_log2(lanes)
+    joined = [
+        (count * (_dsp(a, b) - 1) * (a + b - _NARROW)) for count, a, b in _products(config) if _dsp(a, b)
+    ]
     found: dict[str, float] = {
+        "joined": sum(joined),  # parts of products, by adders
         name: 1,
         f"{name} lane": lanes,
         "kept": lanes * config.kept_bits,
@@ -103,6 +114,7 @@ def units(config: SoftmaxConfig) -> dict[str, float]:
     if name in ("online_pow2", "unified_max", "online"):
         found["aligned"] = lanes * fraction
         found["aligned waits"] = lanes * levels * config.mantissa_bits
+        found[f"{name} divided" if config.divides else f"{name} scaled"] = lanes * config.mantissa_bits
     if name in ("online_pow2", "unified_max", "online", "table_exact"):
         found["added"] = (lanes - 1) * fraction
     if name == "twopass_ext":
@@ -118,7 +130,9 @@ def units(config: SoftmaxConfig) -> dict[str, float]:
             width = config.mantissa_bits + config.exponent_bits
             found["table"] = lanes * (1 + (name == "online")) * _rom(config.in_bits, width)
         else:
-            found["kernel"] = lanes * (1 + (name == "online")) * _kernel(mantissas(config))
+            passes = lanes * (1 + (name == "online"))
+            found["kernel"] = passes * _kernel(mantissas(config))
+            found[mantissas(config).form] = passes * config.mantissa_bits
         if config.reciprocal == "divider":
             found["divider"] = config.reciprocal_bits**2
         else:
@@ -136,47 +150,51 @@ def _kernel(table: Table) -> float:
     return table.in_bits + sum(form.bits for form in table.formats)
 
 
-def _products(config: SoftmaxConfig) -> int:
-    """DSP blocks of all products."""
+def _products(config: SoftmaxConfig) -> list[tuple[int, int, int]]:
+    """How many, and the bits of both operands, of every kind of product."""
     lanes, name = config.lanes, config.variant
     if name == "ibert":
         c = ibert_constants(config)
         inverse, _ = ibert_division(config)
-        parabola = (
-            _dsp(config.in_bits, inverse.bit_length()),
-            _dsp(c.ln2.bit_length(), c.places.bit_length()),
-            _dsp(max(c.linear, c.ln2).bit_length(), c.ln2.bit_length()),
-            _dsp(c.constant.bit_length(), c.factor.bit_length()),
-        )
-        return lanes * (sum(parabola) + _dsp(config.kept_bits, IBERT_FACTOR_BITS))
+        return [
+            (lanes, config.in_bits, inverse.bit_length()),
+            (lanes, c.ln2.bit_length(), c.places.bit_length()),
+            (lanes, max(c.linear, c.ln2).bit_length(), c.ln2.bit_length()),
+            (lanes, c.constant.bit_length(), c.factor.bit_length()),
+            (lanes, config.kept_bits, IBERT_FACTOR_BITS),
+        ]
     if name == "softermax":
-        return lanes * (_dsp(config.in_bits, config.multiplier.bit_length()) + _dsp(16, 8))
+        return [(lanes, config.in_bits, config.multiplier.bit_length()), (lanes, 16, 8)]
     if name in ("sole", "ita", "table_exact"):
-        return 0
-    divides = _dsp(config.mantissa_bits + 1, config.reciprocal_bits + 1) if config.divides else 0
-    count = lanes * ((1 + (name == "online")) * _exponential(config, mantissas) + divides)
+        return []
+    found = _exponentials(config, lanes * (1 + (name == "online")), mantissas)
+    if config.divides:
+        found.append((lanes, config.mantissa_bits + 1, config.reciprocal_bits + 1))
     if config.reciprocal == "newton":
         start = reciprocals()
         low, high = reciprocal_error(config.reciprocal_bits)
-        count += _polynomial(start) + _dsp(config.reciprocal_bits + 1, start.out_fraction + 1)
-        count += _dsp(start.out_fraction + 1, max(abs(low), high).bit_length())
+        found += _polynomial(1, start)
+        found.append((1, config.reciprocal_bits + 1, start.out_fraction + 1))
+        found.append((1, start.out_fraction + 1, max(abs(low), high).bit_length()))
     if name == "online":
         # Two factors, each for two products: of the upper and of the lower part of a sum.
-        count += 2 * _exponential(config, rescale_mantissas)
         bits = RESCALE_BITS[config.out_bits] + 1
-        count += 2 * (_dsp(config.total_bits - _NARROW, bits) + _dsp(_NARROW, bits))
-    return count
+        found += _exponentials(config, 2, rescale_mantissas)
+        found += [(2, config.total_bits - _NARROW, bits), (2, _NARROW, bits)]
+    return found
 
 
-def _exponential(config: SoftmaxConfig, table: Callable[[SoftmaxConfig], Table]) -> int:
+def _exponentials(
+    config: SoftmaxConfig, count: int, table: Callable[[SoftmaxConfig], Table]
+) -> list[tuple[int, int, int]]:
     if config.exponential == "table":
-        return 0
-    return _dsp(config.in_bits, config.multiplier.bit_length()) + _polynomial(table(config))
+        return []
+    octaves = (count, config.in_bits, config.multiplier.bit_length())
+    return [octaves, *_polynomial(count, table(config))]
 
 
-def _polynomial(table: Table) -> int:
-    widths = [form.bits - form.signed for form in table.formats[1:]]
-    return sum(_dsp(width, table.step_bits) for width in widths)
+def _polynomial(count: int, table: Table) -> list[tuple[int, int, int]]:
+    return [(count, form.bits - form.signed, table.step_bits) for form in table.formats[1:]]
 
 
 def _dsp(a: int, b: int) -> int:
@@ -198,7 +216,12 @@ def estimate(config: SoftmaxConfig) -> Resources:
     lut, bram36 = _memories(config)
     lut += sum(of.get(name, 0) * each for name, each in FITTED["lut"].items())
     ff = sum(of.get(name, 0) * each for name, each in FITTED["ff"].items())
-    return Resources(lut=round(lut), ff=round(ff), dsp=_products(config), bram36=ceil(bram36))
+    return Resources(
+        lut=round(lut),
+        ff=round(ff),
+        dsp=sum(count * _dsp(a, b) for count, a, b in _products(config)),
+        bram36=ceil(bram36),
+    )
 
 
 def _memories(config: SoftmaxConfig) -> tuple[float, float]:

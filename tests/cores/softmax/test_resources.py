@@ -11,7 +11,7 @@ from hwgen.cores.softmax import CORE, SoftmaxConfig
 from hwgen.cores.softmax.config import OWN, VARIANTS
 from tests.cores.softmax.conftest import BYTES, PEERS
 
-TOLERANCE = 0.2
+TOLERANCE = 0.15
 
 CONFIGS: list[dict[str, Any]] = [
     {"lanes": 2, "longest": 200},
