@@ -55,7 +55,11 @@ docs: $(VENV)/.dev  ## rewrite the pages that come from tables
 	$(BIN)/python -m hwgen.program.document
 	$(BIN)/python -m hwgen.system.registers
 
-benchmarks: $(VENV)/.dev  ## every figure that the project claims
+$(VENV)/.pnr: $(VENV)/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[pnr]'
+	@touch $@
+
+benchmarks: $(VENV)/.pnr  ## every figure that the project claims
 	$(BIN)/python -m benchmarks.all
 
 clean:  ## remove the environment and what was built
