@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hwgen.compile.compiler import compile_network
-from hwgen.compile.network import LayerData, Network, Requantiser, random_network
+from hwgen.compile.network import LayerData, Network, Requantiser, random_input, random_network
 from hwgen.compile.reference import run
 from hwgen.errors import BadInput
 from hwgen.parts.requantise.scales import ort_constants
@@ -85,7 +85,12 @@ def test_another_rounding_is_refused() -> None:
 def test_rounded_networks_fit_every_accelerator(mode: str) -> None:
     config = SystemConfig(requantiser=mode, **SETTINGS)
     network = random_network(_network(_convolution(np.random.default_rng(0), large=False)).workload, 1)
-    compile_network(config, network.rounded(config.roundings[0]))
+    compiled = compile_network(config, network.rounded(config.roundings[0]))
+    image = random_input(network, None, (SIDE, SIDE, CHANNELS), 2)
+    machine = Machine(config, compiled.memory({INPUT: image}))
+    machine.run(compiled.program.instructions)
+    want = run(compiled.network, {INPUT: image})["conv"]
+    np.testing.assert_array_equal(compiled.results(machine.dram)["conv"], want)
 
 
 @pytest.mark.parametrize(
