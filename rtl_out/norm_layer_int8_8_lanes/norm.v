@@ -644,8 +644,8 @@ module norm_lane(keep, slope, gamma, beta, intercept, clk, y, x);
   wire keep;
   reg [3:0] keep_at_4 = 4'h0;
   reg [25:0] normalised = 26'h0000000;
-  reg [25:0] product_0_0 = 26'h0000000;
-  reg [43:0] scaled_0_0 = 44'h00000000000;
+  reg [25:0] product = 26'h0000000;
+  reg [43:0] scaled = 44'h00000000000;
   input [24:0] slope;
   wire [24:0] slope;
   reg [22:0] total = 23'h000000;
@@ -654,20 +654,20 @@ module norm_lane(keep, slope, gamma, beta, intercept, clk, y, x);
   output [7:0] y;
   reg [7:0] y = 8'h00;
   wire [7:0] y_held;
-  assign _01_ = product_0_0 + intercept_at_1;
+  assign _01_ = product + intercept_at_1;
   assign _02_ = $signed(normalised) * $signed(gamma);
-  assign _03_ = $signed(scaled_0_0[43:22]) + $signed(beta_at_3);
+  assign _03_ = $signed(scaled[43:22]) + $signed(beta_at_3);
   assign _04_ = $signed(total[21:14]) == $signed(total[22]);
   assign _05_ = total[22] ? 8'h80 : 8'h7f;
   assign _06_ = _04_ ? { 1'h0, total[14:7] } : { _05_[7], _05_ };
   always @(posedge clk)
-    product_0_0 <= _00_[25:0];
+    product <= _00_[25:0];
   always @(posedge clk)
     intercept_at_1 <= intercept;
   always @(posedge clk)
     normalised <= _01_[25:0];
   always @(posedge clk)
-    scaled_0_0 <= _02_;
+    scaled <= _02_;
   always @(posedge clk)
     beta_at_3 <= beta;
   always @(posedge clk)
@@ -1632,13 +1632,13 @@ module norm_statistics(squares, eps, sum, clk, slope, intercept, count);
   wire _068_;
   input clk;
   wire clk;
-  reg [29:0] correction_0_0 = 30'h00000000;
+  reg [29:0] correction = 30'h00000000;
   input [10:0] count;
   wire [10:0] count;
   reg [175:0] count_at_16 = 176'h00000000000000000000000000000000000000000000;
-  reg [35:0] count_root_0_0 = 36'h000000000;
-  reg [21:0] count_square_0_0 = 22'h000000;
-  reg [35:0] count_squares_0_0 = 36'h000000000;
+  reg [35:0] count_root = 36'h000000000;
+  reg [21:0] count_square = 22'h000000;
+  reg [35:0] count_squares = 36'h000000000;
   input [25:0] eps;
   wire [25:0] eps;
   reg [25:0] eps_at_1 = 26'h0000000;
@@ -1651,7 +1651,7 @@ module norm_statistics(squares, eps, sum, clk, slope, intercept, count);
   reg [2:0] fine = 3'h0;
   reg [51:0] guess_at_14 = 52'h0000000000000;
   reg [12:0] guess_at_15 = 13'h0000;
-  reg [25:0] guess_square_0_0 = 26'h0000000;
+  reg [25:0] guess_square = 26'h0000000;
   output [25:0] intercept;
   reg [25:0] intercept = 26'h0000000;
   wire [25:0] intercept_held;
@@ -1676,8 +1676,8 @@ module norm_statistics(squares, eps, sum, clk, slope, intercept, count);
   input [17:0] sum;
   wire [17:0] sum;
   reg [287:0] sum_at_16 = 288'h000000000000000000000000000000000000000000000000000000000000000000000000;
-  reg [42:0] sum_root_0_0 = 43'h00000000000;
-  reg [35:0] sum_square_0_0 = 36'h000000000;
+  reg [42:0] sum_root = 43'h00000000000;
+  reg [35:0] sum_square = 36'h000000000;
   wire [13:0] table_rsqrt_x;
   wire [12:0] table_rsqrt_y;
   reg [23:0] top_1 = 24'h000000;
@@ -1690,18 +1690,18 @@ module norm_statistics(squares, eps, sum, clk, slope, intercept, count);
   reg [34:0] variance_at_3 = 35'h000000000;
   reg varies = 1'h0;
   reg [14:0] varies_at_19 = 15'h0000;
-  assign _014_ = guess_square_0_0 * scaled_at_11[91:75];
-  assign _015_ = guess_square_0_0 * scaled_at_11[99:92];
+  assign _014_ = guess_square * scaled_at_11[91:75];
+  assign _015_ = guess_square * scaled_at_11[99:92];
   assign _016_ = unity_0_0[39:17] + unity_0_1;
   assign _017_ = 4'h8 - unity_sum_1_0[39:23];
   assign _018_ = $signed(error) * $signed({ 1'h0, guess_at_14[51:39] });
-  assign _019_ = $signed({ 1'h0, guess_at_15, 12'h001 }) + $signed(correction_0_0[29:15]);
+  assign _019_ = $signed({ 1'h0, guess_at_15, 12'h001 }) + $signed(correction[29:15]);
   assign _020_ = root * count_at_16[175:165];
   assign _021_ = $signed({ 1'h0, root }) * $signed(sum_at_16[287:270]);
   assign _023_ = ~ moved_1[5:1];
   assign _024_ = _023_ - 4'h8;
-  assign _025_ = exponent_at_17[43] ? { 25'h0000000, count_root_0_0[35:28] } : { 17'h00000, count_root_0_0[35:20] };
-  assign _026_ = exponent_at_17[43] ? { 9'h000, count_root_0_0[35:12] } : { 1'h0, count_root_0_0[35:4] };
+  assign _025_ = exponent_at_17[43] ? { 25'h0000000, count_root[35:28] } : { 17'h00000, count_root[35:20] };
+  assign _026_ = exponent_at_17[43] ? { 9'h000, count_root[35:12] } : { 1'h0, count_root[35:4] };
   assign _027_ = exponent_at_17[44] ? _025_ : _026_;
   assign _028_ = fine[0] ? slope_near[32:7] : slope_near[31:6];
   assign _029_ = fine[0] ? slope_near[30:5] : slope_near[29:4];
@@ -1711,8 +1711,8 @@ module norm_statistics(squares, eps, sum, clk, slope, intercept, count);
   assign _034_ = fine[1] ? _031_ : _032_;
   assign _035_ = fine[2] ? _030_ : _034_;
   assign _036_ = slope_twice + 1'h1;
-  assign _037_ = exponent_at_17[43] ? { sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42:28] } : { sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42:20] };
-  assign _038_ = exponent_at_17[43] ? { sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42], sum_root_0_0[42:12] } : sum_root_0_0[37:4];
+  assign _037_ = exponent_at_17[43] ? { sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42:28] } : { sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42], sum_root[42:20] };
+  assign _038_ = exponent_at_17[43] ? { sum_root[42], sum_root[42], sum_root[42], sum_root[42:12] } : sum_root[37:4];
   assign _039_ = exponent_at_17[44] ? _037_ : _038_;
   assign _040_ = fine[0] ? intercept_near[33:7] : intercept_near[32:6];
   assign _041_ = fine[0] ? intercept_near[31:5] : intercept_near[30:4];
@@ -1746,13 +1746,13 @@ module norm_statistics(squares, eps, sum, clk, slope, intercept, count);
   assign steps_1[1] = ! top_4[26:25];
   assign table_rsqrt_x[13] = ~ moved_1[0];
   always @(posedge clk)
-    count_squares_0_0 <= _000_;
+    count_squares <= _000_;
   always @(posedge clk)
-    sum_square_0_0 <= _011_;
+    sum_square <= _011_;
   always @(posedge clk)
     variance <= _022_[34:0];
   always @(posedge clk)
-    count_square_0_0 <= _033_;
+    count_square <= _033_;
   always @(posedge clk)
     eps_at_1 <= eps;
   always @(posedge clk)
@@ -1780,7 +1780,7 @@ module norm_statistics(squares, eps, sum, clk, slope, intercept, count);
   always @(posedge clk)
     top_1 <= _009_;
   always @(posedge clk)
-    guess_square_0_0 <= _010_;
+    guess_square <= _010_;
   always @(posedge clk)
     scaled_at_11 <= { scaled_at_11[74:0], _013_ };
   always @(posedge clk)
@@ -1794,7 +1794,7 @@ module norm_statistics(squares, eps, sum, clk, slope, intercept, count);
   always @(posedge clk)
     guess_at_14 <= { guess_at_14[38:0], table_rsqrt_y };
   always @(posedge clk)
-    correction_0_0 <= _018_;
+    correction <= _018_;
   always @(posedge clk)
     guess_at_15 <= guess_at_14[51:39];
   always @(posedge clk)
@@ -1802,11 +1802,11 @@ module norm_statistics(squares, eps, sum, clk, slope, intercept, count);
   always @(posedge clk)
     count_at_16 <= { count_at_16[164:0], count };
   always @(posedge clk)
-    count_root_0_0 <= _020_;
+    count_root <= _020_;
   always @(posedge clk)
     sum_at_16 <= { sum_at_16[269:0], sum };
   always @(posedge clk)
-    sum_root_0_0 <= _021_;
+    sum_root <= _021_;
   always @(posedge clk)
     exponent <= _024_[4:0];
   always @(posedge clk)
@@ -1825,10 +1825,10 @@ module norm_statistics(squares, eps, sum, clk, slope, intercept, count);
     intercept_twice <= _047_;
   assign _000_ = squares * count;
   assign _011_ = $signed(sum) * $signed(sum);
-  assign _022_ = $signed({ 1'h0, count_squares_0_0 }) - $signed(sum_square_0_0);
+  assign _022_ = $signed({ 1'h0, count_squares }) - $signed(sum_square);
   assign _033_ = count * count;
-  assign _043_ = eps_at_1 * count_square_0_0[16:0];
-  assign _053_ = eps_at_1 * count_square_0_0[21:17];
+  assign _043_ = eps_at_1 * count_square[16:0];
+  assign _053_ = eps_at_1 * count_square[21:17];
   assign _061_ = eps_share_0_0[42:17] + eps_share_0_1;
   assign _067_ = { variance_at_3, 16'h0000 } + eps_share_sum_1_0;
   assign _068_ = | variance_at_3;

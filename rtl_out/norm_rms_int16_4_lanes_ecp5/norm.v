@@ -1277,14 +1277,14 @@ module norm_statistics(squares, eps, clk, slope, count);
   wire [25:0] _067_;
   input clk;
   wire clk;
-  reg [29:0] correction_0_0 = 30'h00000000;
+  reg [29:0] correction = 30'h00000000;
   input [10:0] count;
   wire [10:0] count;
   reg [219:0] count_at_20 = 220'h0000000000000000000000000000000000000000000000000000000;
   reg [27:0] count_root_0_0 = 28'h0000000;
   reg [18:0] count_root_1_0 = 19'h00000;
   reg [35:0] count_root_sum_1_0 = 36'h000000000;
-  reg [21:0] count_square_0_0 = 22'h000000;
+  reg [21:0] count_square = 22'h000000;
   reg [21:0] count_square_at_2 = 22'h000000;
   reg [27:0] count_squares_0_0 = 28'h0000000;
   reg [27:0] count_squares_1_0 = 28'h0000000;
@@ -1309,7 +1309,7 @@ module norm_statistics(squares, eps, clk, slope, count);
   reg [2:0] fine = 3'h0;
   reg [77:0] guess_at_18 = 78'h00000000000000000000;
   reg [12:0] guess_at_19 = 13'h0000;
-  reg [25:0] guess_square_0_0 = 26'h0000000;
+  reg [25:0] guess_square = 26'h0000000;
   reg [25:0] guess_square_at_14 = 26'h0000000;
   reg [5:0] moved_1 = 6'h00;
   reg [1:0] moved_16 = 2'h0;
@@ -1354,7 +1354,7 @@ module norm_statistics(squares, eps, clk, slope, count);
   assign _027_ = unity_sum_1_0[39:17] + unity_sum_1_1;
   assign _028_ = 4'h8 - unity_sum_2_0[39:23];
   assign _029_ = $signed(error) * $signed({ 1'h0, guess_at_18[77:65] });
-  assign _030_ = $signed({ 1'h0, guess_at_19, 12'h001 }) + $signed(correction_0_0[29:15]);
+  assign _030_ = $signed({ 1'h0, guess_at_19, 12'h001 }) + $signed(correction[29:15]);
   assign _031_ = root[16:0] * count_at_20[219:209];
   assign _032_ = root[24:17] * count_at_20[219:209];
   assign _034_ = count_root_0_0[27:17] + count_root_1_0;
@@ -1406,9 +1406,9 @@ module norm_statistics(squares, eps, clk, slope, count);
   always @(posedge clk)
     count_squares_sum_2_0 <= { _044_[17:0], count_squares_sum_1_0[33:0] };
   always @(posedge clk)
-    count_square_0_0 <= _054_;
+    count_square <= _054_;
   always @(posedge clk)
-    count_square_at_2 <= count_square_0_0;
+    count_square_at_2 <= count_square;
   always @(posedge clk)
     eps_at_2 <= { eps_at_2[25:0], eps };
   always @(posedge clk)
@@ -1444,9 +1444,9 @@ module norm_statistics(squares, eps, clk, slope, count);
   always @(posedge clk)
     top_1 <= _016_;
   always @(posedge clk)
-    guess_square_0_0 <= _017_;
+    guess_square <= _017_;
   always @(posedge clk)
-    guess_square_at_14 <= guess_square_0_0;
+    guess_square_at_14 <= guess_square;
   always @(posedge clk)
     scaled_at_14 <= { scaled_at_14[99:0], _019_ };
   always @(posedge clk)
@@ -1468,7 +1468,7 @@ module norm_statistics(squares, eps, clk, slope, count);
   always @(posedge clk)
     guess_at_18 <= { guess_at_18[64:0], table_rsqrt_y };
   always @(posedge clk)
-    correction_0_0 <= _029_;
+    correction <= _029_;
   always @(posedge clk)
     guess_at_19 <= guess_at_18[77:65];
   always @(posedge clk)

@@ -11,9 +11,10 @@ from hwgen.config import CoreConfig, require_choice, require_int
 from hwgen.errors import BadInput
 from hwgen.numerics import IntFormat, bits_for_range, ceil_div, ceil_log2
 from hwgen.parts.elastic.timing import RowsShape
+from hwgen.parts.product import product_latency
 from hwgen.streams import Field, Stream
 
-__all__ = ["FORMS", "PORTS", "NormConfig", "product_latency", "product_parts"]
+__all__ = ["FORMS", "PORTS", "NormConfig"]
 
 FORMS = ("layer", "rms")
 """LayerNorm, which subtracts the mean, and RMSNorm, which does not."""
@@ -22,20 +23,6 @@ PORTS = (27, 25, 18)
 """Wider operand of a target's multipliers: DSP48E2, DSP48E1, MULT18X18D; the other one has 18 bits on all."""
 
 _NARROW = 18
-
-
-def product_parts(wide: IntFormat, narrow: IntFormat, port: int) -> tuple[int, int]:
-    """Into how many parts each operand of a product goes for multipliers of ``port`` × 18 signed bits."""
-    return (
-        ceil_div(wide.bits - wide.signed, port - 1),
-        ceil_div(narrow.bits - narrow.signed, _NARROW - 1),
-    )
-
-
-def product_latency(wide: IntFormat, narrow: IntFormat, port: int) -> int:
-    """Cycles of a product: its multipliers, and a tree of sums if they are several."""
-    a, b = product_parts(wide, narrow, port)
-    return 1 + ceil_log2(a * b)
 
 
 @dataclass(frozen=True, kw_only=True)

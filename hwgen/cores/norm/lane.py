@@ -8,8 +8,9 @@ from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
 from hwgen.cores.norm.config import NormConfig
-from hwgen.cores.norm.stages import Aged, Stages, upper
+from hwgen.cores.norm.stages import Aged, Stages
 from hwgen.emit import Unit
+from hwgen.parts.product.rtl import upper
 
 __all__ = ["Lane"]
 

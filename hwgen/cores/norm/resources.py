@@ -9,13 +9,13 @@ from __future__ import annotations
 from math import ceil
 
 from hwgen.core import Resources
-from hwgen.cores.norm.config import NormConfig, product_parts
+from hwgen.cores.norm.config import NormConfig
 from hwgen.numerics import IntFormat, ceil_div, index_bits
+from hwgen.parts.product import NARROW, product_parts
 from hwgen.parts.ram import lut_ram, memory_cells
 
 __all__ = ["FITTED", "estimate", "units"]
 
-_NARROW_BITS = 17
 _SOFT_BITS = 9  # Yosys makes shorter products of LUTs
 
 
@@ -40,9 +40,9 @@ class _Count:
         places, widths = [], []
         for i in range(counts[0]):
             for j in range(counts[1]):
-                place = i * (self.port - 1) + j * _NARROW_BITS
+                place = i * (self.port - 1) + j * NARROW
                 a = _part(wide.bits, self.port - 1, i, counts[0])
-                b = _part(narrow.bits, _NARROW_BITS, j, counts[1])
+                b = _part(narrow.bits, NARROW, j, counts[1])
                 width = min(a + b, size - place)
                 self.registers += width
                 if width < _SOFT_BITS or min(a, b) < 2:

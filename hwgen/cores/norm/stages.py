@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 
-from hwgen.cores.norm.config import product_latency, product_parts
-from hwgen.numerics import IntFormat
 from hwgen.parts.delay import delay
+from hwgen.parts.product import product_latency
+from hwgen.parts.product.rtl import format_of, multiply
 
-__all__ = ["Aged", "Stages", "choose", "format_of", "upper"]
-
-_NARROW_BITS = 17  # of an unsigned part of the narrower operand
+__all__ = ["Aged", "Stages", "choose"]
 
 
 @dataclass(frozen=True)
@@ -70,32 +68,13 @@ class Stages:
         return [self.at(value, age) for value in values], age
 
     def product(self, name: str, wide: Aged, narrow: Aged, bits: int | None = None) -> Aged:
-        """``wide * narrow``, :func:`~hwgen.cores.norm.config.product_latency` cycles later.
+        """``wide * narrow``, :func:`~hwgen.parts.product.product_latency` cycles later.
 
         With ``bits`` only so many of its lower bits; they have no sign then.
         """
         (a, b), age = self.align(wide, narrow)
-        shapes = format_of(a), format_of(b)
-        size = len(a) + len(b) if bits is None else bits
-        counts = product_parts(*shapes, self.port)
-        terms: list[tuple[Value, int]] = []
-        for i, left in enumerate(_parts(a, self.port - 1, counts[0])):
-            for j, right in enumerate(_parts(b, _NARROW_BITS, counts[1])):
-                place = i * (self.port - 1) + j * _NARROW_BITS
-                terms.append((self.held(f"{name}_{i}_{j}", _lower(left * right, size - place)), place))
-        level = 0
-        while len(terms) > 1:
-            level += 1
-            terms.sort(key=lambda term: term[1])
-            pairs = [terms[n : n + 2] for n in range(0, len(terms), 2)]
-            terms = [
-                (self.held(f"{name}_sum_{level}_{n}", _sum(pair, size)), pair[0][1])
-                for n, pair in enumerate(pairs)
-            ]
-        whole = terms[0][0]
-        if bits is None and (a * b).shape().signed:
-            whole = whole.as_signed()  # a sum cut to the product's width has its sign there
-        return Aged(name, whole, age + product_latency(*shapes, self.port))
+        latency = product_latency(format_of(a), format_of(b), self.port)
+        return Aged(name, multiply(self.m, name, a, b, self.port, bits), age + latency)
 
 
 def choose(values: list[Value], index: Value) -> Value:
@@ -103,40 +82,3 @@ def choose(values: list[Value], index: Value) -> Value:
     for bit in index:
         values = [Mux(bit, *pair) for pair in zip(values[1::2], values[::2], strict=True)]
     return values[0]
-
-
-def upper(value: Value, places: int) -> Value:
-    """``value >> places``, of the width that it has."""
-    rest = value[places:]
-    return rest.as_signed() if value.shape().signed else rest
-
-
-def format_of(value: Value) -> IntFormat:
-    """Width and sign of a value."""
-    return IntFormat(len(value), value.shape().signed)
-
-
-def _parts(value: Value, size: int, count: int) -> list[Value]:
-    """The value in parts of ``size`` bits, the lowest first; the last one has its sign."""
-    return [
-        *(value[n * size : (n + 1) * size] for n in range(count - 1)),
-        upper(value, (count - 1) * size),
-    ]
-
-
-def _sum(terms: list[tuple[Value, int]], size: int) -> Value:
-    """One or two terms at their places: what lies below both is passed on, what lies beyond the size is not."""
-    if len(terms) == 1:
-        return terms[0][0]
-    (low, below), (high, above) = terms
-    step = above - below
-    fill = low[-1] if low.shape().signed else Const(0, 1)
-    tail = Cat(low, fill.replicate(max(step - len(low), 0)))[:step]
-    total = _lower(upper(low, min(step, len(low) - 1)) + high, size - above)
-    joined: Value = Cat(tail, total)
-    return joined.as_signed() if total.shape().signed else joined
-
-
-def _lower(value: Value, size: int) -> Value:
-    """The value, or only its lower bits if it has more than ``size``."""
-    return value if len(value) <= size else value[:size]

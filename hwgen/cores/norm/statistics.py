@@ -9,9 +9,10 @@ from amaranth.lib.wiring import In, Out
 
 from hwgen.cores.norm.config import NormConfig
 from hwgen.cores.norm.rsqrt import COARSE, centre, table
-from hwgen.cores.norm.stages import Aged, Stages, choose, upper
+from hwgen.cores.norm.stages import Aged, Stages, choose
 from hwgen.emit import Unit, place
 from hwgen.parts.piecewise.rtl import Piecewise
+from hwgen.parts.product.rtl import upper
 
 __all__ = ["Statistics"]
 

@@ -10,6 +10,7 @@ from typing import ClassVar
 from hwgen.config import CoreConfig, require_choice, require_int
 from hwgen.errors import BadInput
 from hwgen.numerics import IntFormat, bits_for_range, ceil_div, ceil_log2
+from hwgen.parts.product import NARROW
 from hwgen.streams import Field, Stream
 
 __all__ = ["ITA_SCALE", "KERNELS", "LONGEST", "PEERS", "PORTS", "VARIANTS", "SoftmaxConfig"]
@@ -229,6 +230,11 @@ class SoftmaxConfig(CoreConfig):
         if self.variant == "table_exact":
             return _EXACT_FRACTION
         return _FRACTION[self.out_bits] + _ONLINE_EXTRA * (self.variant == "online")
+
+    @property
+    def split(self) -> int | None:
+        """Multipliers that products are cut for: those of 18 bits; wider ones take them, or synthesis cuts them."""
+        return self.multiplier_bits if self.multiplier_bits <= NARROW + 1 else None
 
     @property
     def divides(self) -> bool:

@@ -12,13 +12,14 @@ from amaranth.lib.wiring import In, Out
 from hwgen.cores.softmax.config import SoftmaxConfig
 from hwgen.cores.softmax.latency import ALIGN, Latency
 from hwgen.cores.softmax.polynomial import SplitPiecewise
-from hwgen.cores.softmax.stages import product, register, shift
+from hwgen.cores.softmax.stages import register, shift
 from hwgen.cores.softmax.tables import RESCALE_BITS, mantissas, pairs, rescale_mantissas
 from hwgen.emit import Unit, place
 from hwgen.numerics import ceil_log2
 from hwgen.parts.delay import delay
 from hwgen.parts.piecewise.rtl import Piecewise
 from hwgen.parts.piecewise.table import Table
+from hwgen.parts.product.rtl import multiply
 
 __all__ = ["Align", "Exponential", "rom"]
 
@@ -112,7 +113,7 @@ class Exponential(Unit):
         cfg = self.config
         table: Table = rescale_mantissas(cfg) if self.fine else mantissas(cfg)
         latency = Latency(cfg)
-        octaves = product(m, "octaves", self.x, Const(cfg.multiplier), cfg.multiplier_bits)
+        octaves = multiply(m, "octaves", self.x, Const(cfg.multiplier), cfg.split)
         drop = cfg.multiplier_shift - self.bits
         cut = Signal(signed(self.bits + cfg.exponent_bits + self.difference), name="cut")
         m.d.comb += cut.eq(octaves >> drop if drop >= 0 else octaves << -drop)
@@ -120,7 +121,7 @@ class Exponential(Unit):
         name = f"power_of_two{'_fine' * self.fine}"
         cycles = latency.kernel_products(table)
         split = max(cycles) > 1
-        kernel = SplitPiecewise(name, table, cfg.multiplier_bits) if split else Piecewise(name, table)
+        kernel = SplitPiecewise(name, table, cfg.split) if split else Piecewise(name, table)
         place(m, "kernel", kernel, platform)
         if self.difference:
             fall = Signal(len(self.exponent), name="fall")

@@ -7,9 +7,10 @@ from functools import cached_property
 from hwgen.cores.softmax.config import PEERS, SoftmaxConfig
 from hwgen.cores.softmax.peers import IBERT_FACTOR_BITS
 from hwgen.cores.softmax.tables import mantissas, reciprocals, rescale_mantissas
-from hwgen.numerics import ceil_div, ceil_log2
+from hwgen.numerics import IntFormat, ceil_log2
 from hwgen.parts.elastic.timing import READ_LATENCY, RowsShape
 from hwgen.parts.piecewise.table import Table, narrowest
+from hwgen.parts.product import product_latency
 
 __all__ = [
     "ALIGN",
@@ -18,15 +19,12 @@ __all__ = [
     "NORMALISE",
     "PAIR",
     "PARABOLA",
-    "PART",
     "PEER_TERMS",
     "QUOTIENT",
     "RESCALE",
     "RUNNING_SUM",
     "SCALED",
     "Latency",
-    "product_latency",
-    "product_parts",
 ]
 
 ALIGN = 2
@@ -62,19 +60,6 @@ QUOTIENT = 5
 SCALED = 4
 """The same without a division."""
 
-PART = 17
-"""Bits of an unsigned part of a product: what a signed operand of 18 bits takes."""
-
-
-def product_parts(bits: int, signed: bool, port: int) -> int:
-    """Into how many parts an operand goes; only multipliers of 18 bits are spared what Yosys can do by itself."""
-    return ceil_div(bits - signed, PART) if port <= PART + 1 else 1
-
-
-def product_latency(a: tuple[int, bool], b: tuple[int, bool], port: int) -> int:
-    """Cycles of a product of two numbers of so many bits, signed or not: its parts, and a tree of sums."""
-    return 1 + ceil_log2(product_parts(*a, port) * product_parts(*b, port))
-
 
 class Latency:
     """Latencies of one configuration, in cycles.
@@ -109,7 +94,7 @@ class Latency:
     def octaves(self) -> int:
         """From a logit, or a difference of two, to its octaves."""
         bits = self.config.in_bits + (self.config.variant == "online")
-        return self._product((bits, True), (self.config.multiplier.bit_length(), False))
+        return self._product(IntFormat(bits, True), IntFormat(self.config.multiplier.bit_length(), False))
 
     def kernel(self, table: Table) -> int:
         """Of a piecewise table of powers."""
@@ -117,26 +102,28 @@ class Latency:
 
     def kernel_products(self, table: Table) -> list[int]:
         """Of its products, in their order."""
-        place = (table.step_bits, False)
+        place = IntFormat(table.step_bits, False)
         formats = [*reversed(table.formats[1:])]
         if table.form == "quadratic":
             formats[1] = narrowest(*table.slopes)
-        return [self._product((form.bits, form.signed), place) for form in formats]
+        return [self._product(form, place) for form in formats]
 
     @property
     def newton(self) -> int:
         """Of the product of a sum and the first value of its reciprocal."""
         first = reciprocals().out
-        return self._product((self.config.reciprocal_bits + 1, False), (first.bits, first.signed))
+        return self._product(IntFormat(self.config.reciprocal_bits + 1, False), first)
 
     @property
     def quotient_product(self) -> int:
         """Of a mantissa's product with the reciprocal."""
         config = self.config
-        return self._product((config.mantissa_bits + 1, False), (config.reciprocal_bits + 1, False))
+        return self._product(
+            IntFormat(config.mantissa_bits + 1, False), IntFormat(config.reciprocal_bits + 1, False)
+        )
 
-    def _product(self, a: tuple[int, bool], b: tuple[int, bool]) -> int:
-        return product_latency(a, b, self.config.multiplier_bits)
+    def _product(self, a: IntFormat, b: IntFormat) -> int:
+        return product_latency(a, b, self.config.split)
 
     @property
     def reciprocal(self) -> int:

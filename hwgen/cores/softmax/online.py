@@ -217,7 +217,7 @@ class OnlineSecond(SecondPass):
                 m.d.comb += places.eq(
                     power.exponent + row[r_bits:].as_signed()
                 )  # never negative: the sum is at least one
-                lane = Quotient(cfg.mantissa_bits + 1, r_bits, len(places), cfg.out_bits, cfg.multiplier_bits)
+                lane = Quotient(cfg.mantissa_bits + 1, r_bits, len(places), cfg.out_bits, cfg.split)
                 m.d.comb += lane.r.eq(row[:r_bits])
             else:
                 places = power.exponent

@@ -179,7 +179,7 @@ class PairsSecond(SecondPass):
             m.d.comb += fall.eq(reference - exponent)
             lane: Quotient | Scaled
             if cfg.divides:
-                lane = Quotient(bits + 1, r_bits, len(fall), cfg.out_bits, cfg.multiplier_bits)
+                lane = Quotient(bits + 1, r_bits, len(fall), cfg.out_bits, cfg.split)
                 m.d.comb += lane.r.eq(r)
             else:
                 lane = Scaled(bits + 1, len(fall), cfg.out_bits, whole=1)

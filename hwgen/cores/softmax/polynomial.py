@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from amaranth.hdl import Module, Value, signed, unsigned
 
-from hwgen.cores.softmax.latency import product_latency
-from hwgen.cores.softmax.stages import product, register
+from hwgen.cores.softmax.stages import register
 from hwgen.parts.delay import delay
 from hwgen.parts.piecewise.rtl import Piecewise
 from hwgen.parts.piecewise.table import Table, narrowest
+from hwgen.parts.product import product_latency
+from hwgen.parts.product.rtl import format_of, multiply
 
 __all__ = ["SplitPiecewise"]
 
@@ -26,7 +27,7 @@ class SplitPiecewise(Piecewise):
         Wider operand of the target's multipliers.
     """
 
-    def __init__(self, name: str, table: Table, port: int):
+    def __init__(self, name: str, table: Table, port: int | None):
         assert table.direct
         assert table.form in ("linear", "quadratic")
         self.port = port
@@ -39,8 +40,8 @@ class SplitPiecewise(Piecewise):
         factor = self._coefficient(m, degree, entry, registered=True)
         u, entry = register(m, f"u_{degree}", u), register(m, f"entry_{degree}", entry)
         while True:
-            found = product(m, f"product_{degree}", factor, u, self.port)
-            cycles = product_latency((len(factor), factor.shape().signed), (len(u), False), self.port)
+            found = multiply(m, f"product_{degree}", factor, u, self.port)
+            cycles = product_latency(format_of(factor), format_of(u), self.port)
             degree -= 1
             early = delay(m, entry, cycles - 1, name=f"entry_{degree}_early")
             total = (found >> table.unit_bits) + self._coefficient(m, degree, early, registered=True)

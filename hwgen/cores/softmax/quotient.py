@@ -7,11 +7,12 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from hwgen.cores.softmax.latency import QUOTIENT, SCALED, product_latency
+from hwgen.cores.softmax.latency import QUOTIENT, SCALED
 from hwgen.cores.softmax.stages import FINE_SHIFT, register, shift_coarse, shift_fine
-from hwgen.cores.softmax.stages import product as multiply
 from hwgen.emit import Unit
 from hwgen.parts.delay import delay
+from hwgen.parts.product import product_latency
+from hwgen.parts.product.rtl import format_of, multiply
 
 __all__ = ["Quotient", "Scaled"]
 
@@ -62,7 +63,7 @@ class Quotient(_Result):
         The result.
     """
 
-    def __init__(self, mantissa: int, r: int, places: int, out: int, port: int):
+    def __init__(self, mantissa: int, r: int, places: int, out: int, port: int | None):
         self.r_bits = r
         self.port = port
         super().__init__(mantissa, places, out, {"r": In(r)})
@@ -78,7 +79,7 @@ class Quotient(_Result):
         product: Value = multiply(m, "product", self.mantissa, self.r, self.port)
         # A second register, for the one behind a DSP block's multiplier.
         product = register(m, "product_held", product)
-        cycles = product_latency((self.mantissa_bits, False), (self.r_bits, False), self.port)
+        cycles = product_latency(format_of(self.mantissa), format_of(self.r), self.port)
         keep = delay(m, self.keep, cycles + 1)
         drop = (self.mantissa_bits - 1) + (self.r_bits - 1) - self.out_bits - 1
         value = Signal(len(product) - drop, name="kept_product")

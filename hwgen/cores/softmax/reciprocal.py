@@ -11,13 +11,13 @@ from amaranth.lib.wiring import In, Out
 from hwgen.cores.softmax.config import SoftmaxConfig
 from hwgen.cores.softmax.latency import NORMALISE, Latency
 from hwgen.cores.softmax.stages import lanes_of, register
-from hwgen.cores.softmax.stages import product as multiply
 from hwgen.cores.softmax.sums import add
 from hwgen.cores.softmax.tables import reciprocal_error, reciprocals
 from hwgen.emit import Unit, place
 from hwgen.numerics import bits_for_range
 from hwgen.parts.delay import delay
 from hwgen.parts.piecewise.rtl import Piecewise
+from hwgen.parts.product.rtl import multiply
 
 __all__ = ["Divide", "Reciprocal", "normalise"]
 
@@ -113,7 +113,7 @@ class Reciprocal(Unit):
         start: Value = kernel.y
         low, high = reciprocal_error(bits)
         late = delay(m, scaled, table.latency, name="scaled_delay")
-        product = multiply(m, "product", late, start, self.config.multiplier_bits)
+        product = multiply(m, "product", late, start, self.config.split)
         error = register(
             m,
             "error",

@@ -7,14 +7,11 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from hwgen.cores.softmax.latency import PART, product_latency, product_parts
-
 __all__ = [
     "FINE_SHIFT",
     "at_most",
     "fresh",
     "lanes_of",
-    "product",
     "register",
     "shift",
     "shift_coarse",
@@ -72,51 +69,6 @@ def tree(
         ]
         level += 1
     return values[0]
-
-
-def product(m: Module, name: str, a: Value, b: Value, port: int) -> Value:
-    """``a * b``, :func:`~hwgen.cores.softmax.latency.product_latency` cycles later.
-
-    Only one of them may be signed. ``port`` is the wider operand of the target's multipliers.
-    """
-    shapes = (len(a), a.shape().signed), (len(b), b.shape().signed)
-    counts = [product_parts(*shape, port) for shape in shapes]
-    terms = [
-        ((i + j) * PART, register(m, f"{name}_{i}_{j}" if max(counts) > 1 else name, left * right))
-        for i, left in enumerate(_parts(a, counts[0]))
-        for j, right in enumerate(_parts(b, counts[1]))
-    ]
-    level = 0
-    while len(terms) > 1:
-        level += 1
-        terms.sort(key=lambda term: term[0])
-        terms = [
-            (pair[0][0], register(m, f"{name}_sum_{level}_{n}", _sum(pair)))
-            for n, pair in enumerate(terms[i : i + 2] for i in range(0, len(terms), 2))
-        ]
-    assert 1 + level == product_latency(*shapes, port)
-    whole = terms[0][1][: len(a) + len(b)]
-    return whole.as_signed() if any(signed for _, signed in shapes) else whole
-
-
-def _parts(value: Value, count: int) -> list[Value]:
-    """The value in parts, the lowest first; the last one has its sign."""
-    last = value[(count - 1) * PART :]
-    lower = [value[n * PART : (n + 1) * PART] for n in range(count - 1)]
-    return [*lower, last.as_signed() if value.shape().signed else last]
-
-
-def _sum(terms: list[tuple[int, Signal]]) -> Value:
-    """One or two terms at their places; what lies below both is passed on."""
-    if len(terms) == 1:
-        return terms[0][1]
-    (below, low), (above, high) = terms
-    step = above - below
-    fill = low[-1] if low.shape().signed else Const(0, 1)
-    tail = Cat(low, fill.replicate(max(step - len(low), 0)))[:step]
-    total = (low >> step) + high
-    joined: Value = Cat(tail, total)
-    return joined.as_signed() if total.shape().signed else joined
 
 
 def shift(m: Module, name: str, value: Value, places: Value, width: int) -> Signal:

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 
 from hwgen.cores.norm import CORE, NormConfig, Parameters, Row
-from hwgen.cores.norm.config import product_latency, product_parts
 from hwgen.errors import BadInput
-from hwgen.numerics import IntFormat
 
 REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"form": "batch"}, "form must be one of layer, rms, not 'batch'"),
@@ -50,15 +48,6 @@ def test_every_parameter_changes_the_digest() -> None:
     assert list(CHANGES) == [field.name for field in dataclasses.fields(NormConfig)]
     digests = {NormConfig(**{name: value}).digest for name, value in CHANGES.items()}
     assert len(digests | {NormConfig().digest}) == len(CHANGES) + 1
-
-
-def test_products_go_into_multipliers() -> None:
-    u26, s27, s18, u18 = IntFormat(26, False), IntFormat(27, True), IntFormat(18, True), IntFormat(18, False)
-    assert product_parts(u26, s18, 27) == (1, 1)
-    assert product_parts(s27, s18, 27) == (1, 1)
-    assert product_parts(u26, u18, 18) == (2, 2)
-    assert product_latency(s27, s18, 27) == 1
-    assert product_latency(s27, u18, 18) == 3
 
 
 def test_what_the_manifest_says() -> None:
