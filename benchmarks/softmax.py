@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,13 @@ from rich.console import Console
 
 from benchmarks.common import Figure, Goal, main, table
 from hwgen.cores.softmax import CORE, SoftmaxConfig, quantise
-from hwgen.cores.softmax.accuracy import accuracy, adversarial_rows, probabilities
+from hwgen.cores.softmax.accuracy import accuracy, adversarial_rows, approximate
 from hwgen.cores.softmax.bound import error_bound
 from hwgen.cores.softmax.config import ITA_SCALE
-from hwgen.cores.softmax.golden import softmax
 from hwgen.synthesis import Cells, synthesise
 from hwgen.verify.block import Block
 from hwgen.workloads.minilm import load_sentences
-from hwgen.workloads.minilm_attention import AttentionProblem, join_sentences, load_attention
+from hwgen.workloads.minilm_attention import join_sentences, load_attention, mean_cosine_distance
 
 COMMAND = "python -m benchmarks.softmax"
 LONGEST = 1024
@@ -83,16 +82,6 @@ def real_error(config: SoftmaxConfig) -> float:
     return max(accuracy(config, quantise(config, rows, centre=True)).ulp for rows in real_rows())
 
 
-def turned(config: SoftmaxConfig, problems: tuple[AttentionProblem, ...]) -> float:
-    """One minus the cosine between attention's output with exact and with the unit's probabilities, mean."""
-    distances = []
-    for problem in problems:
-        x = quantise(config, problem.logits.reshape(-1, problem.logits.shape[-1]), centre=True)
-        p = probabilities(config, softmax(config, x, np.ones(x.shape, bool)))
-        distances.append(problem.cosine_distance(p.reshape(problem.logits.shape)))
-    return float(np.concatenate(distances).mean())
-
-
 def measure(console: Console) -> list[Figure]:
     return [*_errors(console), *_late(console), *_costs(console)]
 
@@ -146,7 +135,9 @@ def _late(console: Console) -> list[Figure]:
                 for when in ("before_pv", "after_pv")
             )
             told = {
-                (n, c.normalise): turned(c, problems) for n, problems in texts.items() for c in (early, late)
+                (n, c.normalise): mean_cosine_distance(problems, partial(approximate, c))
+                for n, problems in texts.items()
+                for c in (early, late)
             }
             rows.append((f"{variant}, {bits} bits", *(f"{v:.2e}" for v in told.values())))
             for n in texts:

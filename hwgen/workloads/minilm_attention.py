@@ -6,7 +6,7 @@ its result is read from the graph while onnxruntime runs it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from hwgen.workloads.onnx_reference import cpu_session
 from hwgen.workloads.optional import demo_module
 from hwgen.workloads.shapes import MINILM_LAYERS
 
-__all__ = ["AttentionProblem", "join_sentences", "load_attention"]
+__all__ = ["AttentionProblem", "join_sentences", "load_attention", "mean_cosine_distance"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -72,6 +72,31 @@ class AttentionProblem:
         unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (want, got)]
         distance: npt.NDArray[np.float64] = ((unit[0] - unit[1]) ** 2).sum(axis=1) / 2
         return distance
+
+
+def mean_cosine_distance(
+    problems: Sequence[AttentionProblem],
+    probabilities: Callable[[FloatArray], npt.NDArray[np.float64]],
+) -> float:
+    """How far attention's output turns with another softmax, in the mean over all tokens.
+
+    Parameters
+    ----------
+    problems : sequence of AttentionProblem
+        At least one.
+    probabilities : callable
+        From rows of logits, shape (rows, tokens), to what takes the place of their softmax.
+
+    Returns
+    -------
+    float
+        Of :meth:`AttentionProblem.cosine_distance`.
+    """
+    distances = []
+    for problem in problems:
+        rows = problem.logits.reshape(-1, problem.logits.shape[-1])
+        distances.append(problem.cosine_distance(probabilities(rows).reshape(problem.logits.shape)))
+    return float(np.concatenate(distances).mean())
 
 
 def join_sentences(sentences: Sequence[Sentence], repeats: int = 1) -> Sentence:

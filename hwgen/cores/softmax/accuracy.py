@@ -10,9 +10,10 @@ import numpy.typing as npt
 from hwgen.cores.softmax.config import SoftmaxConfig
 from hwgen.cores.softmax.golden import softmax
 from hwgen.cores.softmax.golden.arithmetic import Mask
+from hwgen.cores.softmax.operation import quantise
 from hwgen.numerics import IntArray
 
-__all__ = ["Accuracy", "accuracy", "adversarial_rows", "exact", "probabilities"]
+__all__ = ["Accuracy", "accuracy", "adversarial_rows", "approximate", "exact", "probabilities"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -68,6 +69,12 @@ def probabilities(config: SoftmaxConfig, results: IntArray) -> FloatArray:
         return np.asarray(results * 2.0**-config.out_bits, np.float64)
     y, factor, places = results[:, :-2], results[:, -2:-1], results[:, -1:]
     return np.asarray(y * factor * 2.0**-places, np.float64)
+
+
+def approximate(config: SoftmaxConfig, logits: npt.ArrayLike) -> FloatArray:
+    """Softmax of real logits, shape (rows, n), as the core has it: centred, quantised, and as probabilities again."""
+    x = quantise(config, logits, centre=True)
+    return probabilities(config, softmax(config, x, np.ones(x.shape, bool)))
 
 
 def accuracy(config: SoftmaxConfig, x: IntArray, keep: Mask | None = None) -> Accuracy:

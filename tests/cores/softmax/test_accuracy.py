@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import crfix
@@ -11,12 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwgen.cores.softmax import SoftmaxConfig, quantise
-from hwgen.cores.softmax.accuracy import accuracy, adversarial_rows, exact, probabilities
+from hwgen.cores.softmax.accuracy import accuracy, adversarial_rows, approximate, exact
 from hwgen.cores.softmax.bound import error_bound
 from hwgen.cores.softmax.config import OWN, PEERS
-from hwgen.cores.softmax.golden import softmax
 from hwgen.workloads.minilm import load_sentences
-from hwgen.workloads.minilm_attention import AttentionProblem, join_sentences, load_attention
+from hwgen.workloads.minilm_attention import (
+    AttentionProblem,
+    join_sentences,
+    load_attention,
+    mean_cosine_distance,
+)
 from tests.cores.softmax.conftest import BYTES
 from tests.cores.softmax.conftest import PEERS as PEER_FORMATS
 
@@ -154,13 +159,7 @@ def test_published_units_are_coarser_on_real_logits(real_logits: list[Any]) -> N
 
 
 def _turned(config: SoftmaxConfig, problems: tuple[AttentionProblem, ...]) -> float:
-    """One minus the cosine of attention's output, with exact probabilities against what the unit gives; mean."""
-    distances = []
-    for problem in problems:
-        x = quantise(config, problem.logits.reshape(-1, problem.logits.shape[-1]), centre=True)
-        p = probabilities(config, softmax(config, x, np.ones(x.shape, bool)))
-        distances.append(problem.cosine_distance(p.reshape(problem.logits.shape)))
-    return float(np.concatenate(distances).mean())
+    return mean_cosine_distance(problems, functools.partial(approximate, config))
 
 
 @pytest.fixture(scope="module")
