@@ -7,32 +7,31 @@ import numpy as np
 from hwgen.errors import BadInput
 from hwgen.numerics import IntFormat
 from hwgen.parts.sparse.bitstrings import ByteArray
-from hwgen.parts.sparse.blocks import AnyArray, block_name, grid, place_name
-from hwgen.parts.sparse.patterns import BLOCK, PATTERNS, SLOTS, WEIGHT_BITS, Pattern, names
+from hwgen.parts.sparse.blocks import AnyArray, Tiling, block_name
+from hwgen.parts.sparse.patterns import BLOCK, LANE_BITS, PATTERNS, SLOTS, Pattern, names
 
-__all__ = ["check_codes", "check_form", "check_outside", "check_patterns", "check_slots", "check_weights"]
+__all__ = ["check_bits", "check_codes", "check_outside", "check_patterns", "check_slots", "check_weights"]
 
-# Whether a slot of a step, from the second on, is in the same group as the one before it; by code.
-_CONTINUES = np.array([np.arange(1, BLOCK) % max(p.n, 1) != 0 for p in PATTERNS])
-
-_GROUP = np.array([p.m for p in PATTERNS], np.uint8)
+_N = np.array([p.n for p in PATTERNS])
+_M = np.array([p.m for p in PATTERNS])
 
 
-def check_form(shape: tuple[int, int], bits: int) -> None:
-    """Refuse a shape without weights and a width that weights cannot have.
+def check_bits(bits: int, lanes: int) -> None:
+    """Refuse a width that weights in so many lanes cannot have.
 
     Raises
     ------
     BadInput
-        If either is wrong.
+        With the widths that they can have.
     """
-    if len(shape) != 2 or min(shape) < 1 or max(shape) >= 1 << 32:
-        raise BadInput(f"a matrix must have 1..{(1 << 32) - 1} rows and columns, not shape {shape}")
-    if bits not in WEIGHT_BITS:
-        raise BadInput(f"weights must have {', '.join(map(str, WEIGHT_BITS))} bits, not {bits}")
+    if bits not in LANE_BITS[lanes]:
+        raise BadInput(
+            f"weights in {lanes} lane{'s' * (lanes > 1)} must have "
+            f"{', '.join(map(str, LANE_BITS[lanes]))} bits, not {bits}"
+        )
 
 
-def check_weights(matrix: AnyArray, bits: int) -> None:
+def check_weights(matrix: AnyArray, bits: int, tiling: Tiling) -> None:
     """Refuse weights that ``bits`` bits do not hold.
 
     Raises
@@ -48,11 +47,11 @@ def check_weights(matrix: AnyArray, bits: int) -> None:
     row, column = (int(i) for i in np.argwhere(broken)[0])
     raise BadInput(
         f"weights of {bits} bits must be whole numbers in {form.low}..{form.high}, not "
-        f"{matrix[row, column].item()!r} at {place_name(row, column)}"
+        f"{matrix[row, column].item()!r} at {tiling.place_name(row, column)}"
     )
 
 
-def check_codes(codes: AnyArray, shape: tuple[int, int]) -> None:
+def check_codes(codes: AnyArray, tiling: Tiling) -> None:
     """Refuse codes that are not one per block, or that no pattern has.
 
     Raises
@@ -60,9 +59,9 @@ def check_codes(codes: AnyArray, shape: tuple[int, int]) -> None:
     BadInput
         With the first block that has no pattern.
     """
-    if codes.dtype.kind not in "iu" or codes.shape != grid(shape):
+    if codes.dtype.kind not in "iu" or codes.shape != tiling.grid:
         raise BadInput(
-            f"codes must be integers of shape {grid(shape)} (block columns, block rows), "
+            f"codes must be integers of shape {tiling.grid} (block columns, block rows), "
             f"not {codes.dtype} of shape {codes.shape}"
         )
     unknown = np.argwhere((codes < 0) | (codes >= len(PATTERNS)))
@@ -91,64 +90,87 @@ def check_patterns(codes: ByteArray, patterns: tuple[Pattern, ...]) -> None:
         )
 
 
-def check_slots(codes: ByteArray, bits: int, values: AnyArray, indices: AnyArray) -> None:
+def check_slots(codes: ByteArray, bits: int, tiling: Tiling, values: AnyArray, indices: AnyArray) -> None:
     """Refuse slots whose value is too wide, or whose index leaves its group or does not ascend in it.
 
     Raises
     ------
     BadInput
-        With row, column and block of the first such slot, or with both numbers of slots.
+        With row, column and block of the first such slot, or with the shapes that are wanted and found.
     """
-    steps = np.repeat(codes.ravel(), SLOTS[codes.ravel()])
-    for array, what in ((values, "values"), (indices, "indices")):
-        if array.dtype.kind not in "iu" or array.shape != (steps.size * BLOCK,):
+    slots = SLOTS[codes.ravel()]
+    of_step = np.repeat(codes.ravel(), slots)
+    positions = (len(of_step), tiling.ways, BLOCK)
+    wanted = {"values": (*positions, tiling.lanes), "indices": positions}
+    for array, (what, shape) in zip((values, indices), wanted.items(), strict=True):
+        if array.dtype.kind not in "iu" or array.shape != shape:
+            axes = ", ".join(("steps", "ways", "positions", "lanes")[: len(shape)])
             raise BadInput(
-                f"{what} must be {steps.size * BLOCK} integers, one for each slot of the blocks' patterns, "
-                f"not {array.dtype} of shape {array.shape}"
+                f"{what} must be integers of shape {shape} ({axes}) for the patterns of these blocks, not "
+                f"{array.dtype} of shape {array.shape}"
             )
-    if not steps.size:
+    if not len(of_step):
         return
     form = IntFormat(bits, True)
     if values.min() < form.low or values.max() > form.high:
-        slot = int(np.argmax((values < form.low) | (values > form.high)))
+        step, way, position, lane = _first((values < form.low) | (values > form.high))
         raise BadInput(
-            f"weights of {bits} bits must lie in {form.low}..{form.high}, not {values[slot]} at "
-            f"{_slot_name(codes, slot, int(indices[slot]))}"
+            f"weights of {bits} bits must lie in {form.low}..{form.high}, not "
+            f"{values[step, way, position, lane]} at "
+            f"{_slot_name(codes, tiling, (step, way, position), int(indices[step, way, position]), lane)}"
         )
-    by_step = indices.reshape(-1, BLOCK)
-    leaves = (by_step < 0) | (by_step >= _GROUP[steps][:, None])
+    leaves = (indices < 0) | (indices >= _M[of_step, None, None])
     if leaves.any():
-        slot = int(np.argmax(leaves))
+        place = _first(leaves)
         raise BadInput(
-            f"indices must lie in 0..{_GROUP[steps[slot // BLOCK]] - 1}, not {indices[slot]} in "
-            f"{_slot_name(codes, slot, None)}"
+            f"indices must lie in 0..{_M[of_step[place[0]]] - 1}, not {indices[place]} in "
+            f"{_slot_name(codes, tiling, place)}"
         )
-    falls = (by_step[:, 1:] <= by_step[:, :-1]) & _CONTINUES[steps]
+    in_block = np.arange(len(of_step)) - np.repeat(np.cumsum(slots) - slots, slots)
+    continues = in_block[1:] % _N[of_step[1:]] != 0  # the group of the step before
+    falls = (indices[1:] <= indices[:-1]) & continues[:, None, None]
     if falls.any():
-        step, place = (int(i) for i in np.argwhere(falls)[0])
-        slot = step * BLOCK + place + 1
+        step, way, position = _first(falls)
+        before, index = (int(i) for i in indices[step : step + 2, way, position])
         raise BadInput(
-            f"indices must ascend in a group, but {indices[slot]} follows {indices[slot - 1]} at "
-            f"{_slot_name(codes, slot, int(indices[slot]))}"
+            f"indices must ascend in a group, but {index} follows {before} at "
+            f"{_slot_name(codes, tiling, (step + 1, way, position), index)}"
         )
 
 
-def _slot_name(codes: ByteArray, slot: int, index: int | None) -> str:
-    """Place of a slot in a sentence: its row if its index is one, else the rows of its group."""
-    ends = np.cumsum(SLOTS[codes.ravel()]) * BLOCK
-    block = int(np.searchsorted(ends, slot, side="right"))
+def _first(broken: AnyArray) -> tuple[int, ...]:
+    """Where the first one is true."""
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(broken)), broken.shape))
+
+
+def _slot_name(
+    codes: ByteArray,
+    tiling: Tiling,
+    place: tuple[int, ...],
+    index: int | None = None,
+    lane: int | None = None,
+) -> str:
+    """Step, way and position in a sentence: the row if the index is one, else the rows of the group.
+
+    All columns of the position, or that of one lane.
+    """
+    step, way, position = place
+    ends = np.cumsum(SLOTS[codes.ravel()])
+    block = int(np.searchsorted(ends, step, side="right"))
     pattern = PATTERNS[codes.ravel()[block]]
     block_column, block_row = divmod(block, codes.shape[1])
-    output, within = divmod(slot - int(ends[block]) + pattern.slots * BLOCK, pattern.slots)
-    first = block_row * BLOCK + within // pattern.n * pattern.m
-    column = block_column * BLOCK + output
-    if index is not None and 0 <= index < pattern.m:
-        return place_name(first + index, column)
+    in_block = step - int(ends[block]) + pattern.slots
+    first = block_row * BLOCK + in_block // pattern.n * pattern.m
     rows = f"rows {first}..{first + pattern.m - 1}"
-    return f"{rows}, column {column} ({block_name(block_row, block_column)})"
+    if index is not None and 0 <= index < pattern.m:
+        rows = f"row {first + index}"
+    columns = tiling.columns_name(block_column, way, position)
+    if lane is not None:
+        columns = f"column {tiling.column(block_column, way, position, lane)}"
+    return f"{rows}, {columns} ({block_name(block_row, block_column)})"
 
 
-def check_outside(padded: AnyArray, shape: tuple[int, int]) -> None:
+def check_outside(padded: AnyArray, tiling: Tiling) -> None:
     """Refuse weights around the matrix.
 
     Raises
@@ -156,11 +178,12 @@ def check_outside(padded: AnyArray, shape: tuple[int, int]) -> None:
     BadInput
         With row, column and block of the first.
     """
+    rows, columns = tiling.shape
     outside = padded != 0
-    outside[: shape[0], : shape[1]] = False
+    outside[:rows, :columns] = False
     if outside.any():
-        row, column = (int(i) for i in np.argwhere(outside)[0])
+        row, column = _first(outside)
         raise BadInput(
-            f"the padding around {shape[0]} rows and {shape[1]} columns must be zero, not "
-            f"{padded[row, column]} at {place_name(row, column)}"
+            f"the padding around {rows} rows and {columns} columns must be zero, not "
+            f"{padded[row, column]} at {tiling.place_name(row, column)}"
         )

@@ -14,8 +14,10 @@ __all__ = [
     "BLOCK",
     "CODE_BITS",
     "INDEX_BITS",
+    "LANE_BITS",
     "PATTERNS",
     "SLOTS",
+    "WAYS",
     "WEIGHT_BITS",
     "Pattern",
     "allowed",
@@ -24,13 +26,19 @@ __all__ = [
 ]
 
 BLOCK = 16
-"""Rows and columns of a block, and slots of a step."""
+"""Rows of a block, and positions of a way: each takes one slot in a step."""
 
-CODE_BITS = 3
-"""Width of a pattern's code."""
+CODE_BITS = 4
+"""Width of a pattern's code in the stream; codes from 8 on stand for nothing."""
 
 WEIGHT_BITS = (2, 3, 4, 8)
 """Widths that a weight can have."""
+
+LANE_BITS = {1: WEIGHT_BITS, 3: (4,), 4: (2,)}
+"""Widths by lanes. More than one lane is what a DSP48E2 multiplies by one activation: W4A8x3 and W2A8x4."""
+
+WAYS = (1, 2, 4, 8, 16)
+"""Numbers of neighbouring blocks that can share a code."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +72,17 @@ class Pattern:
         """Width of an index; none where every row of a group has a slot, or none has."""
         return 0 if self.n in (0, self.m) else ceil_log2(self.m)
 
-    def block_bytes(self, bits: int) -> int:
-        """Bytes of a block's values of ``bits`` bits and of its indices, without its code."""
-        return self.slots * BLOCK * (bits + self.index_bits) // 8
+    def block_bytes(self, bits: int, lanes: int = 1) -> int:
+        """Bytes of the values and indices of a block of one way, without its code.
+
+        Parameters
+        ----------
+        bits : int
+            Width of a weight.
+        lanes : int
+            Weights of a slot.
+        """
+        return self.slots * BLOCK * (lanes * bits + self.index_bits) // 8
 
 
 PATTERNS = (
