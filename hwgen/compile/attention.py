@@ -5,17 +5,23 @@
 The rows are divided by their sums after the product with the values (late normalisation). What the DSP core
 multiplies with comes from DRAM; the values lie there as it wants them, row by row, but keys do not: VEC transposes
 them first, by way of DRAM, because no engine writes into the buffer of weights but LOAD.
+
+Bands of queries take turns: while VEC works on the scores of one, the DSP core multiplies for another. With a mask a
+band's scores are those of its key tiles only, one beside the other, as if there were no other keys.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.compile.attention_plan import Band, Head, Place, Plan, plan_attention
 from hwgen.compile.builder import Builder, Region
 from hwgen.compile.image import Image, Tensor, align, pack_parameters
+from hwgen.compile.masks import Stretch, stretches
 from hwgen.compile.network import Requantiser
 from hwgen.errors import BadInput
 from hwgen.numerics import IntArray, ceil_div
@@ -28,30 +34,8 @@ __all__ = ["Attention", "Head", "compile_attention"]
 LOGIT_FRACTION = 8
 """Fraction bits of a logit."""
 
-
-@dataclass(frozen=True)
-class Head:
-    """One head's sizes and scales.
-
-    Parameters
-    ----------
-    queries, keys, features : int
-        Rows of Q; rows of K and V; columns of all three.
-    logit_scale : float
-        What a score, a sum of products of integers, is worth as a logit: scales of Q and K, over the root of the
-        features. Logits are kept in steps of 1/256 and clamped to -128..128.
-    causal : bool
-        Query ``i`` sees the keys up to ``keys - queries + i`` only.
-    shift : int
-        A result is worth ``2**-shift`` of what a value is worth, -16..15.
-    """
-
-    queries: int
-    keys: int
-    features: int
-    logit_scale: float
-    causal: bool = False
-    shift: int = 0
+_PIECE = 16
+"""Key tiles that are transposed at once: a piece's way to DRAM and back runs beside the next one's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,15 +83,11 @@ def compile_attention(config: SystemConfig, head: Head) -> Attention:
     Raises
     ------
     BadInput
-        If the accelerator has no softmax or no DSP core, or the head does not fit.
+        If the accelerator has no softmax or no DSP core, or the head does not fit, or a query sees no key.
     """
     if config.softmax is None or not config.dsp:
         raise BadInput("attention needs dsp=true and softmax_words; build the accelerator with both")
-    if head.causal and head.keys < head.queries:
-        raise BadInput(
-            f"with a causal mask there must be as many keys as queries, {head.queries}, not {head.keys}"
-        )
-    return _Lowering(config, head).attention()
+    return _Lowering(config, head, plan_attention(config, head)).attention()
 
 
 @dataclass(frozen=True)
@@ -138,56 +118,20 @@ class _Lowering:
         The accelerator.
     head : Head
         Sizes and scales.
+    plan : Plan
+        Bands and places.
     """
 
-    def __init__(self, config: SystemConfig, head: Head):
-        self.config, self.head = config, head
-        lanes = config.lanes
-        self.chunks, self.tiles = ceil_div(head.features, lanes), ceil_div(head.keys, lanes)
-        self.unit = max(1, config.bus_bytes // lanes)
-        self.keys = self.tiles * lanes  # rows of keys and values, those that mask the last word among them
-        self.block = self.chunks * self.tiles * lanes  # words of keys, or of values
-        self.rows = self._band()
+    def __init__(self, config: SystemConfig, head: Head, plan: Plan):
+        self.config, self.head, self.plan = config, head, plan
+        self.chunks = plan.chunks
+        self.unit = max(1, config.bus_bytes // config.lanes)
+        tiles = max(plan.tiles, plan.loaded[-1][1])
+        self.keys = tiles * config.lanes  # rows of keys and values in DRAM, with those that only fill words
+        self.block = self.chunks * plan.slots * config.lanes  # words of keys, or of values
+        self.missing = np.ones(tiles, bool)  # tiles of values that nobody loaded yet
         self.image = Image(config)
         self.builder = Builder(config)
-
-    def _band(self) -> int:
-        """Queries that are worked on together."""
-        cfg, head, digits = self.config, self.head, self.config.softmax_digits
-        if self.tiles > cfg.softmax_words:
-            raise BadInput(
-                f"{head.keys} keys are rows of {self.tiles} words, and softmax_words is {cfg.softmax_words}; "
-                "build the accelerator with longer rows"
-            )
-        if 2 * self.block > cfg.weight_words:
-            raise BadInput(
-                f"keys and values take {2 * self.block} words of weights, and weight_words is {cfg.weight_words}; "
-                "build the accelerator with more"
-            )
-        if 2 * align(self.block, self.unit) > cfg.act_words:
-            raise BadInput(
-                f"keys and transposed keys take {2 * self.block} words, and act_words is {cfg.act_words}; "
-                "build the accelerator with more"
-            )
-        per_row = self.chunks + digits * self.tiles + align(self.chunks, self.unit)
-        limits = {
-            "act_words": (cfg.act_words - 2 * self.unit) // per_row,
-            "acc_words": cfg.acc_words // (self.tiles + digits * self.chunks),
-            "parameter_words": cfg.parameter_words - self._first_scale,
-            "dsp_tile": cfg.dsp_tile,
-        }
-        name, rows = min(limits.items(), key=lambda item: item[1])
-        if rows < 1:
-            raise BadInput(
-                f"one query with {head.keys} keys does not fit into {name}={getattr(cfg, name)}; build the "
-                "accelerator with more"
-            )
-        return min(rows, head.queries)
-
-    @property
-    def _first_scale(self) -> int:
-        """Parameter word of a band's first row; the words before it hold the constants of the logits."""
-        return max(1, self.config.bus_bytes // self.config.parameter.word_bytes)
 
     def attention(self) -> Attention:
         """Emit everything."""
@@ -202,13 +146,9 @@ class _Lowering:
         constants = image.constant(len(word), lambda: word)
         self.builder.reach(image.bytes)
         self._keys(key, blocks)
-        self._load_values(value)
         size = self.config.parameter.word_bytes
         self._plain(constants, size, "parameter", 0, size)
-        for first in range(0, head.queries, self.rows):
-            self._queries(
-                query, _Rows(result, self.chunks * lanes), first, min(self.rows, head.queries - first)
-            )
+        self._bands(query, value, _Rows(result, self.chunks * lanes))
         program = self.builder.program()
         image.program(program)
         counts = (head.queries, head.keys, head.keys)
@@ -223,121 +163,190 @@ class _Lowering:
     def _keys(self, key: _Rows, blocks: int) -> None:
         """Keys, transposed, as blocks of weights."""
         b, lanes = self.builder, self.config.lanes
-        turned = align(self.block, self.unit)
-        self._window(key, self.keys, 1, 0)
-        self._load_rows(key, 0, self.keys, "act", 0)
-        # Block (t, c) has a word for each of its features, the last one first; a word is that of `lanes` keys.
-        b.set("vec.shape", r0=lanes, r1=1, n0=lanes, n1=self.chunks, n2=self.tiles, **_PLAIN)
-        b.set("vec.source", r0=self.chunks, r1=0, n0=0, n1=1, n2=lanes * self.chunks)
-        b.set("vec.target", n0=-1, n1=lanes, n2=lanes * self.chunks, parameter_n2=0, weight0=1, weight1=1)
-        b.emit(
-            "vec.run", op="transpose", source=0, target=turned + lanes - 1, parameter=0, planes=1,
-            reads=[Region.span("act", 0, self.block)], writes=[Region.span("act", turned, self.block)],
-        )  # fmt: skip
-        size = self.block * lanes
+        turned = self.config.act_words // 2  # other banks than those of the keys as they are
+        tile = self.chunks * lanes  # words
+        pieces = list(self._pieces())
+        for slot, begin, end in pieces:
+            self._load_rows(key, self.keys, begin * lanes, (end - begin) * lanes, slot * tile)
+        b.set("vec.source", r0=self.chunks, r1=0, n0=0, n1=1, n2=tile)
+        b.set("vec.target", n0=-1, n1=lanes, n2=tile, parameter_n2=0, weight0=1, weight1=1)
         most = (1 << 19) // self.config.bus_bytes * self.config.bus_bytes
-        for at in range(0, size, most):
-            count = min(most, size - at)
+        for slot, begin, end in pieces:
+            # Block (t, c) has a word for each of its features, the last one first; a word is that of `lanes` keys.
+            b.set("vec.shape", r0=lanes, r1=1, n0=lanes, n1=self.chunks, n2=end - begin, **_PLAIN)
+            at, words = slot * tile, (end - begin) * tile
             b.emit(
-                "store.run", address=blocks + at, source=turned + at // lanes, run_bytes=count, run_count=1,
-                reads=[Region.span("act", turned + at // lanes, ceil_div(count, lanes))],
-                writes=[Region.dram(blocks + at, count)],
+                "vec.run", op="transpose", source=at, target=turned + at + lanes - 1, parameter=0, planes=1,
+                reads=[Region.span("act", at, words)], writes=[Region.span("act", turned + at, words)],
             )  # fmt: skip
-        self._plain(blocks, size, "weight", 0, lanes)
+            for first in range(0, words * lanes, most):
+                count, source = min(most, words * lanes - first), turned + at + first // lanes
+                address = blocks + at * lanes + first
+                b.emit(
+                    "store.run", address=address, source=source, run_bytes=count, run_count=1,
+                    reads=[Region.span("act", source, ceil_div(count, lanes))], writes=[Region.dram(address, count)],
+                )  # fmt: skip
+        for slot, begin, end in pieces:
+            at = slot * tile
+            self._plain(blocks + at * lanes, (end - begin) * tile * lanes, "weight", at, lanes)
 
-    def _load_values(self, value: _Rows) -> None:
-        """Values as blocks of weights: a column of words after the other. Their keys are counted backwards."""
-        lanes = self.config.lanes
-        self._window(value, self.keys, self.chunks, lanes)
-        target = self.block * lanes
-        self.builder.emit(
-            "load.run", address=value.tensor.address, buffer="weight", target=target, run_bytes=lanes,
-            run_count=self.keys, windowed=1, reads=[Region.dram(value.tensor.address, value.tensor.bytes)],
-            writes=[Region.span("weight", self.block, self.block)],
-        )  # fmt: skip
+    def _pieces(self) -> Iterator[tuple[int, int, int]]:
+        """Key tiles in pieces: where the first one lies on the chip, the first tile, one behind the last."""
+        slot = 0
+        for begin, end in self.plan.loaded:
+            for first in range(begin, end, _PIECE):
+                last = min(first + _PIECE, end)
+                yield slot, first, last
+                slot += last - first
+
+    def _load_values(self, value: _Rows, tiles: tuple[Stretch, ...]) -> None:
+        """Values as blocks of weights, those that are not there yet: a column of words after the other.
+
+        Their keys are counted backwards, because softmax writes a word's elements backwards.
+        """
+        lanes, slots = self.config.lanes, self.plan.slots
+        wanted = np.zeros_like(self.missing)
+        for begin, end in tiles:
+            wanted[begin:end] = True
+        wanted &= self.missing
+        self.missing &= ~wanted
+        for begin, end in stretches(wanted):
+            rows, first = (end - begin) * lanes, begin * lanes
+            address = value.tensor.address + first * value.tensor.pitch
+            reads = [Region.dram(address, rows * value.tensor.pitch)]
+            # Columns follow each other without a gap only if they are whole.
+            groups = self.chunks if end - begin == slots else 1
+            for column in range(0, self.chunks, groups):
+                at = self.block + (column * slots + self.plan.slot(begin)) * lanes
+                self._window(value, self.keys, groups, lanes, first, column * lanes)
+                self.builder.emit(
+                    "load.run", address=address + column * lanes, buffer="weight", target=at * lanes, run_bytes=lanes,
+                    run_count=rows, windowed=1, reads=reads,
+                    writes=[Region.span("weight", at, groups * rows)],
+                )  # fmt: skip
 
     # Queries.
 
-    def _queries(self, query: _Rows, result: _Rows, first: int, rows: int) -> None:
-        """Some queries from scores to results."""
-        b, cfg, head = self.builder, self.config, self.head
-        digits = cfg.softmax_digits
-        tiles, chunks = self.tiles, self.chunks
-        exponentials = align(rows * chunks, self.unit)
-        out = exponentials + align(digits * rows * tiles, self.unit)
-        pitch = align(chunks, self.unit)  # STORE reads whole words of the bus
-        self._window(query, head.queries, 1, 0)
-        self._load_rows(query, first, rows, "act", 0)
-        # Scores: tile by tile, a word of sums per query.
-        self._product(0, chunks, chunks, 0, 0, tiles, rows)
-        b.set("vec.shape", r0=1, r1=1, n0=tiles, n1=rows, n2=1, **_PLAIN)
-        b.set("vec.source", r0=0, r1=0, n0=rows, n1=1, n2=0)
-        b.set("vec.target", n0=1, n1=tiles, n2=0, parameter_n2=0, weight0=1, weight1=1)
-        seen = head.keys - head.queries + first + 1 if head.causal else head.keys
-        scales = self._first_scale
-        for digit in range(digits):
-            b.set(
-                "vec.row",
-                keep=seen,
-                keep_step=int(head.causal),
-                digit=digit,
-                parameter=scales,
-                shift=head.shift,
+    def _bands(self, query: _Rows, value: _Rows, result: _Rows) -> None:
+        """All queries. With two places a band's products come after the next band's scores."""
+        bands, places = self.plan.bands, self.plan.places
+        behind = len(places) - 1
+        self._fetch(query, value, 0)
+        for i in range(len(bands) + behind):
+            if i < len(bands):
+                self._scores(bands[i], places[i % len(places)])
+                if i + 1 < len(bands):
+                    self._fetch(query, value, i + 1)
+            if i >= behind:
+                self._results(result, bands[i - behind], places[(i - behind) % len(places)])
+
+    def _fetch(self, query: _Rows, value: _Rows, number: int) -> None:
+        """What a band needs from DRAM."""
+        band, places = self.plan.bands[number], self.plan.places
+        place = places[number % len(places)]
+        self._load_rows(query, self.head.queries, band.first, band.rows, place.queries)
+        self._load_values(value, band.loaded)
+
+    def _scores(self, band: Band, place: Place) -> None:
+        """Scores and their exponentials."""
+        b, head, rows, kept = self.builder, self.head, band.rows, band.kept
+        # Tile by tile, a word of sums per query.
+        tile = 0
+        for begin, end in band.slots:
+            at = place.scores + tile * rows
+            self._product(
+                band, place.queries, (self.chunks, 1), self.chunks, begin * self.chunks, at, end - begin
             )
-            at = exponentials + digit * rows * tiles
-            b.emit(
-                "vec.run", op="softmax", source=0, target=at, parameter=0, planes=1,
-                reads=[Region.span("acc", 0, tiles * rows), Region.span("parameter", 0, 1)],
-                writes=[Region.span("act", at, rows * tiles), Region.span("parameter", scales, rows)],
+            tile += end - begin
+        b.set("vec.shape", r0=1, r1=1, n0=kept, n1=rows, n2=1, **_PLAIN)
+        b.set("vec.source", r0=0, r1=0, n0=rows, n1=1, n2=0)
+        b.set("vec.target", n0=1, n1=kept, n2=0, parameter_n2=0, weight0=1, weight1=1)
+        for digit in range(self.config.softmax_digits):
+            b.set(
+                "vec.row", keep=band.keep, keep_step=int(head.causal), digit=digit, parameter=place.scales,
+                shift=head.shift,
             )  # fmt: skip
-        sums = tiles * rows
-        for digit in range(digits):
-            at = exponentials + digit * rows * tiles
-            self._product(at, tiles, tiles, self.block, sums + digit * rows * chunks, chunks, rows)
+            at = place.exponentials + digit * rows * kept
+            b.emit(
+                "vec.run", op="softmax", source=place.scores, target=at, parameter=0, planes=1,
+                reads=[Region.span("acc", place.scores, kept * rows), Region.span("parameter", 0, 1)],
+                writes=[Region.span("act", at, rows * kept), Region.span("parameter", place.scales, rows)],
+            )  # fmt: skip
+
+    def _results(self, result: _Rows, band: Band, place: Place) -> None:
+        """Exponentials times values, scaled, to DRAM."""
+        b, rows, kept, chunks = self.builder, band.rows, band.kept, self.chunks
+        digits, slots = self.config.softmax_digits, self.plan.slots
+        first = self.block // self.config.lanes  # the values' first block of weights
+        if kept == slots:
+            self._product(band, place.exponentials, (kept, digits), kept, first, place.sums, chunks)
+        else:
+            for chunk in range(chunks):
+                tile, at = 0, place.sums + chunk * digits * rows
+                for begin, end in band.slots:
+                    self._product(
+                        band, place.exponentials + tile, (kept, digits), end - begin, first + chunk * slots + begin, at,
+                        1, accumulate=tile > 0, more=tile + end - begin < kept,
+                    )  # fmt: skip
+                    tile += end - begin
+        pitch = align(chunks, self.unit)
         b.set("vec.shape", r0=digits, r1=1, n0=chunks, n1=1, n2=rows, **{**_PLAIN, "digits": int(digits > 1)})
-        b.set("vec.source", r0=rows * chunks, r1=0, n0=rows, n1=0, n2=1)
+        b.set("vec.source", r0=rows, r1=0, n0=digits * rows, n1=0, n2=1)
         b.set("vec.target", n0=1, n1=0, n2=pitch, parameter_n2=1, weight0=1, weight1=1)
         b.emit(
-            "vec.run", op="requantise", source=sums, target=out, parameter=scales, planes=1,
-            reads=[Region.span("acc", sums, digits * rows * chunks), Region.span("parameter", scales, rows)],
-            writes=[Region.span("act", out, rows * pitch)],
+            "vec.run", op="requantise", source=place.sums, target=place.out, parameter=place.scales, planes=1,
+            reads=[
+                Region.span("acc", place.sums, digits * rows * chunks),
+                Region.span("parameter", place.scales, rows),
+            ],
+            writes=[Region.span("act", place.out, rows * pitch)],
         )  # fmt: skip
-        self._store(result, first, rows, out, pitch)
+        self._store(result, band.first, rows, place.out, pitch)
 
     def _product(
-        self, act: int, stride: int, inner: int, weight: int, acc: int, tiles: int, rows: int
-    ) -> None:
-        """Sums of ``rows`` outputs, each of ``inner`` words in a row, in ``tiles`` tiles."""
-        b, lanes = self.builder, self.config.lanes
+        self, band: Band, act: int, pitch: tuple[int, int], inner: int, block: int, acc: int, tiles: int,
+        *, accumulate: bool = False, more: bool = False,
+    ) -> None:  # fmt: skip
+        """Sums of a band's rows, each of ``inner`` words, in ``tiles`` tiles.
+
+        ``pitch`` are the words from one row to the next, and how many operands a row has: its digits, those of all
+        rows one behind the other. ``block`` is the first block of weights. ``more``: the next product adds to these.
+        """
+        b, lanes, rows = self.builder, self.config.lanes, band.rows
+        stride, digits = pitch
+        outputs = digits * rows
         b.set(
-            "dsp.shape", x_count=rows, x_stride=stride, y_count=1, y_stride=0, c_count=inner, kx_count=1, kx_stride=0,
-            ky_count=1, ky_stride=0,
+            "dsp.shape", x_count=rows, x_stride=stride, y_count=digits, y_stride=rows * stride if digits > 1 else 0,
+            c_count=inner, kx_count=1, kx_stride=0, ky_count=1, ky_stride=0,
         )  # fmt: skip
+        reach = (outputs - 1) * stride + inner
         b.emit(
-            "dsp.run", act=act, weight=weight, acc=acc, tiles=tiles, acc_stride=rows,
-            reads=[Region.span("act", act, rows * stride), Region.span("weight", weight, tiles * inner * lanes)],
-            writes=[Region.span("acc", acc, tiles * rows)],
+            "dsp.run", act=act, weight=block * lanes, acc=0 if more else acc, tiles=tiles,
+            acc_stride=outputs if tiles > 1 else 0, accumulate=int(accumulate), keep=int(more),
+            reads=[Region.span("act", act, reach), Region.span("weight", block * lanes, tiles * inner * lanes)],
+            writes=[] if more else [Region.span("acc", acc, tiles * outputs)],
         )  # fmt: skip
 
     # Transfers.
 
-    def _window(self, source: _Rows, rows: int, groups: int, step: int) -> None:
+    def _window(self, source: _Rows, rows: int, groups: int, step: int, first: int, column: int) -> None:
+        """What the next runs read: groups of runs from row ``first`` and byte ``column`` on."""
         t = source.tensor
         self.builder.set(
             "load.window", row_pitch=t.pitch, row_bytes=source.width, row_count=rows, pad_value=0, x_step=step
         )
-        self.builder.set("load.position", x_start=0, y_start=0, group_count=groups)
+        self.builder.set("load.position", x_start=column, y_start=first, group_count=groups)
 
-    def _load_rows(self, source: _Rows, first: int, rows: int, buffer: str, word: int) -> None:
-        """Whole rows, one behind the other."""
+    def _load_rows(self, source: _Rows, total: int, first: int, rows: int, word: int) -> None:
+        """Whole rows to activations, one behind the other; there are ``total`` in DRAM."""
         t = source.tensor
-        self.builder.set("load.position", x_start=0, y_start=first, group_count=1)
+        self._window(source, total, 1, 0, first, 0)
         address = t.address + first * t.pitch
         words = rows * self.chunks
         self.builder.emit(
-            "load.run", address=address, buffer=buffer, target=word * self.config.lanes, run_bytes=source.width,
+            "load.run", address=address, buffer="act", target=word * self.config.lanes, run_bytes=source.width,
             run_count=rows, windowed=1, reads=[Region.dram(address, rows * t.pitch)],
-            writes=[Region.span(buffer, word, align(words, self.unit))],
+            writes=[Region.span("act", word, align(words, self.unit))],
         )  # fmt: skip
 
     def _plain(self, address: int, size: int, buffer: str, word: int, word_bytes: int) -> None:

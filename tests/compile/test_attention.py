@@ -34,11 +34,12 @@ def operands(head: Head, seed: int = 0) -> list[Any]:
     return [rng.integers(-128, 128, (n, head.features)) for n in rows]
 
 
-def exact(head: Head, q: Any, k: Any, v: Any) -> Any:
-    """The result in float64, in steps of a result."""
+def exact(head: Head, q: Any, k: Any, v: Any, seen: Any = None) -> Any:
+    """The result in float64, in steps of a result; of those pairs that ``seen`` says, shape (queries, keys)."""
     logits = np.clip(q @ k.T * head.logit_scale, -128, 128)
-    if head.causal:
+    if head.causal and seen is None:
         seen = np.arange(head.keys) <= head.keys - head.queries + np.arange(head.queries)[:, None]
+    if seen is not None:
         logits = np.where(seen, logits, -np.inf)
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     return weights / weights.sum(axis=1, keepdims=True) @ v * 2.0**head.shift
