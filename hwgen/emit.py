@@ -235,6 +235,14 @@ def _ports(component: Unit) -> tuple[Port, ...]:
     return tuple(ports)
 
 
+_ZEROED = re.compile(
+    r"^  \(\* zeroed = 32'd1 \*\)\n(  reg .*?(\w+) \[(\d+):0\];\n)"
+    r"  initial begin\n(?:    \w+\[\d+\] = \d+'[dh]0+;\n)+  end\n",
+    re.MULTILINE,
+)
+"""A memory that simulations must see as zeros from the start, by its attribute, with one line for each of its words."""
+
+
 def _yosys(text: str, kinds: list[str], top: str) -> str:
     """One Yosys run that turns all kinds into Verilog."""
     # Amaranth puts every memory into a module of its own; flattening folds those, and only those, into the
@@ -273,6 +281,10 @@ def _yosys(text: str, kinds: list[str], top: str) -> str:
     # Wires that are no registers keep a meaningless initial value from Amaranth as an attribute, and memories
     # that hold nothing yet a line of zero per word.
     text = re.sub(r"^ *\(\* init = .*? \*\)\n", "", done.stdout, flags=re.MULTILINE)
+    text = _ZEROED.sub(
+        r"\1  integer \2_row;\n  initial for (\2_row = 0; \2_row <= \3; \2_row = \2_row + 1) \2[\2_row] = 0;\n",
+        text,
+    )
     return re.sub(
         r"^  initial begin\n(?:    \w+\[\d+\] = \d+'[dh]0+;\n)+  end\n", "", text, flags=re.MULTILINE
     )

@@ -110,7 +110,11 @@ def role(name: str) -> str:
 
 
 def _meaning(port: str, streams: tuple[Stream, ...]) -> str:
-    fixed = {"clk": "clock", "rst": "reset"}
+    fixed = {
+        "clk": "clock",
+        "rst": "reset",
+        "error": "what came over the streams cannot be; stays set until reset",
+    }
     if port in fixed:
         return fixed[port]
     role = {"tdata": "data", "tvalid": "a beat is offered", "tready": "a beat is taken if offered",
