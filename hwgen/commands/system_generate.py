@@ -73,6 +73,7 @@ def characteristics(config: SystemConfig) -> dict[str, int]:
     return {
         "int8_macs_per_cycle": config.macs_per_cycle,
         "binary_macs_per_cycle": config.binary_macs_per_cycle,
+        "sparse_macs_per_cycle": config.sparse_macs_per_cycle,
         "elements_per_vector": config.lanes,
         "bus_bytes_per_cycle": config.bus_bytes,
         "buffer_bytes": sum(buffer["bytes"] for buffer in _buffers(config)),

@@ -33,7 +33,8 @@ class Region:
     ----------
     space : str
         ``act``, ``acc``, ``weight``, ``parameter``, ``plane`` (LUT weights), ``planes`` (LUT activations, all
-        units one after the other) or ``dram`` (blocks).
+        units one after the other), ``code``, ``value``, ``index`` (sparse weights), ``operand`` (their activations)
+        or ``dram`` (blocks).
     words : slice or int array
         Which.
     """
@@ -96,6 +97,9 @@ class Builder:
             "parameter": config.parameter_words,
             "plane": config.plane_weight_words,
             "planes": config.lut_units * config.plane_words,
+            **{
+                space.name: space.words for space in (config.code, config.value, config.index, config.operand)
+            },
             "dram": 1,
         }
         self._reads = {name: _Uses(words) for name, words in sizes.items()}

@@ -36,7 +36,13 @@ ENGINE_TEXTS = {
     "load": "Moves bytes from DRAM to the buffers on chip.",
     "dsp": "Matrix products on DSP blocks.",
     "lut": "Matrix products on bit planes.",
-    "sparse": "Matrix products with sparse weights.",
+    "sparse": "Matrix products with sparse weights. Block *b* of a sum is multiplied with 16 operand words, from word "
+    "16 * (`operand` + *b*) on; element *r* of an operand word is of row *r*, or in way *w* of the elements that "
+    "`columns` repeated for it. Element *p* of a word of sums is of output 16 * *tile* + *p*. A *round* is a tile, or "
+    "as many tiles as there are ways if `spread` is set; it begins with a new word of codes. `hwgen/parts/sparse` says "
+    "what the streams hold; without `spread` the words of values and indices fill the rows one after the other, with "
+    "it each way has a slice of every row. An unknown code, or streams that do not take the `steps`, `value_rows` and "
+    "`index_rows` that were set, is the error SPARSE_STREAM.",
     "vec": "Everything that is done element by element, from sums to activations.",
     "store": "Moves activations to DRAM.",
 }
@@ -55,8 +61,6 @@ def markdown() -> str:
         kinds = [kind for kind in INSTRUCTIONS if kind.engine == engine]
         number = CONTROL if engine == "control" else ENGINES.index(engine)
         parts += [f"## `{engine}` (engine {number})", ENGINE_TEXTS[engine]]
-        if not kinds:
-            parts.append("It has no instructions; its number and its mask bits are kept for it.")
         for kind in kinds:
             parts += _instruction(kind)
     return "\n\n".join(parts) + "\n"

@@ -20,7 +20,7 @@ from hwgen.program.table import INSTRUCTION_BYTES
 __all__ = ["HEADER", "HEADER_BYTES", "Program"]
 
 MAGIC = b"HWP\x1a"  # byte 26 stops a terminal that types the file, and no text begins so
-VERSION = 1
+VERSION = 2
 HALT = "control.halt"
 
 HEADER: tuple[tuple[str, str, str], ...] = (

@@ -39,10 +39,11 @@ FUNCTION_LOW, FUNCTION_BITS = 4, 4
 WAIT_LOW, SIGNAL_LOW, MASK_BITS = 8, 16, 8
 PAYLOAD_LOW = 24
 
-BUFFERS = ("act", "weight", "parameter", "plane")
-"""Destinations of ``load.run`` by number: activations, DSP weights, VEC parameters, LUT weight planes."""
+BUFFERS = ("act", "weight", "parameter", "plane", "code", "value", "index")
+"""Destinations of ``load.run`` by number: activations, DSP weights, VEC parameters, LUT weight planes; codes, values
+and indices of sparse weights."""
 
-VEC_OPS = ("requantise", "raw", "sum", "max", "product", "copy", "transpose", "planes", "softmax")
+VEC_OPS = ("requantise", "raw", "sum", "max", "product", "copy", "transpose", "planes", "softmax", "columns")
 """What ``vec.run`` can do, by number."""
 
 ROUNDING = ("half_even", "half_away")
@@ -201,7 +202,7 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         "aligned to a word of activations with padding. Not windowed: one run.",
         (
             Field("address", 40, "DRAM byte address of the first run (of row y_start, byte x_start)"),
-            Field("buffer", 2, "destination", names=BUFFERS),
+            Field("buffer", 3, "destination", names=BUFFERS),
             Field("target", 24, "first byte in the buffer; a multiple of the bus width"),
             _count("run_bytes", 20, "bytes per run"),
             _count("run_count", 14, "rows per group; 1 if not windowed"),
@@ -239,6 +240,39 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
             Field("weight_bits", 4, "planes per weight", minimum=1, maximum=8),
             Field("act_signed", 1, "activations are two's complement"),
             Field("weight_signed", 1, "weights are two's complement"),
+        ),
+    ),
+    Instruction(
+        "sparse", 0, "shape",
+        "Sets the size of the engine's next runs: sums over K blocks of 16 products, for some rows of outputs.",
+        (
+            _count("blocks", 10, "blocks of 16 products per sum"),
+            _count("rows", 6, "rows of outputs"),
+            Field("weight_bits", 4, "bits per weight: 2, 3, 4 or 8", minimum=2, maximum=8),
+            Field("spread", 1, "the ways compute neighbouring column tiles of the same rows, not parts of the rows"),
+        ),
+    ),
+    Instruction(
+        "sparse", 1, "stream",
+        "Sets how long the streams of weights are that the engine's next runs read.",
+        (
+            _count("steps", 24, "cycles that the array works on them"),
+            Field("value_rows", 18, "rows of values"),
+            Field("index_rows", 18, "rows of indices"),
+        ),
+    ),
+    Instruction(
+        "sparse", 2, "run",
+        "For each of `tiles` column tiles: sums over `blocks` of operand word times sparse weights, for every row, to "
+        "the accumulator buffer. Weights are read as three streams: a code per block, values, indices.",
+        (
+            Field("operand", 10, "first block of 16 operand words"),
+            Field("code", 16, "first word of codes"),
+            Field("value", 18, "first row of values"),
+            Field("index", 18, "first row of indices"),
+            Field("acc", 16, "first word of sums"),
+            _count("tiles", 10, "column tiles"),
+            Field("acc_stride", 14, "from one tile's sums to the next tile's, words"),
         ),
     ),
     Instruction(
@@ -288,10 +322,14 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         (
             Field("op", 4, "what is done", names=VEC_OPS),
             Field("source", 20, "first word read: of sums for requantise, raw and softmax, else of activations"),
-            Field("target", 20, "first word written: of plane words for planes, else of activations"),
+            Field("target", 20, "first word written: plane words for planes, operands for columns, else activations"),
             Field("parameter", 12, "first parameter word"),
             Field("planes", 4, "planes per element (planes), else 1", minimum=1, maximum=8),
-            Field("unit", 6, "unit of the LUT engine that gets them (planes), else 0"),
+            Field(
+                "unit", 6,
+                "unit of the LUT engine that gets them (planes); 1 to repeat the elements for every way of the sparse "
+                "engine (columns); else 0",
+            ),
         ),
     ),
     Instruction(

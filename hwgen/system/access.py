@@ -14,15 +14,29 @@ from hwgen.program.dataflow import named
 from hwgen.program.encoding import Instr
 from hwgen.program.program import Program
 from hwgen.program.table import BUFFERS, VEC_OPS
-from hwgen.system.config import SystemConfig
+from hwgen.system.config import CODE_WORD, SPARSE_LANES, SystemConfig
 
-__all__ = ["Access", "Rows", "Run", "Words", "accesses", "overlap", "runs", "settings_of", "touched"]
+__all__ = [
+    "Access",
+    "Rows",
+    "Run",
+    "Words",
+    "accesses",
+    "overlap",
+    "rounds",
+    "runs",
+    "settings_of",
+    "touched",
+]
 
 RAW_WORDS = 4
 """Words of activations that ``raw`` makes of a word of sums."""
 
 FROM_ACC = ("requantise", "raw", "softmax")
 """Operations of VEC that read sums; the others read activations."""
+
+TURNING = ("transpose", "columns")
+"""Operations of VEC that read a block once and write it turned, along n0."""
 
 WITH_PARAMETERS = ("requantise", "sum", "max", "product", "softmax")
 """Operations of VEC that requantise."""
@@ -158,7 +172,8 @@ class Access:
     ----------
     space : str
         ``dram`` (bytes), or a buffer (words): ``act``, ``acc``, ``weight``, ``parameter``, ``plane`` (weight planes of
-        the LUT core) or ``plane_act`` (its planes of activations).
+        the LUT core), ``plane_act`` (its planes of activations), ``code``, ``value``, ``index`` (streams of the
+        sparse core) or ``operand`` (its activations).
     write : bool
         Writes if true, reads otherwise.
     where : Words or Rows
@@ -186,8 +201,8 @@ class Run:
     fields : dict of int
         Its fields.
     settings : dict of dict of int
-        Fields of the engine's last ``shape``, ``window``, ``position``, ``source`` and ``target``, by these names;
-        those that were never set are absent.
+        Fields of the engine's last ``shape``, ``window``, ``position``, ``source``, ``target`` and so on, by these
+        names; those that were never set are absent.
     """
 
     index: int
@@ -218,6 +233,8 @@ def settings_of(run: Run) -> tuple[str, ...]:
         case "vec":
             rows = ("row",) if VEC_OPS[run.fields["op"]] == "softmax" else ()
             return ("shape", "source", "target", *rows)
+        case "sparse":
+            return ("shape", "stream")
         case _:
             return ("shape",)
 
@@ -314,12 +331,28 @@ def _lut(run: Run, config: SystemConfig) -> Iterator[Access]:
     yield Access("acc", True, Words(f["acc"], (*_sums(run), (f["units"], f["unit_stride"]))))
 
 
+def rounds(config: SystemConfig, shape: Mapping[str, int], run: Mapping[str, int]) -> int:
+    """Column tiles, or groups of as many as there are ways, that a run of SPARSE computes one after the other."""
+    return ceil_div(run["tiles"], config.sparse_ways if shape["spread"] else 1)
+
+
+def _sparse(run: Run, config: SystemConfig) -> Iterator[Access]:
+    f, shape, stream = run.fields, run.settings["shape"], run.settings["stream"]
+    codes = rounds(config, shape, f) * ceil_div(shape["blocks"], CODE_WORD)
+    yield Access("operand", False, _span(f["operand"] * SPARSE_LANES, shape["blocks"] * SPARSE_LANES))
+    yield Access("code", False, _span(f["code"], codes))
+    for name in ("value", "index"):
+        if stream[f"{name}_rows"]:
+            yield Access(name, False, _span(f[name], stream[f"{name}_rows"]))
+    yield Access("acc", True, Words(f["acc"], ((shape["rows"], 1), (f["tiles"], f["acc_stride"]))))
+
+
 def _vec(run: Run, config: SystemConfig) -> Iterator[Access]:
     f = run.fields
     shape, source, target = (run.settings[name] for name in ("shape", "source", "target"))
     op = VEC_OPS[f["op"]]
-    # A transposition reads its block once, not once for every word that it makes of it.
-    inner = ("n2", "n1", "r1", "r0") if op == "transpose" else ("n2", "n1", "n0", "r1", "r0")
+    # A block that is turned is read once, not once for every word that is made of it.
+    inner = ("n2", "n1", "r1", "r0") if op in TURNING else ("n2", "n1", "n0", "r1", "r0")
     reads = Words(f["source"], tuple((shape[name], source[name]) for name in inner))
     yield Access("acc" if op in FROM_ACC else "act", False, reads)
     if op in WITH_PARAMETERS:
@@ -328,7 +361,8 @@ def _vec(run: Run, config: SystemConfig) -> Iterator[Access]:
         yield Access("parameter", True, _span(run.settings["row"]["parameter"], shape["n2"] * shape["n1"]))
     many = RAW_WORDS if op == "raw" else f["planes"] if op == "planes" else 1
     writes = Words(f["target"], ((many, 1), *((shape[name], target[name]) for name in ("n2", "n1", "n0"))))
-    yield Access("plane_act", True, writes, 1 << f["unit"]) if op == "planes" else Access("act", True, writes)
+    where = {"planes": "plane_act", "columns": "operand"}.get(op, "act")
+    yield Access(where, True, writes, 1 << f["unit"] if op == "planes" else 1)
 
 
 def _store(run: Run, config: SystemConfig) -> Iterator[Access]:
@@ -345,6 +379,7 @@ _BY_ENGINE: dict[str, Callable[[Run, SystemConfig], Iterator[Access]]] = {
     "load": _load,
     "dsp": _dsp,
     "lut": _lut,
+    "sparse": _sparse,
     "vec": _vec,
     "store": _store,
 }

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hwgen.numerics import IntArray
 from hwgen.program.encoding import arrays
-from hwgen.system.config import SystemConfig
+from hwgen.system.config import SPARSE_LANES, SystemConfig
 from hwgen.system.schedule import outputs_and_products, schedule, sticky
 
 __all__ = ["Amounts", "amounts"]
@@ -24,11 +24,13 @@ class Amounts:
     ----------
     tiles : int64 array
         Cycles of a run of a computing engine in which operands enter, one word per cycle: DSP outputs × products ×
-        tiles; LUT the same for every pair of bit planes, per unit; VEC the words that it reads.
+        tiles; LUT the same for every pair of bit planes, per unit; SPARSE the steps of its streams; VEC the words
+        that it reads.
     short : int64 array
         Cycles of a DSP run in which a pass of fewer than lanes + 1 outputs waits for the weights of the next one.
     macs : int64 array
-        Multiply-accumulates of DSP and LUT runs, those on padding included.
+        Multiply-accumulates of DSP, LUT and SPARSE runs, those on padding included. Of SPARSE runs an upper bound:
+        those of all steps, though in some of them a chain may wait, and the last round's ways may lack a tile.
     read, written : int64 array
         Bytes of DRAM that a run of LOAD or STORE moves; padding is not read.
     """
@@ -52,12 +54,16 @@ def amounts(config: SystemConfig, body: bytes) -> Amounts:
     """
     columns, table = schedule(config, body), arrays(body)
     made = Amounts(*(np.zeros(len(columns["kind"]), np.int64) for _ in range(5)))
-    for engine in ("dsp", "lut", "vec"):
+    for engine in ("dsp", "lut", "sparse", "vec"):
         runs = table.get(f"{engine}.run")
         if runs is None:
             continue
         f = sticky(table, engine, runs)
-        if engine == "vec":
+        if engine == "sparse":
+            tiles = f["stream.steps"]
+            ways = np.where(f["shape.spread"] == 1, config.sparse_ways, 1)
+            made.macs[runs.index] = tiles * SPARSE_LANES * f["shape.rows"] * ways
+        elif engine == "vec":
             tiles = f["shape.r0"] * f["shape.r1"] * f["shape.n0"] * f["shape.n1"] * f["shape.n2"]
         else:
             outputs, products = outputs_and_products(f)

@@ -10,14 +10,32 @@ from hwgen.config import CoreConfig, require_bool, require_choice, require_int
 from hwgen.cores.dsp_gemm.config import TARGETS, DspGemmConfig
 from hwgen.cores.lut_gemm.shape import ArrayShape
 from hwgen.cores.softmax.config import LONGEST, SoftmaxConfig
+from hwgen.cores.sparse_chain.shape import ChainShape
 from hwgen.errors import BadInput
 from hwgen.parts.requantise import MODES
 from hwgen.program.table import ENGINES, ROUNDING, VEC_OPS
 
-__all__ = ["PARAMETER_BYTES", "REQUANTISERS", "Space", "SystemConfig"]
+__all__ = [
+    "CODE_WORD",
+    "PARAMETER_BYTES",
+    "REQUANTISERS",
+    "SPARSE_LANES",
+    "SPARSE_WEIGHT_BITS",
+    "Space",
+    "SystemConfig",
+]
 
 PARAMETER_BYTES = 8
 """Bytes of a requantiser's parameters per lane: bias (4), multiplier (3), shift (1)."""
+
+SPARSE_LANES = 16
+"""Outputs of a column tile of the sparse core, and products of a block: a pattern's size."""
+
+CODE_WORD = 16
+"""Blocks whose codes a word of codes holds."""
+
+SPARSE_WEIGHT_BITS = (2, 3, 4, 8)
+"""Widths of the sparse core's weights."""
 
 REQUANTISERS = ("nearest", "single", "ort")
 """Modes of :data:`hwgen.parts.requantise.MODES` whose multiplier has a place in those parameters."""
@@ -106,6 +124,22 @@ class SystemConfig(CoreConfig):
         Longest row of softmax in words of sums, up to 4,096 elements; 0 for none. It needs a core that makes sums.
     softmax_bits : int
         Bits of its exponentials, 8 or 16: one or two digits of seven.
+    sparse : bool
+        Whether there is a core for sparse weights; it works on 16 lanes.
+    sparse_rows : int
+        Rows of outputs that it computes at once, a power of two, 2..16.
+    sparse_ways : int
+        Column tiles that it computes at once if a product has few rows, a power of two up to half of the rows.
+    sparse_depth : int
+        Its operand words, a power of two, 64..4096.
+    sparse_narrow : bool
+        Whether its weights may have 2, 3 and 4 bits beside 8.
+    sparse_code_words : int
+        Buffer of its codes: words of 8 bytes, 16..65,536. This and the next two are powers of two.
+    sparse_value_words : int
+        Buffer of its values: rows of 16 bytes for each way, 16..262,144.
+    sparse_index_words : int
+        Buffer of its indices: rows of 8 bytes for each way, 16..262,144.
     """
 
     core: ClassVar[str] = "accelerator"
@@ -134,9 +168,17 @@ class SystemConfig(CoreConfig):
     scale_bits: int = 24
     softmax_words: int = 0
     softmax_bits: int = 16
+    sparse: bool = False
+    sparse_rows: int = 16
+    sparse_ways: int = 1
+    sparse_depth: int = 512
+    sparse_narrow: bool = True
+    sparse_code_words: int = 512
+    sparse_value_words: int = 1024
+    sparse_index_words: int = 1024
 
     def __post_init__(self) -> None:
-        for name in ("dsp", "lut"):
+        for name in ("dsp", "lut", "sparse", "sparse_narrow"):
             require_bool(name, getattr(self, name))
         require_choice("target", self.target, TARGETS)
         require_int("address_bits", self.address_bits, 20, 40)
@@ -160,6 +202,12 @@ class SystemConfig(CoreConfig):
             "queue_depth": (2, 32),
             "burst_beats": (4, 256),
             "outstanding": (2, 32),
+            "sparse_rows": (2, 16),
+            "sparse_ways": (1, 8),
+            "sparse_depth": (64, 4096),
+            "sparse_code_words": (16, 1 << 16),
+            "sparse_value_words": (16, 1 << 18),
+            "sparse_index_words": (16, 1 << 18),
         }
         for name, (low, high) in powers.items():
             value = getattr(self, name)
@@ -182,14 +230,24 @@ class SystemConfig(CoreConfig):
                     f"{space.name}_banks={space.banks} leaves a bank {space.bank_words} words, which is too little; "
                     f"choose fewer banks or more {space.name}_words"
                 )
+        if self.sparse and self.lanes != SPARSE_LANES:
+            raise BadInput(f"the sparse core works on {SPARSE_LANES} lanes, not {self.lanes}; set lanes=16")
+        if self.sparse_ways > self.sparse_rows // 2:
+            raise BadInput(
+                f"sparse_ways must be at most {self.sparse_rows // 2}, half of sparse_rows, not {self.sparse_ways}"
+            )
+        self._check_softmax()
 
+    def _check_softmax(self) -> None:
+        """Refuse a softmax that lacks what it needs."""
         require_int("softmax_words", self.softmax_words, 0, LONGEST // self.lanes)
         if self.softmax_bits not in (8, 16) or isinstance(self.softmax_bits, bool):
             raise BadInput(f"softmax_bits must be 8 or 16, not {self.softmax_bits!r}")
         if self.softmax is not None:
-            if not self.dsp and not self.lut:
+            if not self.makes_sums:
                 raise BadInput(
-                    "softmax is made of sums, and there is no core that makes any; set dsp=true or lut=true"
+                    "softmax is made of sums, and there is no core that makes any; set dsp=true, lut=true or "
+                    "sparse=true"
                 )
             if self.requantiser != "nearest":
                 raise BadInput(
@@ -224,7 +282,8 @@ class SystemConfig(CoreConfig):
         """Operations that VEC has."""
         absent = {"softmax"} if self.softmax is None else set()
         absent |= set() if self.lut else {"planes"}
-        absent |= set() if self.dsp or self.lut else {"requantise", "raw"}
+        absent |= set() if self.sparse else {"columns"}
+        absent |= set() if self.makes_sums else {"requantise", "raw"}
         return tuple(name for name in VEC_OPS if name not in absent)
 
     @property
@@ -235,8 +294,13 @@ class SystemConfig(CoreConfig):
     @property
     def engines(self) -> tuple[str, ...]:
         """Engines that are there, in the order of their numbers."""
-        absent = {"sparse"} | ({"dsp"} if not self.dsp else set()) | ({"lut"} if not self.lut else set())
+        absent = {name for name in ("dsp", "lut", "sparse") if not getattr(self, name)}
         return tuple(name for name in ENGINES if name not in absent)
+
+    @property
+    def makes_sums(self) -> bool:
+        """Whether there is a core that makes sums."""
+        return self.dsp or self.lut or self.sparse
 
     @cached_property
     def act(self) -> Space:
@@ -268,6 +332,26 @@ class SystemConfig(CoreConfig):
         """Buffer of LUT activation planes: one word of ``lut_width`` bits per unit."""
         return Space("plane_act", self.plane_words, self.lut_width // 8)
 
+    @cached_property
+    def code(self) -> Space:
+        """Buffer of the patterns' codes of sparse weights."""
+        return Space("code", self.sparse_code_words, 8)
+
+    @cached_property
+    def value(self) -> Space:
+        """Buffer of the values of sparse weights: a slice of 16 bytes for each way."""
+        return Space("value", self.sparse_value_words, 16 * self.sparse_ways)
+
+    @cached_property
+    def index(self) -> Space:
+        """Buffer of the indices of sparse weights: a slice of 8 bytes for each way."""
+        return Space("index", self.sparse_index_words, 8 * self.sparse_ways)
+
+    @cached_property
+    def operand(self) -> Space:
+        """Operands of the sparse core, within it: an activation of each row."""
+        return Space("operand", self.sparse_depth, self.sparse_rows)
+
     @property
     def load_targets(self) -> dict[str, Space]:
         """Destinations of ``load.run`` that are there, by name."""
@@ -276,6 +360,8 @@ class SystemConfig(CoreConfig):
             spaces["weight"] = self.weight
         if self.lut:
             spaces["plane"] = self.plane_weight
+        if self.sparse:
+            spaces |= {"code": self.code, "value": self.value, "index": self.index}
         return spaces
 
     @cached_property
@@ -290,6 +376,19 @@ class SystemConfig(CoreConfig):
         """Size of the LUT core's array."""
         return ArrayShape(self.lut_units, self.lut_width, self.lanes, self.target != "generic")
 
+    @cached_property
+    def sparse_chain(self) -> ChainShape:
+        """Size of the sparse core's chains."""
+        return ChainShape(
+            rows=self.sparse_rows,
+            ways=self.sparse_ways,
+            depth=self.sparse_depth,
+            narrow=self.sparse_narrow,
+            packing="a8x2",
+            primitive=self.target != "generic",
+            terms=self.sparse_depth,  # a sum never goes beyond the operands
+        )
+
     @property
     def macs_per_cycle(self) -> int:
         """Multiply-accumulates per cycle of the DSP core."""
@@ -299,6 +398,23 @@ class SystemConfig(CoreConfig):
     def binary_macs_per_cycle(self) -> int:
         """One-bit multiply-accumulates per cycle of the LUT core: Dm · Dk · Dn."""
         return self.lut_units * self.lut_width * self.lanes if self.lut else 0
+
+    @property
+    def sparse_macs_per_cycle(self) -> int:
+        """Multiply-accumulates per cycle of the sparse core, of weights that have a slot."""
+        return SPARSE_LANES * self.sparse_rows if self.sparse else 0
+
+    def sparse_way_rows(self, spread: bool | int) -> int:
+        """Rows of outputs that a way of the sparse core computes, and most rows of its run."""
+        return self.sparse_rows // self.sparse_ways if spread else self.sparse_rows
+
+    def sparse_least(self, spread: bool | int) -> int:
+        """Cycles that a round of the sparse core takes at the least: its sums leave one by one."""
+        return max(self.sparse_way_rows(spread), 4)
+
+    def sparse_gap(self, spread: bool | int) -> int:
+        """Cycles between two rounds of the sparse core, in which the other ways' sums leave."""
+        return self.sparse_rows - self.sparse_way_rows(spread)
 
     TOKEN_BITS: ClassVar[int] = 6
     """Width of a semaphore."""

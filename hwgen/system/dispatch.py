@@ -215,6 +215,8 @@ def _fields_legal(word: Value, kind: Instruction, config: SystemConfig) -> Value
         value = word[at : at + field.bits]
         if field.low == 1:
             checks.append(value != 0)
+        elif field.low > 1:
+            checks.append(value >= field.low)
         if field.high < (1 << (field.bits - field.signed)) - 1:
             checks.append(value <= field.high)
         if (kind.mnemonic, field.name) == ("vec.run", "op"):

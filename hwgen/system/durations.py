@@ -7,10 +7,13 @@ import numpy as np
 from hwgen.numerics import IntArray
 from hwgen.system.config import SystemConfig
 
-__all__ = ["dsp_cycles", "lut_cycles"]
+__all__ = ["dsp_cycles", "lut_cycles", "sparse_cycles"]
 
 _COMMAND = 2  # cycles from start to the core's command
 _WRITE = 2  # cycles from the core's last beat to the end of the run, that cycle included
+_SPARSE_FIXED = (
+    17  # cycles of a sparse run before its first step and behind its last, without the words that leave
+)
 
 
 def dsp_cycles(
@@ -48,3 +51,19 @@ def lut_cycles(config: SystemConfig, sums: IntArray, steps: IntArray) -> IntArra
     """
     units = config.lut_units
     return np.asarray(steps + (sums - 1) * np.maximum(steps, units) + config.lut_array.latency + units + 3)
+
+
+def sparse_cycles(config: SystemConfig, steps: IntArray, spread: IntArray) -> IntArray:
+    """Cycles of ``sparse.run``.
+
+    Parameters
+    ----------
+    config : SystemConfig
+        The accelerator.
+    steps : int array
+        Cycles that the array works, as ``sparse.stream`` says.
+    spread : int array
+        Whether the ways compute neighbouring column tiles: then the last round's gap is among the steps.
+    """
+    words = np.where(spread, config.sparse_way_rows(True), config.sparse_rows)
+    return np.asarray(steps + words + _SPARSE_FIXED)

@@ -18,6 +18,7 @@ from hwgen.program.encoding import Instr
 from hwgen.program.table import BUFFERS, VEC_OPS
 from hwgen.system.config import SystemConfig
 from hwgen.system.digits import DIGIT, exponential_digits, logit_range
+from hwgen.system.sparse_golden import sparse_sums, sparse_weights
 
 __all__ = ["Machine", "loop_addresses"]
 
@@ -54,6 +55,8 @@ class Machine:
     acc : int32 array, shape (words, lanes)
     parameter, plane_weight : uint8 arrays, shape (words, bytes)
     plane_act : uint8 array of bits, shape (units, words, lut_width)
+    code, value, index : uint8 arrays, shape (words, bytes)
+    operand : int8 array, shape (words, sparse_rows)
     dram : uint8 array
     """
 
@@ -67,6 +70,11 @@ class Machine:
         self.parameter = np.zeros((config.parameter_words, config.parameter.word_bytes), np.uint8)
         self.plane_weight = np.zeros((config.plane_weight_words, config.plane_weight.word_bytes), np.uint8)
         self.plane_act = np.zeros((config.lut_units, config.plane_words, config.lut_width), np.uint8)
+        self.code, self.value, self.index = (
+            np.zeros((space.words, space.word_bytes), np.uint8)
+            for space in (config.code, config.value, config.index)
+        )
+        self.operand = np.zeros((config.sparse_depth, config.sparse_rows), np.int8)
         self._kept: IntArray | None = None  # sums inside the DSP core
         self._settings: dict[str, Mapping[str, int]] = {}
 
@@ -181,6 +189,14 @@ class Machine:
                 at = run["acc"] + tile * run["acc_stride"] + unit * run["unit_stride"]
                 self.acc[at : at + outputs] = sums.astype(np.int32)
 
+    def _sparse(self, run: Mapping[str, int]) -> None:
+        shape = self._settings["sparse.shape"]
+        streams = {"code": self.code, "value": self.value, "index": self.index}
+        weights = sparse_weights(self.config, streams, shape, self._settings["sparse.stream"], run)
+        for tile, sums in enumerate(sparse_sums(self.config, self.operand, weights, shape, run)):
+            at = run["acc"] + tile * run["acc_stride"]
+            self.acc[at : at + shape["rows"]] = sums.astype(np.int32)
+
     def _vec(self, run: Mapping[str, int]) -> None:
         shape, source, target = (self._settings[f"vec.{name}"] for name in ("shape", "source", "target"))
         op = VEC_OPS[run["op"]]
@@ -200,6 +216,8 @@ class Machine:
         elif op == "transpose":
             blocks = self.act[reads[:, :, 0] % act_words]  # n2, n1, word, lane
             self.act[writes % act_words] = blocks.swapaxes(2, 3)
+        elif op == "columns":
+            self._to_operands(run, reads[:, :, 0] % act_words, writes)
         elif op == "copy":
             self.act[writes % act_words] = self.act[reads[..., 0] % act_words]
         elif op == "raw":
@@ -265,6 +283,13 @@ class Machine:
         for plane in range(run["planes"]):
             bits = (elements >> plane) & 1
             self.plane_act[run["unit"]][(writes + plane) % self.config.plane_words] = bits.astype(np.uint8)
+
+    def _to_operands(self, run: Mapping[str, int], reads: IntArray, writes: IntArray) -> None:
+        """Columns of blocks, whose words are rows; rows beyond those read are zero."""
+        rows = self.config.sparse_way_rows(run["unit"])
+        blocks = self.act[reads].swapaxes(2, 3)  # n2, n1, lane, word
+        words = np.pad(blocks, ((0, 0),) * 3 + ((0, rows - blocks.shape[3]),))
+        self.operand[writes % self.config.sparse_depth] = np.tile(words, self.config.sparse_rows // rows)
 
 
 def _plane_weights(bits: int, signed: int) -> IntArray:

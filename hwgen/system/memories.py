@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from hwgen.parts import ram
-from hwgen.system.config import Space, SystemConfig
+from hwgen.system.config import SPARSE_LANES, Space, SystemConfig
 
 __all__ = ["Memory", "block_rams", "memories"]
 
@@ -49,7 +49,13 @@ def memories(config: SystemConfig) -> list[Memory]:
     if config.lut:
         found.append(buffer(config.plane_weight, max(bus, config.plane_weight.word_bytes)))
         found.append(Memory("plane_act", config.lut_units, config.plane_words, config.lut_width))
-    if config.dsp or config.lut:
+    if config.sparse:
+        found += [
+            buffer(space, max(bus, space.word_bytes)) for space in (config.code, config.value, config.index)
+        ]
+        chains = config.sparse_chain  # a copy for every position of every chain
+        found.append(Memory("operand", chains.chains * SPARSE_LANES, chains.depth, 8 * chains.shared.rows))
+    if config.makes_sums:
         found.append(buffer(config.acc, config.acc.word_bytes))
     return found
 

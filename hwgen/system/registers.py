@@ -208,6 +208,12 @@ ERRORS: tuple[ErrorCode, ...] = (
     ErrorCode("TOKEN_OVERFLOW", 8, "an engine signalled more tokens than a counter holds"),
     ErrorCode("TRUNCATED", 9, "the program ended without halt"),
     ErrorCode("STOPPED", 10, "a stop was requested"),
+    ErrorCode(
+        "SPARSE_STREAM",
+        11,
+        "a stream of sparse weights has an unknown code, indices that do not ascend, or not the length that the "
+        "program says",
+    ),
 )
 """Values of the field ``code`` of register ERROR."""
 

@@ -104,6 +104,10 @@ class Accelerator(Unit):
             units["dsp"] = Dsp(cfg)
         if cfg.lut:
             units["lut"] = Lut(cfg)
+        if cfg.sparse:
+            from hwgen.system.sparse import Sparse  # only those who have it need it
+
+            units["sparse"] = Sparse(cfg)
         for name in cfg.engines:
             place(m, f"{name}_engine", units[name], platform, reset=quell)
 
@@ -111,7 +115,8 @@ class Accelerator(Unit):
         self._queues(m, dispatch, shells, units)
         self._memory(m, dispatch, reads, writes, units)
         conflicts = self._buffers(m, platform, units)
-        self._sequence(m, quell, control, dispatch, reads, writes, shells, conflicts)
+        stream_error = units["sparse"].error if cfg.sparse else Const(0, 1)
+        self._sequence(m, quell, control, dispatch, reads, writes, shells, conflicts, stream_error)
         self._counters(m, quell, control, dispatch, reads, writes, shells, units)
         return m
 
@@ -226,7 +231,7 @@ class Accelerator(Unit):
                 parameter.scale_address.eq(vec.scale_address),
                 parameter.scale_data.eq(vec.scale_data),
             ]
-        writers: list[str] = [name for name in ("dsp", "lut") if name in units]
+        writers: list[str] = [name for name in ("dsp", "lut", "sparse") if name in units]
         if writers:
             size = cfg.acc.word_bytes
             acc = Scratchpad(
@@ -285,6 +290,8 @@ class Accelerator(Unit):
                 lut.plane_address.eq(vec.plane_address),
                 lut.plane_data.eq(vec.plane_data),
             ]
+        if "sparse" in units:
+            loaded |= self._sparse_buffers(m, platform, vec, units["sparse"])
         for name, buffer in loaded.items():
             m.d.comb += [
                 buffer.load_en.eq(load.write_en[BUFFERS.index(name)]),
@@ -292,6 +299,24 @@ class Accelerator(Unit):
                 buffer.load_data.eq(load.write_data),
             ]
         return conflicts
+
+    def _sparse_buffers(self, m: Module, platform: Any, vec: Vec, sparse: Any) -> dict[str, Scratchpad]:
+        """Buffers of the streams of sparse weights, by name; and the way of the operands."""
+        cfg = self.config
+        found = {}
+        for space in (cfg.code, cfg.value, cfg.index):
+            name, size = space.name, space.word_bytes
+            buffer = Scratchpad(name, space.bytes, size, 1, {"load": cfg.bus_bytes}, {"sparse": size})
+            place(m, f"{name}_buffer", buffer, platform)
+            m.d.comb += [
+                buffer.sparse_en.eq(getattr(sparse, f"{name}_en")),
+                buffer.sparse_address.eq(getattr(sparse, f"{name}_address")),
+                getattr(sparse, f"{name}_data").eq(buffer.sparse_data),
+            ]
+            found[name] = buffer
+        for part in ("en", "address", "data", "spread"):
+            m.d.comb += getattr(sparse, f"operand_{part}").eq(getattr(vec, f"operand_{part}"))
+        return found
 
     def _sequence(
         self,
@@ -303,6 +328,7 @@ class Accelerator(Unit):
         writes: WritePort,
         shells: dict[str, Shell],
         conflicts: list[Value],
+        stream_error: Value,
     ) -> None:
         """Idle, run, drain; what stops a run, and how it is told."""
         code = Signal(8)
@@ -324,6 +350,7 @@ class Accelerator(Unit):
                 ENGINES.index("store"),
             ),
             (Cat(conflicts).any(), _CODES["BANK_CONFLICT"], none),
+            (stream_error, _CODES["SPARSE_STREAM"], ENGINES.index("sparse")),
             (Cat(shell.overflow for shell in shells.values()).any(), _CODES["TOKEN_OVERFLOW"], none),
             (dispatch.stuck & waits, _CODES["DEADLOCK"], none),
             (dispatch.truncated, _CODES["TRUNCATED"], none),

@@ -12,7 +12,7 @@ from hwgen.numerics import IntArray
 from hwgen.program.encoding import Columns, arrays
 from hwgen.program.table import CONTROL, ENGINES
 from hwgen.system.config import SystemConfig
-from hwgen.system.durations import dsp_cycles, lut_cycles
+from hwgen.system.durations import dsp_cycles, lut_cycles, sparse_cycles
 from hwgen.system.vec_timing import vec_cycles
 
 __all__ = ["KINDS", "LOAD_FIELDS", "STORE_FIELDS", "outputs_and_products", "schedule", "sticky"]
@@ -76,7 +76,7 @@ def schedule(config: SystemConfig, body: bytes) -> dict[str, npt.NDArray[Any]]:
                 entries["address"] &= (1 << config.address_bits) - 1
             out["run"][runs.index] = np.arange(number)
         out[f"{engine}s"] = entries
-    for engine, cycles in (("dsp", _dsp), ("lut", _lut), ("vec", _vec)):
+    for engine, cycles in (("dsp", _dsp), ("lut", _lut), ("sparse", _sparse), ("vec", _vec)):
         runs = table.get(f"{engine}.run")
         if runs is not None:
             _refuse_unset(table, engine, runs)
@@ -85,13 +85,16 @@ def schedule(config: SystemConfig, body: bytes) -> dict[str, npt.NDArray[Any]]:
 
 
 def _refuse_unset(table: dict[str, Columns], engine: str, runs: Columns) -> None:
-    """Refuse runs before the engine's loops were set: they would take no one knows how long."""
-    shapes = table.get(f"{engine}.shape")
+    """Refuse runs before what decides their cycles was set: they would take no one knows how long."""
     first = int(runs.index[0])
-    if shapes is None or first < shapes.index[0]:
-        raise BadInput(
-            f"instruction {first} ({engine}.run) comes before any {engine}.shape; set the loops before it runs"
-        )
+    needed = {"shape": "loops"} | ({"stream": "steps"} if engine == "sparse" else {})
+    for setting, what in needed.items():
+        settings = table.get(f"{engine}.{setting}")
+        if settings is None or first < settings.index[0]:
+            raise BadInput(
+                f"instruction {first} ({engine}.run) comes before any {engine}.{setting}; "
+                f"set the {what} before it runs"
+            )
 
 
 def sticky(table: dict[str, Columns], engine: str, runs: Columns) -> dict[str, IntArray]:
@@ -129,6 +132,10 @@ def _dsp(config: SystemConfig, f: dict[str, IntArray]) -> IntArray:
 def _lut(config: SystemConfig, f: dict[str, IntArray]) -> IntArray:
     outputs, products = outputs_and_products(f)
     return lut_cycles(config, outputs * f["tiles"], f["act_bits"] * f["weight_bits"] * products)
+
+
+def _sparse(config: SystemConfig, f: dict[str, IntArray]) -> IntArray:
+    return sparse_cycles(config, f["stream.steps"], f["shape.spread"])
 
 
 def _vec(config: SystemConfig, f: dict[str, IntArray]) -> IntArray:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from hwgen.program.encoding import Instr
 from hwgen.program.table import BUFFERS, VEC_OPS
 from hwgen.system.access import FROM_ACC, Access, Run, overlap, runs, settings_of, touched
-from hwgen.system.config import Space, SystemConfig
+from hwgen.system.config import SPARSE_WEIGHT_BITS, Space, SystemConfig
 
 __all__ = ["Structure", "spaces"]
 
@@ -21,10 +21,12 @@ _SIZE_LIMIT = 1 << 20
 def spaces(config: SystemConfig) -> dict[str, Space]:
     """Buffers that the accelerator has, by the names that accesses use."""
     found = dict(config.load_targets)
-    if config.dsp or config.lut:
+    if config.makes_sums:
         found["acc"] = config.acc
     if config.lut:
         found["plane_act"] = config.plane_act
+    if config.sparse:
+        found["operand"] = config.operand
     return found
 
 
@@ -159,12 +161,28 @@ class Structure:
         if run.fields["units"] > self.config.lut_units:
             yield f"units must be in 1..{self.config.lut_units}, not {run.fields['units']}"
 
+    def _sparse(self, run: Run) -> Iterator[str]:
+        f, shape, cfg = run.fields, run.settings["shape"], self.config
+        bits, rows = shape["weight_bits"], shape["rows"]
+        if bits not in SPARSE_WEIGHT_BITS:
+            yield f"weight_bits must be 2, 3, 4 or 8, not {bits}"
+        elif bits != 8 and not cfg.sparse_narrow:
+            yield f"weight_bits must be 8, because sparse_narrow is false, not {bits}"
+        if shape["spread"] and cfg.sparse_ways == 1:
+            yield "spread is for several ways, and sparse_ways is 1"
+        most = cfg.sparse_way_rows(shape["spread"])
+        if rows > most:
+            ways = f" over {cfg.sparse_ways} ways" if shape["spread"] else ""
+            yield f"rows must be in 1..{most}{ways}, not {rows}"
+        if f["tiles"] > 1 and f["acc_stride"] < rows:
+            yield f"acc_stride must be at least {rows}, the rows of a tile, not {f['acc_stride']}"
+
     def _vec(self, run: Run) -> Iterator[str]:
         f, shape, cfg = run.fields, run.settings["shape"], self.config
         op = VEC_OPS[f["op"]]
         steps = shape["r0"] * shape["r1"]
         if op in FROM_ACC and "acc" not in self._spaces:
-            yield f"{op} reads sums, and this accelerator has neither dsp nor lut"
+            yield f"{op} reads sums, and this accelerator has neither dsp nor lut nor sparse"
         if shape["digits"] and (op != "requantise" or cfg.softmax is None):
             yield (
                 f"digits are what requantise puts together after softmax, and this is {op}"
@@ -182,7 +200,9 @@ class Structure:
                 f"transpose works on blocks: r0 and n0 must be {cfg.lanes} and r1 must be 1, "
                 f"not {shape['r0']}, {shape['n0']} and {shape['r1']}"
             )
-        if op != "planes":
+        if op == "columns":
+            yield from self._columns(run)
+        elif op != "planes":
             if (f["planes"], f["unit"]) != (1, 0):
                 yield f"planes must be 1 and unit 0 for {op}, not {f['planes']} and {f['unit']}"
         elif not cfg.lut:
@@ -193,6 +213,22 @@ class Structure:
                 yield f"r0 × r1 must be in 1..{most} for planes, the words of a plane word, not {steps}"
             if f["unit"] >= cfg.lut_units:
                 yield f"unit must be in 0..{cfg.lut_units - 1}, not {f['unit']}"
+
+    def _columns(self, run: Run) -> Iterator[str]:
+        f, shape, cfg = run.fields, run.settings["shape"], self.config
+        if not cfg.sparse:
+            yield "columns are for the sparse engine, which this accelerator has not"
+            return
+        if (shape["n0"], shape["r1"]) != (cfg.lanes, 1):
+            yield (
+                f"columns works on blocks: n0 must be {cfg.lanes} and r1 must be 1, "
+                f"not {shape['n0']} and {shape['r1']}"
+            )
+        if f["planes"] != 1 or f["unit"] > 1:
+            yield f"planes must be 1 and unit 0 or 1 for columns, not {f['planes']} and {f['unit']}"
+        most = cfg.sparse_way_rows(f["unit"])
+        if shape["r0"] > most:
+            yield f"r0 must be in 1..{most} for columns, the rows of an operand word, not {shape['r0']}"
 
     def _softmax(self, run: Run) -> Iterator[str]:
         shape, cfg = run.settings["shape"], self.config

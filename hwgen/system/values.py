@@ -18,6 +18,7 @@ from hwgen.program.encoding import Instr
 from hwgen.program.table import BUFFERS, VEC_OPS
 from hwgen.system.config import SystemConfig
 from hwgen.system.digits import DIGIT, exponential_digits, logit_range
+from hwgen.system.sparse_values import dense_weights
 
 __all__ = ["Values"]
 
@@ -51,6 +52,13 @@ class Values:
         self.weight = np.zeros((config.weight_words, lanes), np.int8)
         self.parameter = np.zeros((config.parameter_words, config.parameter.word_bytes), np.uint8)
         self.plane = np.zeros((config.plane_weight_words, config.plane_weight.word_bytes), np.uint8)
+        self.code, self.value, self.index = (
+            np.zeros((space.words, space.word_bytes), np.uint8)
+            for space in (config.code, config.value, config.index)
+        )
+        self.operand = np.zeros(
+            (images, config.sparse_depth if config.sparse else 0, config.sparse_rows), np.int8
+        )
         self._set: dict[str, Mapping[str, int]] = {}
         self._kept: dict[int, _Int] = {}  # sums inside the DSP core, by first output
 
@@ -174,6 +182,22 @@ class Values:
                     at = run["acc"] + tile * run["acc_stride"] + unit * run["unit_stride"] + first
                     self.acc[:, at : at + len(part)] = sums[:, :, tile]
 
+    def _sparse(self, run: Mapping[str, int]) -> None:
+        cfg, shape = self.config, self._set["sparse.shape"]
+        streams = (self.code, self.value, self.index)
+        b = dense_weights(cfg, *streams, shape, self._set["sparse.stream"], run).reshape(-1, run["tiles"], 16)
+        limit = max(1, 128 * int(np.abs(b).max()))
+        first, rows = 16 * run["operand"], shape["rows"]
+        ways = cfg.sparse_ways if shape["spread"] else 1
+        for way in range(min(ways, run["tiles"])):
+            low = way * (cfg.sparse_rows // ways)
+            words = self.operand[:, first : first + len(b), low : low + rows]
+            a = words.swapaxes(1, 2).reshape(-1, len(b))
+            sums = exact_matmul(a, b[:, way::ways].reshape(len(b), -1), limit)
+            for n, one in enumerate(sums.reshape(len(self.act), rows, -1, 16).transpose(2, 0, 1, 3)):
+                at = run["acc"] + (way + n * ways) * run["acc_stride"]
+                self.acc[:, at : at + rows] = one
+
     # Vectors.
 
     def _vec(self, run: Mapping[str, int]) -> None:
@@ -190,6 +214,8 @@ class Values:
             self._to_planes(run, reads % act_words, writes)
         elif op == "transpose":
             self.act[:, writes % act_words] = self.act[:, reads[:, :, 0] % act_words].swapaxes(3, 4)
+        elif op == "columns":
+            self._to_operands(run, self.act[:, reads[:, :, 0] % act_words], writes)
         elif op == "copy":
             self.act[:, writes % act_words] = self.act[:, reads[..., 0] % act_words]
         elif op == "raw":
@@ -292,6 +318,14 @@ class Values:
             words = np.zeros((*elements.shape[:-1], width), np.uint8)
             words[..., :used] = (elements >> plane) & 1
             target[:, (writes + plane) % self.config.plane_words] = words
+
+    def _to_operands(self, run: Mapping[str, int], blocks: _Int, writes: IntArray) -> None:
+        cfg = self.config
+        ways = cfg.sparse_ways if run["unit"] else 1
+        words = np.zeros((*writes.shape, ways, cfg.sparse_rows // ways), np.int8)
+        words = np.broadcast_to(words, (len(blocks), *words.shape)).copy()
+        words[..., : blocks.shape[3]] = blocks.swapaxes(3, 4)[..., None, :]
+        self.operand[:, writes % cfg.sparse_depth] = words.reshape(*words.shape[:4], cfg.sparse_rows)
 
 
 def _loops(base: int, loops: list[tuple[int, int]]) -> IntArray:

@@ -24,7 +24,18 @@ from hwgen.system.fields import field, hold
 from hwgen.system.vec_lane import ACC_AGE, ACT_AGE, TERM_AGES, VecLane
 from hwgen.system.vec_softmax import VecSoftmax
 from hwgen.system.vec_turn import Turn
-from hwgen.system.vec_walk import DATA_AGE, FROM_ACC, LEAST_BITS, RAW_WORDS, REDUCING, X_AGE, Marks, Run, walk
+from hwgen.system.vec_walk import (
+    DATA_AGE,
+    FROM_ACC,
+    LEAST_BITS,
+    RAW_WORDS,
+    REDUCING,
+    TURNING,
+    X_AGE,
+    Marks,
+    Run,
+    walk,
+)
 
 __all__ = ["Vec"]
 
@@ -52,6 +63,9 @@ class Vec(Unit):
         Words of activations.
     plane_en : Out(lut_units), plane_address, plane_data : Out
         With a LUT core only: plane words, to one unit.
+    operand_en, operand_address, operand_data, operand_spread : Out
+        With a sparse core only: operand words, an element for each row. If ``operand_spread`` is set the core repeats
+        the first ones for every way.
     scale_en, scale_address, scale_data : Out
         With softmax only: words of parameters.
     """
@@ -72,6 +86,13 @@ class Vec(Unit):
                 "plane_en": Out(config.lut_units),
                 "plane_address": Out(index_bits(config.plane_act.words)),
                 "plane_data": Out(config.lut_width),
+            }
+        if config.sparse:
+            members |= {
+                "operand_en": Out(1),
+                "operand_address": Out(index_bits(config.operand.words)),
+                "operand_data": Out(8 * config.sparse_rows),
+                "operand_spread": Out(1),
             }
         if config.softmax is not None:
             members |= {
@@ -107,7 +128,9 @@ class Vec(Unit):
         function = self.head[FUNCTION_LOW : FUNCTION_LOW + FUNCTION_BITS]
         m.d.comb += begin.eq(self.start & (function == _RUN))
         asked = {name: field(self.head, layout("vec.run"), name) for name in layout("vec.run")}
-        names = [name for name in VEC_OPS if name != "softmax" or self.config.softmax is not None]
+        absent = set() if self.config.softmax is not None else {"softmax"}
+        absent |= set() if self.config.sparse else {"columns"}
+        names = [name for name in VEC_OPS if name not in absent]
         ops = {name: Signal(name=f"op_{name}", reset_less=True) for name in names}
         from_acc = Signal(reset_less=True)
         new = {name: Signal(name=f"asked_{name}") for name in names}
@@ -203,7 +226,8 @@ class Vec(Unit):
         result = delay(m, complete, wait, reset=True, name="result_delay")
         result_final = delay(m, completes, wait, name="result_final_delay")
         x = Cat(lane.x for lane in lanes)
-        transpose = self._turn(m, platform, "transpose", self.config.lanes, 8, x, run, marks)
+        turning = [name for name in TURNING if name in ops]
+        transpose = self._turn(m, platform, "transpose", turning, self.config.lanes, 8, x, run, marks)
         turned = Signal()
         turned_final = Signal()
         m.d.comb += transpose.count.eq(self.config.lanes)
@@ -219,7 +243,7 @@ class Vec(Unit):
                 m.d.comb += [put.eq(planes.coming), put_final.eq(planes.coming_marked)]
         with m.If(ops["copy"] | ops["raw"]):
             m.d.comb += [put.eq(marks.slot[X_AGE]), put_final.eq(marks.finish[X_AGE])]
-        with m.If(ops["transpose"]):
+        with m.If(Cat(ops[name] for name in turning).any()):
             m.d.comb += [put.eq(turned), put_final.eq(turned_final)]
         with m.If(Cat(ops[name] for name in REDUCING if name != "softmax").any()):
             m.d.comb += [put.eq(result), put_final.eq(result_final)]
@@ -242,7 +266,7 @@ class Vec(Unit):
             m.d.sync += word.eq(Mux(quarter[1], high, low))
         with m.Elif(ops["copy"]):
             m.d.sync += word.eq(x)
-        with m.Elif(ops["transpose"]):
+        with m.Elif(Cat(ops[name] for name in turning).any()):
             m.d.sync += word.eq(transpose.o)
         with m.Else():
             m.d.sync += word.eq(Cat(lane.y for lane in lanes))
@@ -251,12 +275,30 @@ class Vec(Unit):
                 m.d.sync += word.eq(softmax.out)
         written = Signal()
         all_written = Signal()
-        m.d.sync += [written.eq(put & ~ops["planes"]), all_written.eq(put & put_final)]
+        elsewhere = Cat(ops[name] for name in ("planes", "columns") if name in ops).any()
+        m.d.sync += [written.eq(put & ~elsewhere), all_written.eq(put & put_final)]
         m.d.comb += [
             self.write_en.eq(written),
             self.write_address.eq(address[: len(self.write_address)]),
             self.write_data.eq(word),
             self.done.eq(all_written),
+        ]
+        if self.config.sparse:
+            self._operands(m, run, put, address, word)
+
+    def _operands(self, m: Module, run: Run, put: Signal, address: Signal, word: Signal) -> None:
+        """Columns of blocks to the sparse core, in the cycle in which a transposition would write them."""
+        spread = Signal(name="spread", reset_less=True)
+        enable = Signal(name="operand_written")
+        with m.If(run.begin):
+            m.d.sync += spread.eq(run.asked["unit"][0])
+        m.d.sync += enable.eq(put & run.ops["columns"])
+        m.d.comb += [
+            self.operand_en.eq(enable),
+            self.operand_address.eq(address[: len(self.operand_address)]),
+            # A word has no more rows than the core; what lies behind them is zero.
+            self.operand_data.eq(word[: len(self.operand_data)]),
+            self.operand_spread.eq(spread),
         ]
 
     def _softmax(
@@ -296,6 +338,7 @@ class Vec(Unit):
         counts = [run.shape[name] for name in ("n0", "n1", "n2")]
         strides = [run.target[name] for name in ("n0", "n1", "n2")]
         spaces = [self.config.act.words] + ([self.config.plane_act.words] if self.config.lut else [])
+        spaces += [self.config.operand.words] if self.config.sparse else []
         bits = index_bits(max(spaces))
         widths = tuple(min(len(s), bits) for s in strides)
         nest = LoopNest("vec_target", bits, (LEAST_BITS + 1, *(len(c) for c in counts)), (2, *widths), True)
@@ -316,14 +359,23 @@ class Vec(Unit):
         return nest
 
     def _turn(
-        self, m: Module, platform: Any, op: str, rows: int, bits: int, word: Value, run: Run, marks: Marks
+        self,
+        m: Module,
+        platform: Any,
+        name: str,
+        ops: list[str],
+        rows: int,
+        bits: int,
+        word: Value,
+        run: Run,
+        marks: Marks,
     ) -> Turn:
-        """A turn of the words that are read."""
-        turn = Turn(op, rows, len(word) // bits, bits)
-        place(m, f"{op}_turn", turn, platform)
+        """A turn of the words that some operations read."""
+        turn = Turn(name, rows, len(word) // bits, bits)
+        place(m, f"{name}_turn", turn, platform)
         m.d.comb += [
             turn.i.eq(word),
-            turn.write.eq(run.ops[op] & marks.read[X_AGE]),
+            turn.write.eq(Cat(run.ops[op] for op in ops).any() & marks.read[X_AGE]),
             turn.last.eq(marks.last[X_AGE]),
             turn.mark.eq(marks.final[X_AGE]),
         ]
@@ -333,7 +385,8 @@ class Vec(Unit):
         """Bit planes of the words that are read, to the LUT core."""
         cfg = self.config
         by_bit = Cat(x[bit::_PLANES] for bit in range(_PLANES))
-        turn = self._turn(m, platform, "planes", cfg.lut_width // cfg.lanes, cfg.lanes, by_bit, run, marks)
+        rows = cfg.lut_width // cfg.lanes
+        turn = self._turn(m, platform, "planes", ["planes"], rows, cfg.lanes, by_bit, run, marks)
         planes = Signal(len(turn.count), name="planes", reset_less=True)
         units = Signal(cfg.lut_units, name="units", reset_less=True)
         enables = Signal(cfg.lut_units, name="plane_enables")

@@ -29,6 +29,7 @@ _FIXED = {
     "product": _COPY + 4,
     "copy": _COPY,
     "transpose": _TURN + 1,
+    "columns": _TURN + 1,
     "planes": _TURN,
     "softmax": _COPY + 1,
 }
@@ -82,6 +83,8 @@ def vec_cycles(
         "softmax": words + np.asarray(n0) - 1 + rows,
         "raw": _RAW_WORDS * words,
         "transpose": blocks * inputs + config.lanes,
+        # The columns of a block leave one by one; the next block's may not meet them.
+        "columns": (blocks - 1) * np.maximum(inputs, config.lanes) + inputs + config.lanes,
         "planes": planes_cycles,
     }
     behind = dict.fromkeys(_REQUANTISED, MODES[config.requantiser].latency)

@@ -6,13 +6,25 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from hwgen.emit import place
+from hwgen.numerics import ceil_log2
 from hwgen.parts.loops import LoopNest
 from hwgen.system.vec_lane import ACT_AGE, TERM_AGES
 
-__all__ = ["DATA_AGE", "FROM_ACC", "LEAST_BITS", "RAW_WORDS", "REDUCING", "X_AGE", "Marks", "Run", "walk"]
+__all__ = [
+    "DATA_AGE",
+    "FROM_ACC",
+    "LEAST_BITS",
+    "RAW_WORDS",
+    "REDUCING",
+    "TURNING",
+    "X_AGE",
+    "Marks",
+    "Run",
+    "walk",
+]
 
 DATA_AGE = 2
 """Age of what the buffers answer."""
@@ -29,8 +41,11 @@ REDUCING = ("requantise", "sum", "max", "product", "softmax")
 FROM_ACC = ("requantise", "raw", "softmax")
 """Operations that read sums; the others read activations."""
 
+TURNING = ("transpose", "columns")
+"""Operations that turn blocks: they read one where others make one output, and write it along n0."""
+
 LEAST_BITS = 3
-"""Width of the cycles that a block takes at least, less one: 0..7."""
+"""Width of the words that an output has side by side, less one: 0..7."""
 
 
 @dataclass
@@ -64,24 +79,34 @@ class Marks:
 
 
 def walk(m: Module, platform: Any, vec: Any, run: Run) -> Marks:
-    """Ask for one input after the other; a block of inputs may have to last longer than its inputs do."""
+    """Ask for one input after the other; a block of inputs may have to last longer than its inputs do.
+
+    It lasts as long as its words take to leave: the words of ``raw`` and ``planes``, and those of ``columns``, of which
+    there are as many as lanes even if few are read.
+    """
     counts = {name: run.shape[name] for name in ("r0", "r1", "n0", "n1", "n2")}
     bits = max(len(vec.acc_address), len(vec.act_address))
     widths = tuple(min(len(run.source[name]), bits) for name in counts)
     nest = LoopNest("vec_source", bits, tuple(len(c) for c in counts.values()), widths, True)
     place(m, "source", nest, platform)
-    # A transposition reads a block where others make one output, and writes it along n0.
-    counts["n0"] = Mux(run.new["transpose"], 1, counts["n0"])
+    turning = [run.new[name] for name in TURNING if name in run.new]
+    counts["n0"] = Mux(Cat(turning).any(), 1, counts["n0"])
     for k, name in enumerate(counts):
         m.d.comb += [
             getattr(nest, f"count_{k}").eq(counts[name]),
             getattr(nest, f"stride_{k}").eq(run.source[name]),
         ]
-    least = Signal(LEAST_BITS, reset_less=True)  # cycles of a block, less one
-    left = Signal(LEAST_BITS, name="block_left", reset_less=True)
-    least_asked = Signal(LEAST_BITS)
+    columns = run.new.get("columns", Const(0, 1))
+    least_bits = ceil_log2(vec.config.lanes) if "columns" in run.new else LEAST_BITS
+    least = Signal(least_bits, reset_less=True)  # cycles of a block, less one
+    left = Signal(least_bits, name="block_left", reset_less=True)
+    least_asked = Signal(least_bits)
     m.d.comb += least_asked.eq(
-        Mux(run.new["raw"], RAW_WORDS - 1, Mux(run.new["planes"], run.asked["planes"] - 1, 0))
+        Mux(
+            run.new["raw"],
+            RAW_WORDS - 1,
+            Mux(run.new["planes"], run.asked["planes"] - 1, Mux(columns, vec.config.lanes - 1, 0)),
+        )
     )
     active = Signal()
     reading = Signal(reset_less=True)  # inputs of the block are left

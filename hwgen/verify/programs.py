@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from hwgen.numerics import ceil_div
 from hwgen.program.table import BUFFERS, VEC_OPS
-from hwgen.system.access import FROM_ACC, RAW_WORDS
+from hwgen.system.access import FROM_ACC, RAW_WORDS, TURNING
 from hwgen.system.config import PARAMETER_BYTES, SystemConfig
 from hwgen.verify.case import PAGE, Place, RandomProgram
-from hwgen.verify.writer import STORED, Loops, Writer
+from hwgen.verify.sparse_draws import SparseWriter
+from hwgen.verify.writer import STORED, Loops
 
 __all__ = ["RandomProgram", "random_program"]
 
@@ -47,6 +48,7 @@ def random_program(config: SystemConfig, rng: np.random.Generator, size: int = 4
     drawn = {"load": writer.load, "vec": writer.vec, "store": writer.store}
     drawn |= {"dsp": writer.dsp} if config.dsp else {}
     drawn |= {"lut": writer.lut} if config.lut else {}
+    drawn |= {"sparse": writer.sparse} if config.sparse else {}
     share = rng.dirichlet(np.full(len(drawn), 2.0))
     for name in rng.choice(list(drawn), size, p=share):
         if rng.random() < 0.02:
@@ -60,7 +62,7 @@ def random_program(config: SystemConfig, rng: np.random.Generator, size: int = 4
     return writer.finish(places)
 
 
-class _Draws(Writer):
+class _Draws(SparseWriter):
     """Draws: the method of an engine appends one run, and tells whether what it drew was legal."""
 
     def load(self) -> bool:
@@ -230,6 +232,8 @@ class _Draws(Writer):
                 return r0, self.one_of(1, 2) if r0 == 1 else 1
             case "transpose":
                 return lanes, 1
+            case "columns":
+                return self.count(self.config.sparse_rows), 1
             case "planes":
                 words = self.config.lut_width // lanes
                 r0 = self.count(min(words, 63))
@@ -239,17 +243,14 @@ class _Draws(Writer):
 
     def vec(self) -> bool:
         """One run of VEC."""
-        absent = () if "acc" in self.spaces else FROM_ACC
-        absent = absent if self.config.lut else (*absent, "planes")
-        absent = absent if self.config.softmax is not None else (*absent, "softmax")
-        return self.vec_op(str(self.rng.choice([op for op in VEC_OPS if op not in absent])))
+        return self.vec_op(str(self.rng.choice(self.config.vec_ops)))
 
     def vec_op(self, op: str) -> bool:
         """One run of VEC with a given operation."""
         cfg, rng = self.config, self.rng
         r0, r1 = self._steps(op)
         n0, n1, n2 = (self.count(12) for _ in range(3))
-        if op == "transpose":
+        if op in TURNING:
             n0 = cfg.lanes
         if op == "softmax":
             n0 = self.count(cfg.softmax_words)
@@ -260,9 +261,9 @@ class _Draws(Writer):
         counts = {"r0": r0, "r1": r1, "n0": n0, "n1": n1, "n2": n2}
         source = {name: self._stride(counts, name, 1) for name in counts}
         target = {name: self._stride(counts, name, width) for name in ("n0", "n1", "n2")}
-        inner = ("n2", "n1", "r1", "r0") if op == "transpose" else ("n2", "n1", "n0", "r1", "r0")
+        inner = ("n2", "n1", "r1", "r0") if op in TURNING else ("n2", "n1", "n0", "r1", "r0")
         first = self.base("acc" if op in FROM_ACC else "act", [(counts[n], source[n]) for n in inner])
-        where = "plane_act" if op == "planes" else "act"
+        where = {"planes": "plane_act", "columns": "operand"}.get(op, "act")
         last = self.base(where, [(width, 1), *((counts[n], target[n]) for n in ("n2", "n1", "n0"))])
         step = self.one_of(0, 1, 1, 3)
         parameter = self.base("parameter", ((n2, step),))
@@ -291,10 +292,12 @@ class _Draws(Writer):
                 "keep_step": self.one_of(0, 1), "digit": int(rng.integers(cfg.softmax_digits)),
                 "parameter": scales, "shift": self.one_of(0, -3, 4),
             }  # fmt: skip
+        unit = self.one_of(*range(cfg.lut_units)) if op == "planes" else 0
+        if op == "columns" and r0 <= cfg.sparse_way_rows(1):
+            unit = self.one_of(0, 1)
         return self.run(
             "vec", settings, op=VEC_OPS.index(op), source=first,
-            target=last, parameter=parameter, planes=planes,
-            unit=self.one_of(*range(cfg.lut_units)) if op == "planes" else 0,
+            target=last, parameter=parameter, planes=planes, unit=unit,
         )  # fmt: skip
 
     def _stride(self, counts: Mapping[str, int], name: str, width: int) -> int:
@@ -332,12 +335,17 @@ class _Draws(Writer):
                 pass
         for _ in range(self.config.lut_units if self.config.lut else 0):
             self.vec_op("planes")
+        if self.config.sparse:
+            self.fill_sparse()
         if "acc" in self.spaces:
             self._fill_sums()
 
     def _fill_sums(self) -> None:
         """Sums of a single product each, all over the buffer, so that what reads it later does not find zeros."""
         low, high = self.arenas["acc"]
+        if not self.config.dsp and not self.config.lut:
+            self.fill_sums(low, high)
+            return
         outputs = min(16, high - low)
         shape = {"x_count": outputs, "x_stride": 1, "y_count": 1, "y_stride": 0, "c_count": 1}
         shape |= {"kx_count": 1, "kx_stride": 0, "ky_count": 1, "ky_stride": 0}

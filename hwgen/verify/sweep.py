@@ -11,6 +11,11 @@ __all__ = ["CI", "SWEEP"]
 _SMALL = {"act_words": 256, "acc_words": 128, "weight_words": 256, "dsp_tile": 32, "parameter_words": 16}
 _PLANES = {"lut": True, "plane_words": 128, "plane_weight_words": 128}
 
+_SPARSE = {
+    "sparse": True, "dsp": False, "lanes": 16, "acc_words": 256, "sparse_code_words": 128, "sparse_value_words": 512,
+    "sparse_index_words": 512,
+}  # fmt: skip
+
 
 def _config(**fields: Any) -> SystemConfig:
     return SystemConfig(**{"lanes": 4, **_SMALL, **fields})
@@ -58,6 +63,23 @@ SWEEP: dict[str, SystemConfig] = CI | {
     ),
     "onnxruntime's requantiser": _config(**_PLANES, lut_units=2, lut_width=16, requantiser="ort"),
     "half up": _config(lanes=8, bus_bytes=16, requantiser="single", scale_bits=17),
+    "sparse": _config(**_SPARSE),
+    "sparse, one of two cores": _config(**_SPARSE | {"dsp": True, "sparse_ways": 4}, bus_bytes=32),
+    "sparse, eight ways": _config(**_SPARSE, sparse_ways=8, bus_bytes=64, act_words=512, sparse_depth=1024),
+    "sparse, few rows": _config(**_SPARSE, sparse_rows=4, sparse_narrow=False, bus_bytes=16, queue_depth=2),
+    "sparse, few rows, two ways": _config(
+        **_SPARSE | _PLANES, sparse_rows=4, sparse_ways=2, lut_units=2, lut_width=16, sparse_depth=64
+    ),
+    "sparse, all of it": _config(
+        **_SPARSE | _PLANES | {"dsp": True},
+        sparse_ways=2,
+        lut_units=2,
+        lut_width=16,
+        softmax_words=3,
+        parameter_words=32,
+        weight_words=512,
+        target="ultrascale+",
+    ),
     "few bits": _config(scale_bits=8, address_bits=20, dsp_tile=16, bus_bytes=16, outstanding=2),
 }
 """More than twenty accelerators, those of CI among them."""

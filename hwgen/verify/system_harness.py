@@ -42,7 +42,7 @@ def simulation_sources(config: SystemConfig) -> list[Path]:
     """Verilog models of the vendor cells in it."""
     if config.target == "generic":
         return []
-    return ([DSP_MODEL] if config.dsp else []) + ([LUT_MODEL] if config.lut else [])
+    return ([DSP_MODEL] if config.dsp or config.sparse else []) + ([LUT_MODEL] if config.lut else [])
 
 
 @dataclass(frozen=True)

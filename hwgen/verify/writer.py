@@ -23,6 +23,7 @@ Loops = Sequence[tuple[int, int]]
 Settings = dict[str, dict[str, int]]
 
 _DATA = 6 * PAGE  # bytes of operands that LOAD reads
+_STREAMS = 6 * PAGE  # bytes of sparse weights
 
 STORED = 3 * PAGE
 """Bytes of DRAM that STORE may write before the end of the program, and LOAD may read."""
@@ -30,6 +31,7 @@ STORED = 3 * PAGE
 # Bytes of a buffer that a program uses at most: what it fills, and what it brings to DRAM at the end.
 _ARENA = {
     "act": 1 << 14, "acc": 1 << 13, "weight": 1 << 14, "parameter": 1 << 12, "plane": 1 << 13, "plane_act": 1 << 12,
+    "code": 1 << 11, "value": 1 << 14, "index": 1 << 13, "operand": 1 << 13,
 }  # fmt: skip
 _TOKENS = 48  # instructions after which a fence comes at the latest, so that no counter can overflow
 _RECENT = 16  # extra tokens reach so many instructions back
@@ -56,7 +58,10 @@ class Writer:
         self.address = 0
         self.data = front + PAGE * int(rng.integers(0, 2))
         self.parameters = self.data + _DATA
-        self.stored = self.parameters + PAGE
+        self.streams = self.parameters + PAGE
+        self.stored = self.streams + (_STREAMS if config.sparse else 0)
+        self.streams_used = 0
+        self.contents: list[tuple[int, Bytes]] = []  # what lies at which address of DRAM
         self.dumped = self.stored + STORED
         held = {name: self._held(name) for name in ("act", "acc") if name in self.arenas}
         self.program_end = ceil_div(self.dumped + sum(held.values()), PAGE) * PAGE
@@ -166,6 +171,7 @@ class Writer:
             "load": {"address": 1, "target": bus},
             "dsp": {"act": 1, "weight": self.config.lanes, "acc": 1},
             "lut": {"act": 1, "weight": 1, "acc": 1},
+            "sparse": {"operand": 1, "acc": 1},
             "vec": {"source": 1, "target": 1},
             "store": {"address": bus, "source": self.unit},
         }[engine].items():
@@ -203,7 +209,9 @@ class Writer:
         )
         size = ceil_div(max(self.program_end, self.address + len(body)), PAGE) * PAGE
         memory = random_bytes(self.rng, size)
-        memory[self.parameters : self.stored] = self._parameters(PAGE // PARAMETER_BYTES)
+        memory[self.parameters : self.streams] = self._parameters(PAGE // PARAMETER_BYTES)
+        for address, data in self.contents:
+            memory[address : address + len(data)] = data
         memory[self.address : self.address + len(body)] = body
         return RandomProgram(
             program, memory, self.address, (Place("what STORE wrote", self.stored, STORED), *places)

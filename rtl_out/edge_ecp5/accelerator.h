@@ -1,8 +1,8 @@
-/* accelerator(target=generic, lanes=8, bus_bytes=16, address_bits=32, dsp=True, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=16384, act_banks=4, weight_words=8192, acc_words=2048, acc_banks=4, parameter_words=256, plane_words=1024, plane_weight_words=512, queue_depth=8, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=24, softmax_words=0, softmax_bits=16); hwgen 0.1.0, digest 57ddbd6d563c150f */
+/* accelerator(target=generic, lanes=8, bus_bytes=16, address_bits=32, dsp=True, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=16384, act_banks=4, weight_words=8192, acc_words=2048, acc_banks=4, parameter_words=256, plane_words=1024, plane_weight_words=512, queue_depth=8, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=24, softmax_words=0, softmax_bits=16, sparse=False, sparse_rows=16, sparse_ways=1, sparse_depth=512, sparse_narrow=True, sparse_code_words=512, sparse_value_words=1024, sparse_index_words=1024); hwgen 0.1.0, digest d604904ed6a38b54 */
 #ifndef ACCELERATOR_H
 #define ACCELERATOR_H
 
-#define ACCELERATOR_DIGEST "57ddbd6d563c150f"
+#define ACCELERATOR_DIGEST "d604904ed6a38b54"
 #define ACCELERATOR_TARGET "generic"
 #define ACCELERATOR_LANES 8
 #define ACCELERATOR_BUS_BYTES 16
@@ -27,8 +27,17 @@
 #define ACCELERATOR_SCALE_BITS 24
 #define ACCELERATOR_SOFTMAX_WORDS 0
 #define ACCELERATOR_SOFTMAX_BITS 16
+#define ACCELERATOR_SPARSE 0
+#define ACCELERATOR_SPARSE_ROWS 16
+#define ACCELERATOR_SPARSE_WAYS 1
+#define ACCELERATOR_SPARSE_DEPTH 512
+#define ACCELERATOR_SPARSE_NARROW 1
+#define ACCELERATOR_SPARSE_CODE_WORDS 512
+#define ACCELERATOR_SPARSE_VALUE_WORDS 1024
+#define ACCELERATOR_SPARSE_INDEX_WORDS 1024
 #define ACCELERATOR_INT8_MACS_PER_CYCLE 64
 #define ACCELERATOR_BINARY_MACS_PER_CYCLE 0
+#define ACCELERATOR_SPARSE_MACS_PER_CYCLE 0
 #define ACCELERATOR_ELEMENTS_PER_VECTOR 8
 #define ACCELERATOR_BUS_BYTES_PER_CYCLE 16
 #define ACCELERATOR_BUFFER_BYTES 278528
@@ -159,6 +168,7 @@
 #define ACCELERATOR_ERR_TOKEN_OVERFLOW 8 /* an engine signalled more tokens than a counter holds */
 #define ACCELERATOR_ERR_TRUNCATED 9 /* the program ended without halt */
 #define ACCELERATOR_ERR_STOPPED 10 /* a stop was requested */
+#define ACCELERATOR_ERR_SPARSE_STREAM 11 /* a stream of sparse weights has an unknown code, indices that do not ascend, or not the length that the program says */
 
 #ifndef HWGEN_INSTRUCTIONS_H
 #define HWGEN_INSTRUCTIONS_H
@@ -293,34 +303,37 @@ static inline void hwgen_load_position(uint64_t word[2], uint8_t wait_mask, uint
 #define HWGEN_LOAD_RUN_ADDRESS_MAXIMUM UINT64_C(1099511627775)
 /* destination */
 #define HWGEN_LOAD_RUN_BUFFER_LOW_BIT 64
-#define HWGEN_LOAD_RUN_BUFFER_BITS 2
+#define HWGEN_LOAD_RUN_BUFFER_BITS 3
 #define HWGEN_LOAD_RUN_BUFFER_SIGNED 0
 #define HWGEN_LOAD_RUN_BUFFER_MINIMUM 0
-#define HWGEN_LOAD_RUN_BUFFER_MAXIMUM 3
+#define HWGEN_LOAD_RUN_BUFFER_MAXIMUM 6
 #define HWGEN_LOAD_RUN_BUFFER_ACT 0
 #define HWGEN_LOAD_RUN_BUFFER_WEIGHT 1
 #define HWGEN_LOAD_RUN_BUFFER_PARAMETER 2
 #define HWGEN_LOAD_RUN_BUFFER_PLANE 3
+#define HWGEN_LOAD_RUN_BUFFER_CODE 4
+#define HWGEN_LOAD_RUN_BUFFER_VALUE 5
+#define HWGEN_LOAD_RUN_BUFFER_INDEX 6
 /* first byte in the buffer; a multiple of the bus width */
-#define HWGEN_LOAD_RUN_TARGET_LOW_BIT 66
+#define HWGEN_LOAD_RUN_TARGET_LOW_BIT 67
 #define HWGEN_LOAD_RUN_TARGET_BITS 24
 #define HWGEN_LOAD_RUN_TARGET_SIGNED 0
 #define HWGEN_LOAD_RUN_TARGET_MINIMUM 0
 #define HWGEN_LOAD_RUN_TARGET_MAXIMUM 16777215
 /* bytes per run */
-#define HWGEN_LOAD_RUN_RUN_BYTES_LOW_BIT 90
+#define HWGEN_LOAD_RUN_RUN_BYTES_LOW_BIT 91
 #define HWGEN_LOAD_RUN_RUN_BYTES_BITS 20
 #define HWGEN_LOAD_RUN_RUN_BYTES_SIGNED 0
 #define HWGEN_LOAD_RUN_RUN_BYTES_MINIMUM 1
 #define HWGEN_LOAD_RUN_RUN_BYTES_MAXIMUM 1048575
 /* rows per group; 1 if not windowed */
-#define HWGEN_LOAD_RUN_RUN_COUNT_LOW_BIT 110
+#define HWGEN_LOAD_RUN_RUN_COUNT_LOW_BIT 111
 #define HWGEN_LOAD_RUN_RUN_COUNT_BITS 14
 #define HWGEN_LOAD_RUN_RUN_COUNT_SIGNED 0
 #define HWGEN_LOAD_RUN_RUN_COUNT_MINIMUM 1
 #define HWGEN_LOAD_RUN_RUN_COUNT_MAXIMUM 16383
 /* use window and position */
-#define HWGEN_LOAD_RUN_WINDOWED_LOW_BIT 124
+#define HWGEN_LOAD_RUN_WINDOWED_LOW_BIT 125
 #define HWGEN_LOAD_RUN_WINDOWED_BITS 1
 #define HWGEN_LOAD_RUN_WINDOWED_SIGNED 0
 #define HWGEN_LOAD_RUN_WINDOWED_MINIMUM 0
@@ -334,11 +347,11 @@ static inline void hwgen_load_run(uint64_t word[2], uint8_t wait_mask, uint8_t s
         | ((uint64_t)wait_mask & UINT64_C(0xff)) << 8
         | ((uint64_t)signal_mask & UINT64_C(0xff)) << 16;
     word[1] = UINT64_C(0)
-        | ((uint64_t)buffer & UINT64_C(0x3))
-        | ((uint64_t)target & UINT64_C(0xffffff)) << 2
-        | ((uint64_t)run_bytes & UINT64_C(0xfffff)) << 26
-        | ((uint64_t)run_count & UINT64_C(0x3fff)) << 46
-        | ((uint64_t)windowed & UINT64_C(0x1)) << 60;
+        | ((uint64_t)buffer & UINT64_C(0x7))
+        | ((uint64_t)target & UINT64_C(0xffffff)) << 3
+        | ((uint64_t)run_bytes & UINT64_C(0xfffff)) << 27
+        | ((uint64_t)run_count & UINT64_C(0x3fff)) << 47
+        | ((uint64_t)windowed & UINT64_C(0x1)) << 61;
 }
 
 /* dsp.shape: Sets the loops of the engine's next runs: outputs (y, x) and, for each, the products
@@ -650,6 +663,143 @@ static inline void hwgen_lut_run(uint64_t word[2], uint8_t wait_mask, uint8_t si
         | ((uint64_t)weight_signed & UINT64_C(0x1)) << 59;
 }
 
+/* sparse.shape: Sets the size of the engine's next runs: sums over K blocks of 16 products, for
+   some rows of outputs. */
+#define HWGEN_SPARSE_SHAPE_OPCODE 0x03
+/* blocks of 16 products per sum */
+#define HWGEN_SPARSE_SHAPE_BLOCKS_LOW_BIT 24
+#define HWGEN_SPARSE_SHAPE_BLOCKS_BITS 10
+#define HWGEN_SPARSE_SHAPE_BLOCKS_SIGNED 0
+#define HWGEN_SPARSE_SHAPE_BLOCKS_MINIMUM 1
+#define HWGEN_SPARSE_SHAPE_BLOCKS_MAXIMUM 1023
+/* rows of outputs */
+#define HWGEN_SPARSE_SHAPE_ROWS_LOW_BIT 34
+#define HWGEN_SPARSE_SHAPE_ROWS_BITS 6
+#define HWGEN_SPARSE_SHAPE_ROWS_SIGNED 0
+#define HWGEN_SPARSE_SHAPE_ROWS_MINIMUM 1
+#define HWGEN_SPARSE_SHAPE_ROWS_MAXIMUM 63
+/* bits per weight: 2, 3, 4 or 8 */
+#define HWGEN_SPARSE_SHAPE_WEIGHT_BITS_LOW_BIT 40
+#define HWGEN_SPARSE_SHAPE_WEIGHT_BITS_BITS 4
+#define HWGEN_SPARSE_SHAPE_WEIGHT_BITS_SIGNED 0
+#define HWGEN_SPARSE_SHAPE_WEIGHT_BITS_MINIMUM 2
+#define HWGEN_SPARSE_SHAPE_WEIGHT_BITS_MAXIMUM 8
+/* the ways compute neighbouring column tiles of the same rows, not parts of the rows */
+#define HWGEN_SPARSE_SHAPE_SPREAD_LOW_BIT 44
+#define HWGEN_SPARSE_SHAPE_SPREAD_BITS 1
+#define HWGEN_SPARSE_SHAPE_SPREAD_SIGNED 0
+#define HWGEN_SPARSE_SHAPE_SPREAD_MINIMUM 0
+#define HWGEN_SPARSE_SHAPE_SPREAD_MAXIMUM 1
+static inline void hwgen_sparse_shape(uint64_t word[2], uint8_t wait_mask, uint8_t signal_mask,
+    uint32_t blocks, uint32_t rows, uint32_t weight_bits, uint32_t spread)
+{
+    word[0] = UINT64_C(0x03)
+        | ((uint64_t)blocks & UINT64_C(0x3ff)) << 24
+        | ((uint64_t)rows & UINT64_C(0x3f)) << 34
+        | ((uint64_t)weight_bits & UINT64_C(0xf)) << 40
+        | ((uint64_t)spread & UINT64_C(0x1)) << 44
+        | ((uint64_t)wait_mask & UINT64_C(0xff)) << 8
+        | ((uint64_t)signal_mask & UINT64_C(0xff)) << 16;
+    word[1] = UINT64_C(0);
+}
+
+/* sparse.stream: Sets how long the streams of weights are that the engine's next runs read. */
+#define HWGEN_SPARSE_STREAM_OPCODE 0x13
+/* cycles that the array works on them */
+#define HWGEN_SPARSE_STREAM_STEPS_LOW_BIT 24
+#define HWGEN_SPARSE_STREAM_STEPS_BITS 24
+#define HWGEN_SPARSE_STREAM_STEPS_SIGNED 0
+#define HWGEN_SPARSE_STREAM_STEPS_MINIMUM 1
+#define HWGEN_SPARSE_STREAM_STEPS_MAXIMUM 16777215
+/* rows of values */
+#define HWGEN_SPARSE_STREAM_VALUE_ROWS_LOW_BIT 48
+#define HWGEN_SPARSE_STREAM_VALUE_ROWS_BITS 18
+#define HWGEN_SPARSE_STREAM_VALUE_ROWS_SIGNED 0
+#define HWGEN_SPARSE_STREAM_VALUE_ROWS_MINIMUM 0
+#define HWGEN_SPARSE_STREAM_VALUE_ROWS_MAXIMUM 262143
+/* rows of indices */
+#define HWGEN_SPARSE_STREAM_INDEX_ROWS_LOW_BIT 66
+#define HWGEN_SPARSE_STREAM_INDEX_ROWS_BITS 18
+#define HWGEN_SPARSE_STREAM_INDEX_ROWS_SIGNED 0
+#define HWGEN_SPARSE_STREAM_INDEX_ROWS_MINIMUM 0
+#define HWGEN_SPARSE_STREAM_INDEX_ROWS_MAXIMUM 262143
+static inline void hwgen_sparse_stream(uint64_t word[2], uint8_t wait_mask, uint8_t signal_mask,
+    uint32_t steps, uint32_t value_rows, uint32_t index_rows)
+{
+    word[0] = UINT64_C(0x13)
+        | ((uint64_t)steps & UINT64_C(0xffffff)) << 24
+        | ((uint64_t)value_rows & UINT64_C(0x3ffff)) << 48
+        | ((uint64_t)wait_mask & UINT64_C(0xff)) << 8
+        | ((uint64_t)signal_mask & UINT64_C(0xff)) << 16;
+    word[1] = UINT64_C(0)
+        | ((uint64_t)value_rows & UINT64_C(0x3ffff)) >> 16
+        | ((uint64_t)index_rows & UINT64_C(0x3ffff)) << 2;
+}
+
+/* sparse.run: For each of `tiles` column tiles: sums over `blocks` of operand word times sparse
+   weights, for every row, to the accumulator buffer. Weights are read as three streams: a code per
+   block, values, indices. */
+#define HWGEN_SPARSE_RUN_OPCODE 0x23
+/* first block of 16 operand words */
+#define HWGEN_SPARSE_RUN_OPERAND_LOW_BIT 24
+#define HWGEN_SPARSE_RUN_OPERAND_BITS 10
+#define HWGEN_SPARSE_RUN_OPERAND_SIGNED 0
+#define HWGEN_SPARSE_RUN_OPERAND_MINIMUM 0
+#define HWGEN_SPARSE_RUN_OPERAND_MAXIMUM 1023
+/* first word of codes */
+#define HWGEN_SPARSE_RUN_CODE_LOW_BIT 34
+#define HWGEN_SPARSE_RUN_CODE_BITS 16
+#define HWGEN_SPARSE_RUN_CODE_SIGNED 0
+#define HWGEN_SPARSE_RUN_CODE_MINIMUM 0
+#define HWGEN_SPARSE_RUN_CODE_MAXIMUM 65535
+/* first row of values */
+#define HWGEN_SPARSE_RUN_VALUE_LOW_BIT 50
+#define HWGEN_SPARSE_RUN_VALUE_BITS 18
+#define HWGEN_SPARSE_RUN_VALUE_SIGNED 0
+#define HWGEN_SPARSE_RUN_VALUE_MINIMUM 0
+#define HWGEN_SPARSE_RUN_VALUE_MAXIMUM 262143
+/* first row of indices */
+#define HWGEN_SPARSE_RUN_INDEX_LOW_BIT 68
+#define HWGEN_SPARSE_RUN_INDEX_BITS 18
+#define HWGEN_SPARSE_RUN_INDEX_SIGNED 0
+#define HWGEN_SPARSE_RUN_INDEX_MINIMUM 0
+#define HWGEN_SPARSE_RUN_INDEX_MAXIMUM 262143
+/* first word of sums */
+#define HWGEN_SPARSE_RUN_ACC_LOW_BIT 86
+#define HWGEN_SPARSE_RUN_ACC_BITS 16
+#define HWGEN_SPARSE_RUN_ACC_SIGNED 0
+#define HWGEN_SPARSE_RUN_ACC_MINIMUM 0
+#define HWGEN_SPARSE_RUN_ACC_MAXIMUM 65535
+/* column tiles */
+#define HWGEN_SPARSE_RUN_TILES_LOW_BIT 102
+#define HWGEN_SPARSE_RUN_TILES_BITS 10
+#define HWGEN_SPARSE_RUN_TILES_SIGNED 0
+#define HWGEN_SPARSE_RUN_TILES_MINIMUM 1
+#define HWGEN_SPARSE_RUN_TILES_MAXIMUM 1023
+/* from one tile's sums to the next tile's, words */
+#define HWGEN_SPARSE_RUN_ACC_STRIDE_LOW_BIT 112
+#define HWGEN_SPARSE_RUN_ACC_STRIDE_BITS 14
+#define HWGEN_SPARSE_RUN_ACC_STRIDE_SIGNED 0
+#define HWGEN_SPARSE_RUN_ACC_STRIDE_MINIMUM 0
+#define HWGEN_SPARSE_RUN_ACC_STRIDE_MAXIMUM 16383
+static inline void hwgen_sparse_run(uint64_t word[2], uint8_t wait_mask, uint8_t signal_mask,
+    uint32_t operand, uint32_t code, uint32_t value, uint32_t index, uint32_t acc, uint32_t tiles,
+    uint32_t acc_stride)
+{
+    word[0] = UINT64_C(0x23)
+        | ((uint64_t)operand & UINT64_C(0x3ff)) << 24
+        | ((uint64_t)code & UINT64_C(0xffff)) << 34
+        | ((uint64_t)value & UINT64_C(0x3ffff)) << 50
+        | ((uint64_t)wait_mask & UINT64_C(0xff)) << 8
+        | ((uint64_t)signal_mask & UINT64_C(0xff)) << 16;
+    word[1] = UINT64_C(0)
+        | ((uint64_t)value & UINT64_C(0x3ffff)) >> 14
+        | ((uint64_t)index & UINT64_C(0x3ffff)) << 4
+        | ((uint64_t)acc & UINT64_C(0xffff)) << 22
+        | ((uint64_t)tiles & UINT64_C(0x3ff)) << 38
+        | ((uint64_t)acc_stride & UINT64_C(0x3fff)) << 48;
+}
+
 /* vec.shape: Sets the loops and constants of the engine's next runs: outputs (n2, n1, n0), for each
    the inputs (r1, r0). */
 #define HWGEN_VEC_SHAPE_OPCODE 0x04
@@ -857,7 +1007,7 @@ static inline void hwgen_vec_target(uint64_t word[2], uint8_t wait_mask, uint8_t
 #define HWGEN_VEC_RUN_OP_BITS 4
 #define HWGEN_VEC_RUN_OP_SIGNED 0
 #define HWGEN_VEC_RUN_OP_MINIMUM 0
-#define HWGEN_VEC_RUN_OP_MAXIMUM 8
+#define HWGEN_VEC_RUN_OP_MAXIMUM 9
 #define HWGEN_VEC_RUN_OP_REQUANTISE 0
 #define HWGEN_VEC_RUN_OP_RAW 1
 #define HWGEN_VEC_RUN_OP_SUM 2
@@ -867,13 +1017,14 @@ static inline void hwgen_vec_target(uint64_t word[2], uint8_t wait_mask, uint8_t
 #define HWGEN_VEC_RUN_OP_TRANSPOSE 6
 #define HWGEN_VEC_RUN_OP_PLANES 7
 #define HWGEN_VEC_RUN_OP_SOFTMAX 8
+#define HWGEN_VEC_RUN_OP_COLUMNS 9
 /* first word read: of sums for requantise, raw and softmax, else of activations */
 #define HWGEN_VEC_RUN_SOURCE_LOW_BIT 28
 #define HWGEN_VEC_RUN_SOURCE_BITS 20
 #define HWGEN_VEC_RUN_SOURCE_SIGNED 0
 #define HWGEN_VEC_RUN_SOURCE_MINIMUM 0
 #define HWGEN_VEC_RUN_SOURCE_MAXIMUM 1048575
-/* first word written: of plane words for planes, else of activations */
+/* first word written: plane words for planes, operands for columns, else activations */
 #define HWGEN_VEC_RUN_TARGET_LOW_BIT 48
 #define HWGEN_VEC_RUN_TARGET_BITS 20
 #define HWGEN_VEC_RUN_TARGET_SIGNED 0
@@ -891,7 +1042,7 @@ static inline void hwgen_vec_target(uint64_t word[2], uint8_t wait_mask, uint8_t
 #define HWGEN_VEC_RUN_PLANES_SIGNED 0
 #define HWGEN_VEC_RUN_PLANES_MINIMUM 1
 #define HWGEN_VEC_RUN_PLANES_MAXIMUM 8
-/* unit of the LUT engine that gets them (planes), else 0 */
+/* unit of the LUT engine that gets them (planes); 1 to repeat the elements for every way of the sparse engine (columns); else 0 */
 #define HWGEN_VEC_RUN_UNIT_LOW_BIT 84
 #define HWGEN_VEC_RUN_UNIT_BITS 6
 #define HWGEN_VEC_RUN_UNIT_SIGNED 0

@@ -88,7 +88,7 @@ REFUSED = {
     "dsp.run wait=vec wait=load": "line 2, column 18, 'wait=load': wait is given twice",
     "dsp.run tiles=0": "line 2, column 9, 'tiles=0': dsp.run: tiles must be an integer in 1..1023, not 0",
     "dsp.run act=ten": "line 2, column 9, 'act=ten': dsp.run: act must be an integer in 0..1048575, not 'ten'",
-    "load.run buffer=sum": "'buffer=sum': load.run: buffer must be one of act, weight, parameter, plane, or its",
+    "load.run buffer=sum": "'buffer=sum': load.run: buffer must be one of act, weight, parameter, plane, code, value,",
     "dsp.run act=1 wait=load,fft": "line 2, column 15, 'wait=load,fft': dsp.run: wait names 'fft', which is no engine",
     "dsp.run wait=load,": "line 2, column 9, 'wait=load,': dsp.run: wait names '', which is no engine",
     "dsp.run signal=dsp": "line 2, column 9, 'signal=dsp': dsp.run: signal names dsp, its own engine",

@@ -27,7 +27,7 @@ def program(*instructions: Instr, halt: bool = True) -> Program:
 def vec(op: str, *, target: dict[str, int] | None = None, **fields: int) -> tuple[Instr, ...]:
     """A run of VEC with its settings; fields of the shape by their names, others go to the run."""
     shape = {name: fields.pop(name) for name in ("r0", "r1", "n0", "n1", "n2") if name in fields}
-    source = {"n0": 1} if op != "transpose" else {"r0": 1}
+    source = {"n0": 1} if op not in ("transpose", "columns") else {"r0": 1}
     return (
         instr("vec.shape", **shape),
         instr("vec.source", **source),
@@ -234,6 +234,103 @@ REFUSED: dict[str, tuple[Instr, ...]] = {
 }  # fmt: skip
 
 
+SPARSE = SystemConfig(lanes=16, sparse=True, sparse_ways=4, sparse_depth=128, bus_bytes=16)
+
+
+def sparse(
+    tiles: int = 1, acc_stride: int = 0, at: dict[str, int] | None = None, **fields: int
+) -> tuple[Instr, ...]:
+    """A run of SPARSE; fields of the stream by their names, others go to the shape."""
+    stream = {name: fields.pop(name) for name in ("steps", "value_rows", "index_rows") if name in fields}
+    return (
+        instr("sparse.shape", **{"weight_bits": 8, **fields}),
+        instr("sparse.stream", **stream),
+        instr("sparse.run", tiles=tiles, acc_stride=acc_stride, **(at or {})),
+    )
+
+
+SPARSE_ACCEPTED: dict[str, tuple[Instr, ...]] = {
+    "the last words of all": sparse(
+        tiles=2,
+        acc_stride=16,
+        rows=16,
+        blocks=8,
+        value_rows=1024,
+        index_rows=1024,
+        at={"acc": 992, "code": 510},
+    ),
+    "weights of nothing but zeros": sparse(at={"value": 1 << 17, "index": 1 << 17}),
+    "ways": sparse(tiles=9, acc_stride=4, rows=4, blocks=1, spread=1, at={"code": 509}),
+    "narrow": sparse(weight_bits=3),
+    "columns": vec("columns", r0=16, n0=16, n1=8, target={"n0": 1, "n1": 16}),
+    "columns for ways": vec("columns", r0=4, n0=16, unit=1),
+    "load": tuple(instr("load.run", buffer=name, run_bytes=4096) for name in ("code", "value", "index")),
+}
+
+SPARSE_REFUSED: dict[str, tuple[Instr, ...]] = {
+    "instruction 1 (sparse.run): it comes before any sparse.stream, which it uses": (
+        instr("sparse.shape"), instr("sparse.run"),
+    ),
+    "instruction 2 (sparse.run): weight_bits must be 2, 3, 4 or 8, not 6": sparse(weight_bits=6),
+    "instruction 2 (sparse.run): rows must be in 1..16, not 17": sparse(rows=17),
+    "instruction 2 (sparse.run): rows must be in 1..4 over 4 ways, not 5": sparse(rows=5, spread=1),
+    "instruction 2 (sparse.run): acc_stride must be at least 3, the rows of a tile, not 2": sparse(
+        rows=3, tiles=2, acc_stride=2
+    ),
+    "instruction 2 (sparse.run): it reads words 112..143 of operand, which has 0..127": sparse(
+        blocks=2, at={"operand": 7}
+    ),
+    "instruction 2 (sparse.run): it reads words 511..512 of code, which has 0..511": sparse(
+        tiles=2, acc_stride=1, at={"code": 511}
+    ),
+    "instruction 2 (sparse.run): it reads words 1000..1024 of value, which has 0..1023": sparse(
+        value_rows=25, at={"value": 1000}
+    ),
+    "instruction 2 (sparse.run): it reads words 1023..1024 of index, which has 0..1023": sparse(
+        index_rows=2, at={"index": 1023}
+    ),
+    "instruction 2 (sparse.run): it writes words 1000..1024 of acc, which has 0..1023": sparse(
+        rows=5, tiles=2, acc_stride=20, at={"acc": 1000}
+    ),
+    "instruction 0 (load.run): it writes words 1023..1024 of value, which has 0..1023": (
+        instr("load.run", buffer="value", target=1023 * 64, run_bytes=65),
+    ),
+    "instruction 3 (vec.run): columns works on blocks: n0 must be 16 and r1 must be 1, not 15 and 1": vec(
+        "columns", n0=15
+    ),
+    "instruction 3 (vec.run): columns works on blocks: n0 must be 16 and r1 must be 1, not 16 and 2": vec(
+        "columns", n0=16, r1=2
+    ),
+    "instruction 3 (vec.run): planes must be 1 and unit 0 or 1 for columns, not 2 and 0": vec(
+        "columns", n0=16, planes=2
+    ),
+    "instruction 3 (vec.run): planes must be 1 and unit 0 or 1 for columns, not 1 and 2": vec(
+        "columns", n0=16, unit=2
+    ),
+    "instruction 3 (vec.run): r0 must be in 1..16 for columns, the rows of an operand word, not 17": vec(
+        "columns", n0=16, r0=17
+    ),
+    "instruction 3 (vec.run): r0 must be in 1..4 for columns, the rows of an operand word, not 5": vec(
+        "columns", n0=16, r0=5, unit=1
+    ),
+    "instruction 3 (vec.run): it writes words 113..128 of operand, which has 0..127": (
+        *vec("columns", n0=16)[:3], instr("vec.run", op="columns", target=113),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPARSE_ACCEPTED)
+def test_what_is_accepted_with_sparse_weights(name: str) -> None:
+    assert problems(program(*SPARSE_ACCEPTED[name]), SPARSE) == []
+
+
+@pytest.mark.parametrize("sentence", SPARSE_REFUSED)
+def test_what_is_refused_with_sparse_weights(sentence: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        check(program(*SPARSE_REFUSED[sentence]), SPARSE)
+    assert str(caught.value) == sentence
+
+
 @pytest.mark.parametrize("sentence", REFUSED)
 def test_what_is_refused(sentence: str) -> None:
     whole = program(*REFUSED[sentence])
@@ -258,13 +355,29 @@ ABSENT: dict[str, tuple[tuple[Instr, ...], SystemConfig]] = {
         (instr("load.run", buffer="plane"),),
         SystemConfig(),
     ),
-    "instruction 3 (vec.run): requantise reads sums, and this accelerator has neither dsp nor lut": (
+    "instruction 3 (vec.run): requantise reads sums, and this accelerator has neither dsp nor lut nor sparse": (
         vec("requantise"),
         SMALL,
     ),
     "instruction 3 (vec.run): planes are for the lut engine, which this accelerator has not": (
         vec("planes"),
         SMALL,
+    ),
+    "instruction 3 (vec.run): columns are for the sparse engine, which this accelerator has not": (
+        vec("columns"),
+        SMALL,
+    ),
+    "instruction 0 (load.run): this accelerator has no buffer code; it has act, parameter, weight": (
+        (instr("load.run", buffer="code"),),
+        SystemConfig(),
+    ),
+    "instruction 2 (sparse.run): spread is for several ways, and sparse_ways is 1": (
+        sparse(spread=1),
+        SystemConfig(lanes=16, sparse=True),
+    ),
+    "instruction 2 (sparse.run): weight_bits must be 8, because sparse_narrow is false, not 4": (
+        sparse(weight_bits=4),
+        SystemConfig(lanes=16, sparse=True, sparse_narrow=False),
     ),
     "instruction 0 (load.window): it signals dsp, and this accelerator has no such engine": (
         (instr("load.window", signal="dsp"),),

@@ -36,7 +36,7 @@ def test_a_program_comes_back(instructions: list[Instr]) -> None:
 
 def test_the_file_is_what_the_documentation_says() -> None:
     data = EACH.to_bytes()
-    expected = b"HWP\x1a" + struct.pack("<HH", 1, 16) + DIGEST.encode() + struct.pack("<I", len(INSTRUCTIONS))
+    expected = b"HWP\x1a" + struct.pack("<HH", 2, 16) + DIGEST.encode() + struct.pack("<I", len(INSTRUCTIONS))
     assert data[:28] == expected
     assert struct.unpack("<I", data[28:32])[0] == zlib.crc32(data[:28] + data[32:])
 
@@ -59,7 +59,7 @@ def test_every_length_but_its_own_is_refused() -> None:
         Program.from_bytes(data + b"\0")
 
 
-def _file(body: bytes, *, magic: bytes = b"HWP\x1a", version: int = 1, digest: bytes = b"") -> bytes:
+def _file(body: bytes, *, magic: bytes = b"HWP\x1a", version: int = 2, digest: bytes = b"") -> bytes:
     head = struct.pack("<4sHH16sI", magic, version, 16, digest, len(body) // 16)
     return head + struct.pack("<I", zlib.crc32(head + body)) + body
 
@@ -68,8 +68,8 @@ REFUSED = {
     "byte 0: a program file begins with b'HWP\\x1a', not b'MPEG'": _file(
         HALT_BODY := encode_all([HALT]), magic=b"MPEG"
     ),
-    "byte 4: the program file has version 2 with 16 bytes per instruction, this hwgen reads version 1": _file(
-        HALT_BODY, version=2
+    "byte 4: the program file has version 1 with 16 bytes per instruction, this hwgen reads version 2": _file(
+        HALT_BODY, version=1
     ),
     "the digest of a configuration is 16 hexadecimal digits in lower case, not 'ABC'": _file(
         HALT_BODY, digest=b"ABC"

@@ -34,7 +34,7 @@ from hwgen.verilated import build_model
 from sim.machine import Counters, Dram, Kind, Outcome
 
 RUN = {i.engine: i.function for i in INSTRUCTIONS if i.name == "run"}
-DURATION = {"dsp": "act", "lut": "act", "vec": "source"}
+DURATION = {"dsp": "act", "lut": "act", "sparse": "value", "vec": "source"}
 WITHOUT = ("m_axi_arsize", "m_axi_arburst", "m_axi_awsize", "m_axi_awburst", "m_axi_wdata", "m_axi_wstrb")
 
 
@@ -318,6 +318,7 @@ CONFIGS = {
         "queue_depth": 4,
     },
     "bus64": {"bus_bytes": 64, "outstanding": 32},
+    "sparse": {"sparse": True, "lut": True, "lanes": 16, "bus_bytes": 16, "queue_depth": 4},
     "wide": {"lanes": 32, "burst_beats": 256, "outstanding": 16, "dsp": False, "act_words": 4096},
 }
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hwgen.errors import BadInput
 from hwgen.program import Instr, Program, instr
-from hwgen.program.table import VEC_OPS
+from hwgen.program.table import BUFFERS, VEC_OPS
 from hwgen.system.access import Access, Rows, Words, accesses, overlap
 from hwgen.system.config import SystemConfig
 
@@ -98,7 +98,7 @@ def sets(found: dict[tuple[str, bool], Access]) -> dict[tuple[str, bool], set[in
             "row_count": st.integers(1, 5),
         }
     ),
-    st.sampled_from(("act", "weight", "parameter", "plane")),
+    st.sampled_from(BUFFERS),
 )
 def test_load(run: dict[str, int], position: dict[str, int], window: dict[str, int], buffer: str) -> None:
     run["target"] *= CONFIG.bus_bytes
@@ -117,7 +117,7 @@ def test_load(run: dict[str, int], position: dict[str, int], window: dict[str, i
                 written += 1
         written += -written % CONFIG.lanes
     written += -written % CONFIG.bus_bytes
-    word = {"act": 8, "weight": 8, "parameter": 64, "plane": 32}[buffer]
+    word = {"act": 8, "weight": 8, "parameter": 64, "plane": 32, "code": 8, "value": 16, "index": 8}[buffer]
     expected = {(buffer, True): {(run["target"] + b) // word for b in range(written)}}
     assert sets(found) == expected | ({("dram", False): reads} if reads else {})
 
@@ -191,6 +191,39 @@ def test_lut(shape: dict[str, int], f: dict[str, int]) -> None:
 
 @PROPERTY
 @given(
+    st.fixed_dictionaries(
+        {
+            "blocks": st.integers(1, 40),
+            "rows": st.integers(1, 4),
+            "weight_bits": st.sampled_from((2, 3, 4, 8)),
+        }
+    ),
+    st.fixed_dictionaries({"tiles": st.integers(1, 9), "acc_stride": st.integers(0, 12)}),
+    st.fixed_dictionaries({"value_rows": st.integers(0, 9), "index_rows": st.integers(0, 9)}),
+    st.booleans(),
+)
+def test_sparse(shape: dict[str, int], f: dict[str, int], stream: dict[str, int], spread: bool) -> None:
+    config = SystemConfig(lanes=16, sparse=True, sparse_ways=4)
+    run = instr("sparse.run", operand=3, code=5, value=7, index=9, acc=11, **f)
+    found = of(
+        instr("sparse.shape", spread=int(spread), **shape),
+        instr("sparse.stream", **stream),
+        run,
+        config=config,
+    )
+    rounds = -(-f["tiles"] // 4) if spread else f["tiles"]
+    expected = {
+        ("operand", False): {*range(48, 48 + 16 * shape["blocks"])},
+        ("code", False): {*range(5, 5 + rounds * -(-shape["blocks"] // 16))},
+        ("value", False): {*range(7, 7 + stream["value_rows"])},
+        ("index", False): {*range(9, 9 + stream["index_rows"])},
+        ("acc", True): plain(11, (shape["rows"], 1), (f["tiles"], f["acc_stride"])),
+    }
+    assert sets(found) == {kind: words for kind, words in expected.items() if words}
+
+
+@PROPERTY
+@given(
     st.sampled_from(VEC_OPS),
     st.tuples(*[st.tuples(st.integers(1, 3), st.integers(-12, 12), st.integers(-12, 12))] * 5),
     st.integers(0, 2),
@@ -209,7 +242,7 @@ def test_vec(op: str, loops: tuple[tuple[int, int, int], ...], parameter_n2: int
         instr("vec.run", op=op, source=70, target=90, parameter=5, planes=planes, unit=2),
     )
     # A block that is transposed is the inputs (r1, r0); it is read once for all its words along n0.
-    read = [n for n in names if op != "transpose" or n != "n0"]
+    read = [n for n in names if op not in ("transpose", "columns") or n != "n0"]
     reads = plain(70, *((counts[n], source[n]) for n in read))
     writes = plain(90, *((counts[n], target[n]) for n in names[2:]))
     expected: dict[tuple[str, bool], set[int]] = {}
@@ -221,6 +254,8 @@ def test_vec(op: str, loops: tuple[tuple[int, int, int], ...], parameter_n2: int
     if op == "planes":
         expected["plane_act", True] = {w + p for w in writes for p in range(planes)}
         assert found["plane_act", True].units == 0b100
+    elif op == "columns":
+        expected["operand", True] = writes
     else:
         expected["act", True] = {w + q for w in writes for q in range(4 if op == "raw" else 1)}
     assert sets(found) == expected
@@ -272,6 +307,7 @@ NEEDS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "load.run": ({"windowed": 1}, ["window", "position"]),
     "dsp.run": ({}, ["shape"]),
     "lut.run": ({}, ["shape"]),
+    "sparse.run": ({}, ["shape", "stream"]),
     "vec.run": ({}, ["shape", "source", "target"]),
     "store.run": ({"run_count": 2}, ["window"]),
 }

@@ -10,7 +10,7 @@ from hwgen.cores.dsp_gemm.timing import DspGemmTiming
 from hwgen.errors import BadInput
 from hwgen.program.encoding import encode_all, instr
 from hwgen.system.config import SystemConfig
-from hwgen.system.durations import dsp_cycles, lut_cycles
+from hwgen.system.durations import dsp_cycles, lut_cycles, sparse_cycles
 from hwgen.system.schedule import KINDS, schedule
 from hwgen.system.vec_timing import vec_cycles
 
@@ -72,3 +72,27 @@ def test_runs_without_loops_are_refused(engine):
     program = encode_all([instr(f"{engine}.run"), instr(f"{engine}.shape"), instr("control.halt")])
     with pytest.raises(BadInput, match=f"instruction 0 \\({engine}.run\\) comes before any {engine}.shape"):
         schedule(SystemConfig(lut=True), program)
+
+
+def test_a_sparse_run_takes_its_steps_and_a_fixed_time():
+    config = SystemConfig(lanes=16, sparse=True)
+    program = [
+        instr("sparse.shape", rows=3, weight_bits=4),
+        instr("sparse.stream", steps=70, value_rows=4),
+        instr("sparse.run", tiles=2),
+        instr("sparse.stream", steps=1 << 20),
+        instr("sparse.run", tiles=2),
+        instr("control.halt"),
+    ]
+    made = schedule(config, encode_all(program))
+    fixed = int(sparse_cycles(config, np.array(0), np.array(0)))
+    assert made["duration"].tolist() == [0, 0, 70 + fixed, 0, (1 << 20) + fixed, 0]
+    for first, other, what in (("shape", "stream", "steps"), ("stream", "shape", "loops")):
+        late = encode_all(
+            [instr(f"sparse.{first}"), instr("sparse.run"), instr(f"sparse.{other}"), instr("control.halt")]
+        )
+        with pytest.raises(
+            BadInput,
+            match=rf"instruction 1 \(sparse.run\) comes before any sparse.{other}; set the {what} before",
+        ):
+            schedule(config, late)

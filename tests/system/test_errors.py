@@ -126,7 +126,7 @@ ILLEGAL = {
     "an engine that nobody has": changed(instr("vec.run"), 0, 4, 7),
     "the last engine number before the dispatcher": changed(instr("vec.run"), 0, 4, 14),
     "an engine that this one lacks": encode(instr("lut.run")),
-    "sparse, which no configuration has": changed(instr("vec.run"), 0, 4, ENGINES.index("sparse")),
+    "sparse, which this one lacks too": changed(instr("vec.run"), 0, 4, ENGINES.index("sparse")),
     "a function that load lacks": changed(instr("load.run"), 4, 4, 3),
     "a function that dsp lacks": changed(instr("dsp.run"), 4, 4, 2),
     "a function that vec lacks": changed(instr("vec.run"), 4, 4, 15),
@@ -169,7 +169,7 @@ def test_illegal_instructions_are_named(before: int, verilog: SystemHarness) -> 
 @pytest.mark.parametrize("lut", [False, True])
 def test_the_dispatcher_refuses_what_the_decoder_refuses(lut: bool, softmax: int, tiny: SystemConfig) -> None:
     """Every bit of every instruction and every value of the small fields, by the expression that the hardware has."""
-    config = SystemConfig(lanes=4, lut=True, dsp=False) if lut else tiny
+    config = SystemConfig(lanes=16, lut=True, dsp=False, sparse=True) if lut else tiny
     config = replace(config, softmax_words=softmax)
     words = list(_mutants(random.Random(5)))
     m = Module()
@@ -191,6 +191,9 @@ def test_the_dispatcher_refuses_what_the_decoder_refuses(lut: bool, softmax: int
         bad = int.from_bytes(field("lut.run", "act_bits", 9), "little")
         assert bad in words
         assert not found[words.index(bad)]
+        narrow = int.from_bytes(field("sparse.shape", "weight_bits", 1), "little")
+        assert narrow in words
+        assert not found[words.index(narrow)]
 
 
 def _mutants(rng: random.Random) -> Iterator[int]:

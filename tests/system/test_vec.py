@@ -31,6 +31,16 @@ CONFIGS = {
         **SMALL, lanes=8, acc_words=64, scale_bits=24, lut=True, lut_units=3, plane_words=512
     ),
     "wide": SystemConfig(**SMALL, lanes=16, acc_words=64, scale_bits=16, lut=True, lut_units=1, lut_width=32),
+    "columns": SystemConfig(
+        **SMALL,
+        lanes=16,
+        acc_words=64,
+        scale_bits=8,
+        sparse=True,
+        sparse_rows=4,
+        sparse_ways=2,
+        sparse_depth=1024,
+    ),
 }
 MORE = {
     "long_planes": SystemConfig(
@@ -40,6 +50,18 @@ MORE = {
         **SMALL, lanes=32, acc_words=64, scale_bits=20, lut=True, lut_width=32, plane_words=16
     ),
     "many_lanes": SystemConfig(**SMALL, lanes=64, acc_words=64, scale_bits=24),
+    "many_columns": SystemConfig(
+        **SMALL,
+        lanes=16,
+        acc_words=64,
+        scale_bits=8,
+        lut=True,
+        lut_units=1,
+        lut_width=32,
+        sparse=True,
+        sparse_ways=4,
+        sparse_depth=64,
+    ),
 }
 INT8 = IntFormat(8, True)
 
@@ -59,12 +81,14 @@ class Memory:
     shift: IntArray
     out: IntArray = field(init=False)
     planes: IntArray = field(init=False)
+    operands: IntArray = field(init=False)  # rows, and whether they are repeated
 
     def __post_init__(self) -> None:
         cfg = self.config
         self.out = np.zeros((cfg.act_words, cfg.lanes), np.int64)
         units = cfg.lut_units if cfg.lut else 0
         self.planes = np.zeros((units, cfg.plane_words, cfg.lut_width), np.int64)
+        self.operands = np.zeros((cfg.sparse_depth if cfg.sparse else 0, cfg.sparse_rows + 1), np.int64)
 
     def parameter_bytes(self) -> bytes:
         words = self.bias & 0xFFFFFFFF | self.multiplier << 32 | self.shift << 56
@@ -92,10 +116,15 @@ def perform(memory: Memory, run: dict[str, int]) -> None:
     block: list[IntArray] = []
     for parameter, to, n0, inputs in addresses(run):
         source = memory.acc if op in ("requantise", "raw") else memory.act
-        if op == "transpose":
+        if op in ("transpose", "columns"):
             if n0 == 0:
                 block = [source[at % len(source)] for at in inputs]
-            memory.out[to % len(memory.out)] = [word[n0] for word in block]
+            column = [word[n0] for word in block]
+            if op == "transpose":
+                memory.out[to % len(memory.out)] = column
+            else:
+                rest = [0] * (memory.config.sparse_rows - len(column))
+                memory.operands[to % len(memory.operands)] = [*column, *rest, run["unit"]]
             continue
         x = [source[at % len(source)] for at in inputs]
         if op == "copy":
@@ -163,6 +192,8 @@ def random_shape(config: SystemConfig, op: str, rng: np.random.Generator) -> dic
         r0, r1 = [(1, 1), (1, 2), (2, 1)][rng.integers(3)]
     elif op == "transpose":
         r0, r1 = config.lanes, 1
+    elif op == "columns":
+        r0, r1 = int(rng.integers(1, config.sparse_rows, endpoint=True)), 1
     elif op == "planes":
         r0 = int(rng.choice([1, most, rng.integers(1, most, endpoint=True)]))
         r1 = int(rng.integers(1, most // r0, endpoint=True))
@@ -171,7 +202,7 @@ def random_shape(config: SystemConfig, op: str, rng: np.random.Generator) -> dic
     n0, n1, n2 = (int(n) for n in rng.choice([1, 2, 3, 5, 8], 3))
     low, high = sorted(int(n) for n in rng.integers(-128, 128, 2)) if rng.random() < 0.3 else (-128, 127)
     return {
-        "r0": r0, "r1": r1, "n0": config.lanes if op == "transpose" else n0, "n1": n1, "n2": n2,
+        "r0": r0, "r1": r1, "n0": config.lanes if op in ("transpose", "columns") else n0, "n1": n1, "n2": n2,
         "rounding": int(rng.integers(2)), "digits": 0, "low": low, "high": high,
         **{name: int(INT8.random(rng, (1,))[0]) for name in ("zero", "zero0", "zero1")},
     }  # fmt: skip
@@ -233,7 +264,7 @@ def random_work(config: SystemConfig, rng: np.random.Generator, count: int) -> W
         run = {
             "op": VEC_OPS.index(op), "source": int(rng.integers(1 << 20)), "target": int(rng.integers(1 << 20)),
             "parameter": int(rng.integers(1 << 12)), "planes": int(rng.integers(1, 9)) if op == "planes" else 1,
-            "unit": int(rng.integers(config.lut_units)) if op == "planes" else 0,
+            "unit": int(rng.integers({"planes": config.lut_units, "columns": 2}.get(op, 1))),
         }  # fmt: skip
         if rng.random() < 0.05:
             add("vec.run", run, stop=int(rng.integers(1, 60)))  # is stopped by a reset, which leaves no trace
@@ -288,7 +319,7 @@ int main(int argc, char** argv) {
     FILE* in = std::fopen(argv[1], "rb");
     FILE* out = std::fopen(argv[2], "wb");
     Reader act(in, LANES, ACT_WORDS), acc(in, 4 * LANES, ACC_WORDS), par(in, 8 * LANES, PAR_WORDS);
-    Bytes written(LANES * ACT_WORDS), planes(UNITS * PLANE_WORDS * PLANE_BYTES);
+    Bytes written(LANES * ACT_WORDS), planes(UNITS * PLANE_WORDS * PLANE_BYTES), operands(OPERANDS * (ROWS + 1));
     top->start = 0;
     auto cycle = [&]() {
         std::memcpy(&top->act_data, act.second.data(), act.width);
@@ -305,6 +336,13 @@ int main(int argc, char** argv) {
                 std::memcpy(&planes[at], &top->plane_data, PLANE_BYTES);
             }
 #endif
+#if OPERANDS
+        if (top->operand_en) {
+            unsigned char* at = &operands[top->operand_address * (ROWS + 1)];
+            std::memcpy(at, &top->operand_data, ROWS);
+            at[ROWS] = top->operand_spread;
+        }
+#endif
         act.edge(top->act_en, top->act_address);
         acc.edge(top->acc_en, top->acc_address);
         par.edge(top->par_en, top->par_address);
@@ -316,7 +354,7 @@ int main(int argc, char** argv) {
     reset();
     Entry entry;
     while (std::fread(&entry, sizeof entry, 1, in) == 1) {
-        Bytes saved = written, saved_planes = planes;
+        Bytes saved = written, saved_planes = planes, saved_operands = operands;
         unsigned char garbage[16];
         for (uint32_t n = 0; n < entry.gap; n++) if (cycle()) return 4;
         std::memcpy(&top->head, entry.head, 16);
@@ -332,6 +370,7 @@ int main(int argc, char** argv) {
             reset();
             written = saved;
             planes = saved_planes;
+            operands = saved_operands;
             continue;
         }
         for (; !done && cycles < 1000000; cycles++) done = cycle();
@@ -340,6 +379,7 @@ int main(int argc, char** argv) {
     for (int n = 0; n < 40; n++) if (cycle()) return 6;
     std::fwrite(written.data(), 1, written.size(), out);
     std::fwrite(planes.data(), 1, planes.size(), out);
+    std::fwrite(operands.data(), 1, operands.size(), out);
     std::fclose(out);
     return 0;
 }
@@ -357,6 +397,7 @@ def model(name: str) -> Path:
         "LANES": config.lanes, "ACT_WORDS": config.act_words, "ACC_WORDS": config.acc_words,
         "PAR_WORDS": config.parameter_words, "UNITS": config.lut_units if config.lut else 0,
         "PLANE_WORDS": config.plane_words, "PLANE_BYTES": config.lut_width // 8,
+        "OPERANDS": config.sparse_depth if config.sparse else 0, "ROWS": config.sparse_rows,
     }  # fmt: skip
     # A comparison with zero comes out of Yosys as `!` of a whole vector, which is what the language defines it to be.
     waiver = path.with_name("vec.vlt")
@@ -391,7 +432,10 @@ def agree(name: str, memory: Memory, work: Work, folder: Path) -> None:
     at = cycles.nbytes
     out = np.frombuffer(seen, np.int8, memory.out.size, at).reshape(memory.out.shape)
     np.testing.assert_array_equal(out, memory.out)
-    planes = np.frombuffer(seen, np.uint8, offset=at + out.nbytes)
+    at += out.nbytes
+    planes = np.frombuffer(seen, np.uint8, memory.planes.size // 8, at)
+    operands = np.frombuffer(seen, np.int8, offset=at + planes.nbytes).reshape(memory.operands.shape)
+    np.testing.assert_array_equal(operands, memory.operands)
     bits = np.unpackbits(planes, bitorder="little").reshape(memory.planes.shape)
     np.testing.assert_array_equal(bits, memory.planes)
 

@@ -148,7 +148,7 @@ def test_all_that_can_be_said_is_said() -> None:
                     seen["rows"] += fields["run_count"] > 1
     wanted = [i.mnemonic for i in INSTRUCTIONS if i.engine != "sparse"]
     wanted += [
-        *VEC_OPS,
+        *BOTH.vec_ops,
         "misaligned",
         "crosses a page",
         "left",
@@ -208,3 +208,36 @@ def test_networks_that_never_fit_are_refused(monkeypatch: pytest.MonkeyPatch) ->
         BadInput, match="no random network fits this accelerator; the last one: layer 'l0' does not fit"
     ):
         random_network_program(BOTH, rng(0))
+
+
+def test_sparse_runs_are_of_every_kind() -> None:
+    config = SWEEP["sparse, all of it"]
+    seen: Counter[str] = Counter()
+    for seed in range(25):
+        made = random_program(config, rng(seed, 3))
+        for run in runs(made.program.instructions):
+            if run.one.engine == "sparse":
+                shape, stream = run.settings["shape"], run.settings["stream"]
+                seen.update((f"{shape['weight_bits']} bits", f"spread {shape['spread']}"))
+                seen["two code words"] += shape["blocks"] > 16
+                seen["no values"] += not stream["value_rows"]
+                seen["no indices"] += bool(stream["value_rows"]) and not stream["index_rows"]
+                seen["all rows"] += shape["rows"] == config.sparse_way_rows(shape["spread"])
+                ways = config.sparse_ways if shape["spread"] else 1
+                seen["a round lacks tiles"] += run.fields["tiles"] % ways != 0
+                seen["rounds"] += run.fields["tiles"] > ways
+            elif run.one.engine == "vec" and VEC_OPS[run.fields["op"]] == "columns":
+                seen[f"columns {run.fields['unit']}"] += 1
+                seen["few columns"] += run.settings["shape"]["r0"] < config.sparse_rows
+    wanted = [f"{bits} bits" for bits in (2, 3, 4, 8)]
+    wanted += [f"{what} {n}" for what in ("spread", "columns") for n in (0, 1)]
+    wanted += [
+        "two code words",
+        "no values",
+        "no indices",
+        "all rows",
+        "a round lacks tiles",
+        "rounds",
+        "few columns",
+    ]
+    assert [what for what in wanted if not seen[what]] == []
