@@ -389,7 +389,8 @@ def run_command(
     after the other; files other than --outputs and --json are for accelerators.
 
     The table tells of every layer how much of all cores' arithmetic was used, its bound and what it is set by, how
-    much of the cycles the bound is (kept), and the largest loss. Exit code 1 if executors differ, or a program that
+    much of the cycles the bound is (kept), and the largest loss. Of layers on the sparse core also the density of their
+    weights, and how much faster their steps are than dense ones. Exit code 1 if executors differ, or a program that
     was forced does not come to its end.
     """
     from hwgen.commands import run_files

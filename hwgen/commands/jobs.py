@@ -76,7 +76,7 @@ def numbers(
     images : int
         How many.
     values : bool
-        False if only time counts: there are no weights and no inputs then.
+        False if only time counts: there are no inputs then, and weights only if the time may depend on them.
 
     Raises
     ------
@@ -92,7 +92,9 @@ def numbers(
         digits = mnist_network(_MNIST[workload], config.scale_bits).rounded(config.roundings[0])
         return Numbers(digits, {INPUT: pixels}, labels)
     shapes = tile(config) if workload == "tile" else _load(workload)
-    network = random_network(shapes, seed, config.scale_bits, roundings=config.roundings, with_weights=values)
+    network = random_network(
+        shapes, seed, config.scale_bits, roundings=config.roundings, with_weights=values or config.sparse
+    )
     inputs: dict[str, IntArray] = {}
     if values:
         sizes = input_shapes(shapes)
@@ -119,8 +121,13 @@ def _load(workload: str) -> Workload:
 
 def tile(config: SystemConfig) -> Workload:
     """One GEMM that fills the accelerator's core: most outputs of a run, and column tiles for both halves."""
-    m = min(config.dsp_tile, config.acc_words // 2) if config.dsp else config.lut_units * config.lanes
-    depth = config.weight_words // (2 * config.lanes) if config.dsp else config.plane_weight_words // 16
+    if config.dsp:
+        m = min(config.dsp_tile, config.acc_words // 2)
+        depth = config.weight_words // (2 * config.lanes)
+    elif config.lut:
+        m, depth = config.lut_units * config.lanes, config.plane_weight_words // 16
+    else:
+        m, depth = config.sparse_rows, config.sparse_depth // (2 * config.lanes)
     k = config.lanes * max(1, min(8, depth, config.act_words // (4 * m)))
     gemm = (m, k, 2 * config.lanes)
     return Workload(name="tile", layers=(Layer("tile", "gemm", gemm=gemm),), source="one GEMM")

@@ -10,8 +10,17 @@ from typing import Any
 import numpy as np
 
 from hwgen.commands.jobs import Job, NetworkJob
+from hwgen.compile.sparse_figures import SparseFigures
 from hwgen.explore.account import LOSSES, LayerAccount, Story, account
-from hwgen.explore.bounds import Rate, compulsory_bytes, compute_bound, roofline, traffic_cycles
+from hwgen.explore.bounds import (
+    Rate,
+    compulsory_bytes,
+    compulsory_words,
+    compute_bound,
+    reuse_bound,
+    roofline,
+    traffic_cycles,
+)
 from hwgen.numerics import IntArray, ceil_div
 from hwgen.program.table import ENGINES
 from hwgen.system.amounts import Amounts, amounts
@@ -30,11 +39,12 @@ class Bounds:
     Parameters
     ----------
     compute : int
-        Of a product: its MACs over those that all cores together do per cycle, at the layer's bits. Of a pool or an
-        addition: the words that VEC reads, one per cycle.
+        Of a product: its MACs over those that DSP and LUT core together do per cycle, at the layer's bits. Of one on
+        the sparse core: its MACs with weights that are not zero, over those that this core does per cycle. Of a pool
+        or an addition: the words that VEC reads, one per cycle.
     compulsory : int
         Every operand and result moved once: activations and results as bytes, weights as bytes, or packed to the
-        layer's bits if there is a LUT core.
+        layer's bits if there is a LUT core, or as their streams on the sparse core.
     capacity : int
         The same, or what a product has to move more because not everything fits on the chip at once.
     compulsory_bytes : int
@@ -70,7 +80,9 @@ class LayerFigures:
     act_bits, weight_bits : int
         Widths of the operands; 0 where there are none.
     lut_share : float or None
-        Share of the column tiles on the LUT core, of a product.
+        Share of the column tiles on the LUT core, of a product on DSP and LUT core.
+    sparse : SparseFigures or None
+        Weights of a product on the sparse core.
     bounds : Bounds or None
         Of a layer of a network.
     account : LayerAccount or None
@@ -88,6 +100,7 @@ class LayerFigures:
     act_bits: int = 0
     weight_bits: int = 0
     lut_share: float | None = None
+    sparse: SparseFigures | None = None
     bounds: Bounds | None = None
     account: LayerAccount | None = None
     read: int = 0
@@ -100,8 +113,13 @@ class LayerFigures:
         return None if self.account is None else self.account.cycles
 
     @property
+    def products(self) -> int:
+        """MACs that must be made: on the sparse core those with weights that are not zero."""
+        return self.macs if self.sparse is None else _products(self.macs, self.sparse)
+
+    @property
     def utilisation(self) -> float | None:
-        """MACs over those that all cores could do in its cycles; 0 for a layer without MACs."""
+        """Products over those that its cores could make in its cycles; 0 for a layer without MACs."""
         if self.account is None:
             return None
         return self.account.compute / self.account.cycles if self.macs and self.account.cycles else 0.0
@@ -134,6 +152,8 @@ class LayerFigures:
             "utilisation": self.utilisation,
             "efficiency": self.efficiency,
         }
+        if self.sparse is not None:
+            found["sparse"] = _sparse_dict(self.sparse)
         if self.bounds is not None:
             b = self.bounds
             found["bounds"] = {
@@ -174,7 +194,7 @@ class Totals:
 
     @property
     def utilisation(self) -> float:
-        """MACs over those that all cores could do in the cycles of the run."""
+        """Products over those that every layer's cores could make in the cycles of the run."""
         useful = sum(layer.account.compute for layer in self.layers if layer.account and layer.macs)
         return useful / self.cycles
 
@@ -199,7 +219,8 @@ def on_chip_bytes(config: SystemConfig) -> int:
     """Size of all buffers."""
     spaces = [*config.load_targets.values(), config.acc]
     planes = config.plane_act.bytes * config.lut_units if config.lut else 0
-    return sum(space.bytes for space in spaces) + planes
+    operands = config.operand.bytes if config.sparse else 0
+    return sum(space.bytes for space in spaces) + planes + operands
 
 
 def untimed(job_layers: Sequence[Layer], sizes: Mapping[str, Hwc]) -> list[LayerFigures]:
@@ -260,21 +281,24 @@ class _Bounded:
 
 def _bounded(job: Job, timed: Timed, moved: Amounts, dram: Dram) -> _Bounded:
     if not isinstance(job, NetworkJob):
-        # Of a bare program only the runs are known: what counts is what its busier core does in full tiles.
-        tiles = [int(moved.tiles[timed.engine == ENGINES.index(name)].sum()) for name in ("dsp", "lut")]
+        # Of a bare program only the runs are known: what counts is what its busiest core does in full tiles.
+        cores = [timed.engine == ENGINES.index(name) for name in ("dsp", "lut", "sparse")]
+        tiles = [int(moved.tiles[core].sum()) for core in cores]
         bare = LayerFigures("program", "program", f"{len(job.program)} instructions", int(moved.macs.sum()))
         return _Bounded([bare], [max(tiles)], [{}])
     sizes = input_shapes(job.workload)
     found = _Bounded([], [], [])
     for layer in job.workload.layers:
         source = sizes[layer.name]
-        bounds = layer_bounds(job.config, layer, source, dram)
-        share = job.compiled.lut_shares.get(layer.name)
-        found.layers.append(replace(_described(layer, source), lut_share=share, bounds=bounds))
+        share, sparse = job.compiled.lut_shares.get(layer.name), job.compiled.sparse.get(layer.name)
+        bounds = layer_bounds(job.config, layer, source, dram, sparse)
+        described = replace(_described(layer, source), lut_share=share, sparse=sparse, bounds=bounds)
+        found.layers.append(described)
         found.compute.append(bounds.compute)
-        found.shares.append(
-            {"vec": bounds.compute} if share is None else _shares(job.config, layer, source, share)
-        )
+        if share is None:
+            found.shares.append({"vec" if sparse is None else "sparse": bounds.compute})
+        else:
+            found.shares.append(_shares(job.config, layer, source, share))
     return found
 
 
@@ -307,9 +331,13 @@ def _described(layer: Layer, source: Hwc) -> LayerFigures:
     return LayerFigures(layer.name, layer.kind, shape, 0, 8, 0)
 
 
-def layer_bounds(config: SystemConfig, layer: Layer, source: Hwc, dram: Dram) -> Bounds:
-    """Bounds of a layer that reads ``source``."""
+def layer_bounds(
+    config: SystemConfig, layer: Layer, source: Hwc, dram: Dram, sparse: SparseFigures | None = None
+) -> Bounds:
+    """Bounds of a layer that reads ``source``; ``sparse`` are its weights if the sparse core computes it."""
     rate = bytes_per_cycle(config, dram)
+    if sparse is not None:
+        return _sparse_bounds(config, layer, source, rate, sparse)
     # In memory, activations are bytes whatever their bits; only the LUT core takes weights that are packed.
     weight_bits = layer.weight_bits if config.lut and layer.product else 8
     stored = replace(layer, act_bits=8, weight_bits=weight_bits if layer.product else layer.weight_bits)
@@ -330,3 +358,38 @@ def layer_bounds(config: SystemConfig, layer: Layer, source: Hwc, dram: Dram) ->
         fast_words=words,
     )
     return Bounds(compute_bound(macs(layer, source), *rates), compulsory, line.memory, least)
+
+
+def _sparse_bounds(
+    config: SystemConfig, layer: Layer, source: Hwc, rate: Rate, sparse: SparseFigures
+) -> Bounds:
+    """Bounds of a product on the sparse core: of what its weights leave to be done, and of their streams."""
+    products = _products(macs(layer, source), sparse)
+    words = compulsory_words(layer, source)
+    least = moved = words.inputs + words.outputs + sparse.bytes
+    if layer.kernel == (1, 1):  # windows that overlap reuse more
+        width = min(8, sparse.bits)
+        moved = max(least, ceil_div(reuse_bound(products, on_chip_bytes(config) * 8 // width) * width, 8))
+    return Bounds(
+        compute_bound(products, config.sparse_macs_per_cycle),
+        traffic_cycles(least, rate),
+        traffic_cycles(moved, rate),
+        least,
+    )
+
+
+def _products(count: int, sparse: SparseFigures) -> int:
+    """Of so many MACs those with weights that are not zero: every weight has as many as any other."""
+    return count // sparse.weights * sparse.nonzero
+
+
+def _sparse_dict(sparse: SparseFigures) -> dict[str, Any]:
+    """For JSON."""
+    return {
+        "density": sparse.density, "weights": sparse.weights, "nonzero": sparse.nonzero, "known": sparse.known,
+        "bits": sparse.bits, "patterns": dict(sparse.patterns),
+        "bytes": {"codes": sparse.codes, "values": sparse.values, "indices": sparse.indices},
+        "dense_bytes": sparse.dense_bytes, "mode": "vector" if sparse.spread else "matrix", "tiles": sparse.tiles,
+        "steps": sparse.steps, "dense_steps": sparse.dense_steps, "speed_up": sparse.speed_up,
+        "ideal_speed_up": sparse.ideal,
+    }  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 from hwgen import toolchain
 from hwgen.commands.run import RunResult, Timing
 from hwgen.commands.run_account import LayerFigures, bytes_per_cycle, on_chip_bytes
+from hwgen.commands.run_sparse import sparse_section
 from hwgen.commands.run_terms import TERMS
 from hwgen.errors import BadInput
 from hwgen.explore.account import DISPATCH, LOSSES, LayerAccount
@@ -20,7 +21,7 @@ from sim.machine import Dram
 __all__ = ["COLOURS", "run_report"]
 
 COLOURS = {
-    "load": "#56B4E9", "dsp": "#0072B2", "lut": "#E69F00", "vec": "#009E73", "store": "#CC79A7",
+    "load": "#56B4E9", "dsp": "#0072B2", "lut": "#E69F00", "sparse": "#D55E00", "vec": "#009E73", "store": "#CC79A7",
 }  # fmt: skip
 """Of the engines."""
 
@@ -67,6 +68,7 @@ def run_report(result: RunResult, clock_mhz: float | None = None, target: str = 
             _summary(result, timing, clock_mhz),
             _layers(result),
             _losses(result),
+            *sparse_section(result),
             _roofline(result),
             _engines(result, timing),
             _traffic(result, timing),
@@ -80,6 +82,7 @@ def _cores(result: RunResult) -> str:
     c = result.config
     names = [f"{c.lanes} × {c.lanes} INT8 on DSP blocks"] if c.dsp else []
     names += [f"{c.lut_units} × {c.lut_width} × {c.lanes} bits on LUTs"] if c.lut else []
+    names += [f"{c.sparse_rows} × {c.lanes} INT8 of sparse weights on DSP blocks"] if c.sparse else []
     return " and ".join(names)
 
 
@@ -120,7 +123,7 @@ def _tools(result: RunResult) -> str:
 
 
 def _summary(result: RunResult, timing: Timing, clock_mhz: float | None) -> Section:
-    totals, config = result.totals, result.config
+    totals, config, sparse = result.totals, result.config, _any_sparse(result)
     rate = float(bytes_per_cycle(config, Dram(**result.settings["dram"])))
     traffic = timing.read_bytes + timing.written_bytes
     rows: list[list[Cell]] = [
@@ -129,8 +132,18 @@ def _summary(result: RunResult, timing: Timing, clock_mhz: float | None) -> Sect
             timing.cycles,
             "from the first cycle of the run to the last one in which the bus is in use",
         ],
-        ["multiply-accumulates", result.macs, f"{result.macs / timing.cycles:,.1f} per cycle"],
-        ["utilisation", f"{100 * totals.utilisation:.1f} %", "of what all cores together could do"],
+        [
+            "multiply-accumulates",
+            result.macs,
+            f"{result.macs / timing.cycles:,.1f} per cycle" + (", weights that are zero included" * sparse),
+        ],
+        [
+            "utilisation",
+            f"{100 * totals.utilisation:.1f} %",
+            "of what each layer's cores could do, without weights that are zero"
+            if sparse
+            else "of what all cores together could do",
+        ],
     ]
     if totals.roofline is not None:
         share = f"{100 * totals.roofline / timing.cycles:.1f} %"
@@ -171,6 +184,11 @@ def _summary(result: RunResult, timing: Timing, clock_mhz: float | None) -> Sect
             Table(title="What was checked", columns=["outcome", "check"], rows=marks),
         ],
     )
+
+
+def _any_sparse(result: RunResult) -> bool:
+    """Whether a layer ran on the sparse core."""
+    return any(layer.sparse for layer in result.layers)
 
 
 def _percent(value: float | None) -> str:
@@ -288,18 +306,23 @@ def _losses(result: RunResult) -> Section:
 
 def _roofline(result: RunResult) -> Section:
     config = result.config
-    points, roofs = [], {}
+    points, roofs, dense, sparse = [], {}, False, False
     for layer, a in _accounted(result):
         moved = layer.read + layer.written
-        if not (layer.macs and moved and a.cycles):
+        if not (layer.products and moved and a.cycles):
             continue
-        series = {"dsp": "main engine DSP", "lut": "main engine LUT"}.get(a.main, "other")
-        points.append(Point(layer.name, layer.macs / moved, layer.macs / a.cycles, series))
-        rate = layer.macs / a.compute if a.compute else 0.0
-        if config.lut and layer.weight_bits:
+        names = {"dsp": "main engine DSP", "lut": "main engine LUT", "sparse": "main engine SPARSE"}
+        series = names.get(a.main, "other")
+        points.append(Point(layer.name, layer.products / moved, layer.products / a.cycles, series))
+        rate = layer.products / a.compute if a.compute else 0.0
+        dense, sparse = dense or a.main != "sparse", sparse or a.main == "sparse"
+        if config.lut and layer.weight_bits and not layer.sparse:
             roofs[f"all cores at {layer.act_bits} × {layer.weight_bits} bits"] = rate
-    if config.dsp or not roofs:
-        roofs["DSP core" if config.dsp else "peak"] = float(config.macs_per_cycle or 1)
+    cores = {"DSP core": config.macs_per_cycle * dense, "SPARSE core": config.sparse_macs_per_cycle * sparse}
+    for one in sorted(set(cores.values()) - {0}):
+        roofs[", ".join(name for name in cores if cores[name] == one)] = float(one)
+    if not roofs:
+        roofs["peak"] = 1.0
     if len(roofs) > _MOST_ROOFS:  # the highest and the lowest tell enough
         ordered = sorted(roofs, key=lambda name: -roofs[name])
         roofs = {name: roofs[name] for name in (ordered[0], ordered[len(ordered) // 2], ordered[-1])}
@@ -309,7 +332,9 @@ def _roofline(result: RunResult) -> Section:
     return Section(
         title="Roofline",
         text="Every layer that multiplies, by the bytes that it moved and the cycles that it took. A point on the "
-        "slope is bound by memory, a point on a flat roof by arithmetic. A layer of few bits has a roof of its own.",
+        "slope is bound by memory, a point on a flat roof by arithmetic. A layer of few bits has a roof of its own."
+        + " Products of weights that are zero do not count on the sparse core."
+        * _any_sparse(result),
         items=[
             Figure(
                 title="Multiply-accumulates per cycle over multiply-accumulates per byte",
@@ -440,6 +465,9 @@ def _setting(result: RunResult) -> Section:
         planes = result.config.plane_act
         buffers.append([f"{planes.name} × {result.config.lut_units}", planes.words, planes.word_bytes, 1,
                         planes.bytes * result.config.lut_units])  # fmt: skip
+    if result.config.sparse:
+        operand = result.config.operand
+        buffers.append([operand.name, operand.words, operand.word_bytes, operand.banks, operand.bytes])
     seconds: list[list[Cell]] = [[name, f"{value:.3f}"] for name, value in result.seconds.items()]
     return Section(
         title="Setting",

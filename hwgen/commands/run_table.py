@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from hwgen.commands.run import RunResult
+from hwgen.commands.run_account import LayerFigures
 from hwgen.commands.run_core import CoreRun
 
 __all__ = ["core_lines", "core_table", "run_lines", "run_table"]
@@ -14,7 +15,8 @@ def run_table(result: RunResult) -> Table:
     """One line per layer; without cycles, what the layers are.
 
     With cycles: how much of the cores' arithmetic was *used*, the *bound* and what it is set *by*, how much of it was
-    *kept* (bound over cycles), and the largest loss.
+    *kept* (bound over cycles), and the largest loss. If there are sparse weights: their *density*, and the speed-up of
+    their steps over those of dense weights (*× dense*).
     """
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("layer", no_wrap=True, min_width=8)
@@ -24,7 +26,8 @@ def run_table(result: RunResult) -> Table:
         for layer in result.layers:
             table.add_row(layer.name, layer.shape, f"{layer.macs:,}")
         return table
-    for heading in ("cycles", "used", "bound"):
+    sparse = any(layer.sparse for layer in result.layers)
+    for heading in (*(("density", "× dense") if sparse else ()), "cycles", "used", "bound"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("by", no_wrap=True)
     table.add_column("kept", justify="right", no_wrap=True)
@@ -35,6 +38,7 @@ def run_table(result: RunResult) -> Table:
         share = f" {100 * account.losses[loss] / account.cycles:.0f} %" if loss and account.cycles else ""
         table.add_row(
             layer.name,
+            *(_weights(layer) if sparse else ()),
             f"{account.cycles:,}",
             _percent(layer.utilisation) if layer.macs else "–",
             "–" if bounds is None else f"{bounds.roofline:,}",
@@ -43,6 +47,12 @@ def run_table(result: RunResult) -> Table:
             f"{loss}{share}",
         )
     return table
+
+
+def _weights(layer: LayerFigures) -> tuple[str, str]:
+    """Density and speed-up of sparse weights."""
+    found = layer.sparse
+    return ("–", "–") if found is None else (_percent(found.density), f"{found.speed_up:.2f}")
 
 
 def _percent(value: float | None) -> str:

@@ -12,8 +12,11 @@ from hwgen.compile.banded import Turns
 from hwgen.compile.builder import Builder
 from hwgen.compile.image import Image, Tensor
 from hwgen.compile.network import LayerData, Network
-from hwgen.compile.plan import geometry, plan
-from hwgen.compile.product import Product
+from hwgen.compile.plan import Geometry, Plan, geometry, plan, rough_cycles
+from hwgen.compile.product import DenseProduct, padded_weight
+from hwgen.compile.sparse import SparseProduct
+from hwgen.compile.sparse_figures import SparseFigures
+from hwgen.compile.sparse_plan import SparsePlan, plan_sparse
 from hwgen.compile.steps import Work, emit_work
 from hwgen.compile.vector import Vector
 from hwgen.errors import BadInput
@@ -44,7 +47,9 @@ class Compiled:
     layers : list of str
         Layer of every instruction.
     lut_shares : mapping of str to float
-        Share of the column tiles that the LUT core computes, of every product.
+        Share of the column tiles that the LUT core computes, of every product on DSP and LUT core.
+    sparse : mapping of str to SparseFigures
+        What the weights of every product on the sparse core are.
     """
 
     network: Network
@@ -54,6 +59,7 @@ class Compiled:
     tensors: Mapping[str, Tensor]
     layers: list[str]
     lut_shares: Mapping[str, float]
+    sparse: Mapping[str, SparseFigures]
 
     def memory(self, inputs: Mapping[str, IntArray]) -> npt.NDArray[np.uint8]:
         """DRAM before the run, with these operands (``input``, or layers' names) in it."""
@@ -105,6 +111,7 @@ def compile_network(config: SystemConfig, network: Network, lut_share: float | N
     turns = Turns()
     bands: list[Work] = []
     shares: dict[str, float] = {}
+    sparse: dict[str, SparseFigures] = {}
     before, alone = "", False
     for layer in workload.layers:
         _check_rounding(config, layer, network.data[layer.name])
@@ -112,7 +119,7 @@ def compile_network(config: SystemConfig, network: Network, lut_share: float | N
         inputs = [tensors[name] for name in named]
         barrier = alone or before in layer.inputs
         zero = network.zero(layer.inputs[0]) if layer.inputs else 0
-        lowering: Product | Vector
+        lowering: DenseProduct | SparseProduct | Vector
         g = geometry(config, layer, sources[layer.name], sizes[layer.name], _is_dense(config, inputs[0]))
         shared = (
             builder,
@@ -127,9 +134,13 @@ def compile_network(config: SystemConfig, network: Network, lut_share: float | N
         )
         if layer.product:
             share = layer.lut_share if layer.lut_share is not None else lut_share
-            cut = plan(config, layer, g, share)
-            shares[layer.name] = cut.lut_tiles / g.tiles
-            lowering = Product(*shared, cut, inputs[0])
+            cut = _cut(config, layer, network.data[layer.name], g, share)
+            if isinstance(cut, SparsePlan):
+                lowering = SparseProduct(*shared, cut, inputs[0])
+                sparse[layer.name] = lowering.figures()
+            else:
+                shares[layer.name] = cut.lut_tiles / g.tiles
+                lowering = DenseProduct(*shared, cut, inputs[0])
         else:
             lowering = Vector(*shared, inputs)
         bands += lowering.work()
@@ -146,7 +157,43 @@ def compile_network(config: SystemConfig, network: Network, lut_share: float | N
     mark("")
     program = builder.program()
     image.program(program)
-    return Compiled(network, config, program, image, tensors, [*owners, ""], shares)
+    return Compiled(network, config, program, image, tensors, [*owners, ""], shares, sparse)
+
+
+def _cut(
+    config: SystemConfig, layer: Layer, data: LayerData, g: Geometry, share: float | None
+) -> Plan | SparsePlan:
+    """The plan of a product that should be the fastest; the core for sparse weights is one way to compute it."""
+    if layer.sparse and not config.sparse:
+        raise BadInput(
+            f"layer {layer.name!r} is for the sparse core, which this accelerator has not; build it with sparse=true"
+        )
+    others = config.dsp or config.lut
+    if not config.sparse or (others and layer.sparse is False):
+        return plan(config, layer, g, share)
+    if layer.sparse is False:
+        raise BadInput(
+            f"layer {layer.name!r} is not for the sparse core, and this accelerator has no other; add dsp=true"
+        )
+    assert data.weight is not None
+    known = any(data.weight.strides)  # weights that are not given are one zero, repeated
+    found: list[tuple[float, Plan | SparsePlan]] = []
+    reason: BadInput | None = None
+    if others and not layer.sparse:
+        try:
+            dense = plan(config, layer, g, share)
+            found.append((rough_cycles(config, layer, g, dense), dense))
+        except BadInput as error:
+            reason = error
+    try:
+        sparse = plan_sparse(config, layer, g, padded_weight(data.weight, layer, g), known)
+        found.append((sparse.cycles(config, g), sparse))
+    except BadInput as error:
+        reason = error
+    if not found:
+        assert reason is not None
+        raise reason
+    return min(found, key=lambda one: one[0])[1]
 
 
 def _check_rounding(config: SystemConfig, layer: Layer, data: LayerData) -> None:

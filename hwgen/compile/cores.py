@@ -11,7 +11,7 @@ from hwgen.compile.banded import Band
 from hwgen.compile.builder import Region
 from hwgen.compile.image import Bytes, align, pack_dsp, pack_lut
 from hwgen.compile.plan import RESIDENT, Part, Planes, channel_chunks, cut, unit_rows
-from hwgen.compile.product import Product, Rect, Visit
+from hwgen.compile.product import DenseProduct, Rect, Visit
 from hwgen.compile.steps import Step
 
 __all__ = ["DspShare", "LutShare"]
@@ -52,7 +52,7 @@ class _Place:
 class DspShare:
     """The DSP core's column tiles of a product: the first ones."""
 
-    product: Product
+    product: DenseProduct
     tiles: int
     groups: list[_Group] = field(init=False)
 
@@ -160,7 +160,7 @@ class DspShare:
 class LutShare:
     """The LUT core's column tiles of a product: the last ones."""
 
-    product: Product
+    product: DenseProduct
     first_tile: int
     tiles: int
 

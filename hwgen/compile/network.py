@@ -10,6 +10,7 @@ import numpy as np
 from hwgen.errors import BadInput
 from hwgen.numerics import IntArray
 from hwgen.parts.requantise.scales import scale_constants
+from hwgen.parts.sparse import pattern_named, prune
 from hwgen.program.table import ROUNDING
 from hwgen.workloads.layers import INPUT, Hwc, Layer, Workload, input_shapes, shapes
 
@@ -18,6 +19,7 @@ __all__ = [
     "Network",
     "Requantiser",
     "kernel_of",
+    "pruned_weight",
     "random_input",
     "random_network",
     "weight_shape",
@@ -115,6 +117,19 @@ class Network:
         return self.zeros.get(tensor, 0)
 
 
+def pruned_weight(weight: IntArray, pattern: str) -> IntArray:
+    """Weights of a product pruned by magnitude to an N:M pattern along its input channels.
+
+    Parameters
+    ----------
+    weight : int array, shape (kernel rows, kernel columns, input channels, output channels)
+    pattern : str
+        Name of the pattern; its groups begin anew at every kernel position.
+    """
+    kept = [[prune(place, pattern_named(pattern)) for place in row] for row in weight]
+    return np.stack([np.stack(row) for row in kept])
+
+
 def kernel_of(layer: Layer, shape: Hwc) -> tuple[int, int]:
     """Kernel of a product seen as a convolution; a GEMM of one row that flattens its input has the input's size."""
     if layer.kind == "gemm":
@@ -141,7 +156,8 @@ def random_network(
 ) -> Network:
     """Random weights within each layer's bits, and scales that spread its results over int8.
 
-    Without weights, the network compiles to the same program, but takes no memory: they read as zero.
+    Without weights, the network takes no memory: they read as zero. It compiles to the same program, but on the sparse
+    core, where such weights count as dense.
     """
     rng = np.random.default_rng(seed)
     data = {}
@@ -158,6 +174,8 @@ def random_network(
             weight = rng.integers(-top, max(top, 1), shape)
             if not with_weights:
                 weight = np.broadcast_to(np.zeros((), np.int8), shape)
+            elif layer.pattern:
+                weight = pruned_weight(weight, layer.pattern)
             spread = np.sqrt(np.prod(shape[:3])) * max(top, 1) / 1.7 * (1 << (layer.act_bits - 1)) / 1.7
             bias = rng.integers(-int(spread), int(spread) + 1, channels)
             scale = (

@@ -13,8 +13,11 @@ from hwgen.system.config import SystemConfig
 from hwgen.workloads.layers import Hwc, Layer
 
 __all__ = [
+    "LOAD_CYCLES",
     "PARAMETER_PLACES",
     "RESIDENT",
+    "RUN_CYCLES",
+    "Bands",
     "Geometry",
     "Part",
     "Plan",
@@ -24,6 +27,7 @@ __all__ = [
     "cut",
     "geometry",
     "plan",
+    "rough_cycles",
     "unit_rows",
     "widths",
 ]
@@ -36,8 +40,11 @@ RESIDENT = 2
 
 _MOST_OUTPUTS = 4095  # what a loop counts
 _MOST_TILES = 1023
-_LOAD_CYCLES = 50  # of a load beside its bytes, while the next one has not begun
-_RUN_CYCLES = 60  # beside the work itself: setting loops, filling and draining the array
+LOAD_CYCLES = 50
+"""Rough cycles of a load beside its bytes, while the next one has not begun."""
+
+RUN_CYCLES = 60
+"""Rough cycles of a run beside the work itself: setting loops, filling and draining the array."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +137,9 @@ class Part:
     c_count: int
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Sizes that fit the buffers.
+@dataclass(frozen=True, kw_only=True)
+class Bands:
+    """How a layer's outputs are cut into what is worked on at once.
 
     Parameters
     ----------
@@ -140,6 +147,21 @@ class Plan:
         Rows of outputs per band.
     columns : int
         Columns of outputs per band: all, unless not even one row fits.
+    double : bool
+        Whether input and output of a band each have two places.
+    """
+
+    band: int
+    columns: int
+    double: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(Bands):
+    """Sizes that fit the buffers, of a product on the DSP and the LUT core.
+
+    Parameters
+    ----------
     lut_tiles : int
         Column tiles of the LUT core: the last ones.
     dsp_group, lut_group : int
@@ -148,18 +170,13 @@ class Plan:
         More than one if the weights of a single tile do not fit: then their sums are kept inside the core.
     rect : tuple of int
         Rows and columns of outputs per ``dsp.run``.
-    double : bool
-        Whether input and output of a band each have two places.
     """
 
-    band: int
-    columns: int
     lut_tiles: int
     dsp_group: int
     lut_group: int
     parts: tuple[Part, ...]
     rect: tuple[int, int]
-    double: bool
 
 
 @dataclass(frozen=True)
@@ -222,7 +239,7 @@ def plan(config: SystemConfig, layer: Layer, g: Geometry, lut_share: float | Non
                         reason = made
                         continue
                     for variant in _variants(g, made):
-                        cost = _cycles(config, layer, g, variant)
+                        cost = rough_cycles(config, layer, g, variant)
                         if best is None or cost < best[0]:
                             best = cost, variant
         if best is not None:
@@ -312,7 +329,10 @@ def _fitted(
         if per_tile > room:
             return f"plane_weight_words={config.plane_weight_words}"
         lut_group = min(lut_tiles, room // per_tile, acc_place // words, parameters, _MOST_TILES)
-    return Plan(band, columns, lut_tiles, dsp_group, lut_group, parts, (high, wide), double)
+    return Plan(
+        band=band, columns=columns, double=double, lut_tiles=lut_tiles, dsp_group=dsp_group, lut_group=lut_group,
+        parts=parts, rect=(high, wide),
+    )  # fmt: skip
 
 
 def _dsp_products(layer: Layer, g: Geometry) -> int:
@@ -349,7 +369,7 @@ def cut(g: Geometry, room: int, first: int, count: int) -> tuple[Part, ...] | No
     return None
 
 
-def _cycles(config: SystemConfig, layer: Layer, g: Geometry, p: Plan) -> float:
+def rough_cycles(config: SystemConfig, layer: Layer, g: Geometry, p: Plan) -> float:
     """Rough cycles of a layer: the busiest engine, and the transfers that nothing hides."""
     unit = max(1, config.bus_bytes // config.lanes)
     bands = ceil_div(g.size[0], p.band) * ceil_div(g.size[1], p.columns)
@@ -368,22 +388,22 @@ def _cycles(config: SystemConfig, layer: Layer, g: Geometry, p: Plan) -> float:
         rects = bands * ceil_div(p.band, p.rect[0]) * ceil_div(p.columns, p.rect[1])
         products = _dsp_products(layer, g)
         dsp = rects * dsp_tiles * products * max(p.rect[0] * p.rect[1], config.lanes + 1)
-        dsp += rects * groups * len(p.parts) * _RUN_CYCLES
+        dsp += rects * groups * len(p.parts) * RUN_CYCLES
         tail = 0.0 if p.lut_tiles else dsp / (rects * groups)
         reloads = rects if len(p.parts) > 1 else bands if groups > RESIDENT else 1
-        moved += reloads * (dsp_tiles * products * config.lanes * beats + 2 * groups * _LOAD_CYCLES)
+        moved += reloads * (dsp_tiles * products * config.lanes * beats + 2 * groups * LOAD_CYCLES)
     if p.lut_tiles:
         planes = Planes.of(config, g)
         groups = ceil_div(p.lut_tiles, p.lut_group)
         rows, units = unit_rows(config, p.band)
         steps = layer.act_bits * layer.weight_bits * planes.products
         lut = bands * rows * p.columns * p.lut_tiles * max(steps, config.lut_units)
-        lut += bands * groups * _RUN_CYCLES
+        lut += bands * groups * RUN_CYCLES
         gathered = max(planes.pixels * g.words, layer.act_bits) if planes.chunks == 1 else g.words
-        vec += bands * units * (g.rows(rows) * g.pixels(p.columns) * gathered + _RUN_CYCLES)
+        vec += bands * units * (g.rows(rows) * g.pixels(p.columns) * gathered + RUN_CYCLES)
         weights = p.lut_tiles * planes.products * layer.weight_bits * config.plane_weight.word_bytes
         reloads = bands if groups > RESIDENT else 1
-        moved += reloads * (weights / config.bus_bytes + 2 * groups * _LOAD_CYCLES)
+        moved += reloads * (weights / config.bus_bytes + 2 * groups * LOAD_CYCLES)
     if not p.double:
         return bands * (load + store) + max(dsp, lut, vec, moved + tail)
     return load + store + max(dsp, lut, vec, moved + tail)

@@ -5,7 +5,8 @@ Definitions
 *Window.* A layer ends with its last instruction, or with a layer before it that ends later. Its cycles are those from
 the end of the layer before it to its own; the last layer's go on to the end of the program. So they add up to the run.
 
-*Main engine.* DSP or LUT, whichever is busy longer with instructions of the layer; VEC if it has none of them.
+*Main engine.* DSP, LUT or SPARSE, whichever is busy longest with instructions of the layer; VEC if it has none of
+them.
 
 *Compute.* The fewest cycles that the layer's arithmetic takes, given by the caller: all cores busy to the end.
 
@@ -14,7 +15,8 @@ engine's instructions of the layer:
 
 - ``split``: what the main engine's share of the arithmetic takes more than that, because the other core has less to do,
   or nothing;
-- ``edges``: from there to ``tiles``: partly filled tiles, channels padded to words;
+- ``edges``: from there to ``tiles``: partly filled tiles, channels padded to words; of sparse weights also slots that
+  no weight needs, and what short rounds are filled up with;
 - ``weight load``: ``short``, passes of fewer outputs than the weights of the next pass take to come;
 - ``fill and drain``: what is left of ``busy``: constants of every run, and setting loops;
 - ``dram`` and ``synchronisation``: cycles of the window in which the main engine did nothing, see *chain*;
@@ -51,7 +53,8 @@ LOSSES = ("split", "edges", "weight load", "fill and drain", "dram", "synchronis
 DISPATCH = "dispatch"
 """Who is waited for when an instruction has not left the dispatcher."""
 
-_LOAD, _DSP, _LUT, _VEC, _STORE = (ENGINES.index(name) for name in ("load", "dsp", "lut", "vec", "store"))
+_VEC = ENGINES.index("vec")
+_CORES = tuple(ENGINES.index(name) for name in ("dsp", "lut", "sparse"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +176,7 @@ def _layer(
     own = np.flatnonzero(story.layer == index)
     lengths = story.ends - story.starts + 1
     busy = {name: int(lengths[own[story.engine[own] == e]].sum()) for e, name in enumerate(ENGINES)}
-    main = _DSP if busy["dsp"] >= busy["lut"] else _LUT
+    main = max(_CORES, key=lambda core: busy[ENGINES[core]])
     if not busy[ENGINES[main]]:
         main = _VEC
     runs = own[story.engine[own] == main]

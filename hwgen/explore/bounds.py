@@ -25,6 +25,7 @@ __all__ = [
     "compulsory_words",
     "compute_bound",
     "lut_rate",
+    "reuse_bound",
     "roofline",
     "split_optimum",
     "tile_bound",
@@ -264,7 +265,35 @@ def capacity_bound(m: int, k: int, n: int, words: int, *, groups: int = 1) -> in
     """
     _at_least_one(m=m, k=k, n=n, words=words, groups=groups)
     once = groups * (m * k + k * n + m * n)
-    return max(once, isqrt(4 * (groups * m * n * k) ** 2 // words) - 2 * words)
+    return max(once, reuse_bound(groups * m * n * k, words))
+
+
+def reuse_bound(products: int, words: int) -> int:
+    """Words that so many products of sums move at least, whichever of a matrix product's they are.
+
+    Parameters
+    ----------
+    products : int
+        How many are made, at least 0: those of weights that are zero are left out.
+    words : int
+        All values that fit on the chip at once, operands and sums; at least 1.
+
+    Returns
+    -------
+    int
+        ``2 * products / sqrt(words) - 2 * words``, or 0 if that is less.
+
+    Raises
+    ------
+    BadInput
+        If ``words`` is below 1.
+
+    Notes
+    -----
+    That of :func:`capacity_bound`: Loomis and Whitney limit any set of products, not only a full one.
+    """
+    _at_least_one(words=words)
+    return max(0, isqrt(4 * products**2 // words) - 2 * words)
 
 
 def capacity_estimate(m: int, k: int, n: int, words: int, *, groups: int = 1) -> float:

@@ -12,6 +12,7 @@ from hwgen.compile.compiler import Compiled, compile_network
 from hwgen.compile.network import random_input, random_network
 from hwgen.errors import BadInput
 from hwgen.numerics import IntArray
+from hwgen.parts.sparse import PATTERNS
 from hwgen.system.config import SystemConfig
 from hwgen.verify.case import Bytes, Place, RandomProgram
 from hwgen.workloads.layers import INPUT, Hwc, Layer, Workload, input_shapes, output_shape
@@ -73,10 +74,12 @@ def _program(compiled: Compiled, inputs: dict[str, IntArray]) -> RandomProgram:
 
 def random_workload(config: SystemConfig, rng: np.random.Generator) -> Workload:
     """One to four small layers of kinds that the accelerator has engines for."""
-    products = config.dsp or config.lut
-    if products and rng.random() < 0.2:
+    if config.makes_sums and rng.random() < 0.2:
         m, k, n = (int(rng.choice([1, 3, 8, 17, int(rng.integers(1, 41))])) for _ in range(3))
-        return Workload(name="random", layers=(Layer("gemm", "gemm", gemm=(m, k, n)),), source="random")
+        if config.sparse:  # several passes and rounds
+            k, n = k * int(rng.choice([1, 8, 20])), n * int(rng.choice([1, 4]))
+        alone = Layer("gemm", "gemm", gemm=(m, k, n), **_sparsity(config, rng))
+        return Workload(name="random", layers=(alone,), source="random")
     shape: Hwc = (
         int(rng.integers(1, 11)),
         int(rng.integers(1, 11)),
@@ -87,8 +90,8 @@ def random_workload(config: SystemConfig, rng: np.random.Generator) -> Workload:
     # All who read a tensor agree on its width. Not one bit: random networks have results of two bits and more.
     bits = {INPUT: int(rng.integers(2, 9)) if config.lut else 8}
     kinds = ["maxpool", "avgpool", "add"]
-    kinds += ["conv", "conv", "gemm"] if products else []
-    kinds += ["depthwise", "groups"] if config.dsp else []
+    kinds += ["conv", "conv", "gemm"] if config.makes_sums else []
+    kinds += ["depthwise", "groups"] if config.dsp or config.sparse else []
     for number in range(int(rng.integers(1, 5))):
         source = str(rng.choice([*sizes][-2:]))
         layer = _layer(f"l{number}", str(rng.choice(kinds)), source, sizes, bits, config, rng)
@@ -121,8 +124,8 @@ def _layer(
         same = [other for other in sizes if sizes[other] == sizes[source] and bits[other] == bits[source]]
         both = (source, str(rng.choice(same)))
         return Layer(name, "add", inputs=both, relu=relu, act_bits=bits[source])
-    weight_bits = int(rng.integers(1, 9)) if config.lut else 8
-    widths = {"act_bits": bits[source], "weight_bits": weight_bits}
+    weight_bits = int(rng.integers(1, 9)) if config.lut or config.sparse else 8
+    widths = {"act_bits": bits[source], "weight_bits": weight_bits, **_sparsity(config, rng)}
     if kind == "gemm":
         if h * w * c > _FLAT:
             return None
@@ -145,6 +148,15 @@ def _layer(
     if out * kernel[0] * kernel[1] * c // groups * h * w > _MACS:
         return None
     return Layer(name, "conv", out_channels=out, groups=groups, relu=relu, **_loose(window | widths))
+
+
+def _sparsity(config: SystemConfig, rng: np.random.Generator) -> dict[str, Any]:
+    """A pattern of the weights, and now and then which core is to compute them."""
+    if not config.sparse:
+        return {}
+    pattern = str(rng.choice([str(p) for p in PATTERNS])) if rng.random() < 0.7 else None
+    alone = not config.dsp and not config.lut
+    return {"pattern": pattern, "sparse": None if alone or rng.random() < 0.5 else bool(rng.integers(2))}
 
 
 def _loose(fields: Mapping[str, object]) -> dict[str, Any]:

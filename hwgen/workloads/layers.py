@@ -11,6 +11,7 @@ from dataclasses import KW_ONLY, dataclass, fields
 from typing import NoReturn
 
 from hwgen.errors import BadInput
+from hwgen.parts.sparse import PATTERNS
 
 __all__ = [
     "INPUT",
@@ -42,7 +43,7 @@ _MAX_BITS = 8
 # Which fields mean something for a kind; any other must keep its default, or it would be silently ignored.
 _COMMON = {"name", "kind", "inputs", "act_bits"}
 _WINDOW = {"kernel", "stride", "pad"}
-_PRODUCT = {"groups", "relu", "weight_bits", "lut_share", "input_shape"}
+_PRODUCT = {"groups", "relu", "weight_bits", "lut_share", "sparse", "pattern", "input_shape"}
 _FIELDS = {
     "conv": _COMMON | _WINDOW | _PRODUCT | {"out_channels"},
     "gemm": _COMMON | _PRODUCT | {"gemm"},
@@ -81,6 +82,10 @@ class Layer:
         Widths of activations and weights, 1..8.
     lut_share : float or None
         Share of the output channels that the LUT core computes, 0..1; None leaves it to the compiler.
+    sparse : bool or None
+        Whether the core for sparse weights computes it; None leaves it to the compiler.
+    pattern : str or None
+        N:M pattern that its weights have along the input channels, such as ``"2:4"``: random weights are pruned to it.
     gemm : tuple of int or None
         (m, k, n) of a GEMM ``A[m, k] @ B[k, n]`` per group, each 1..2^24; fully connected means m = 1.
     input_shape : tuple of int or None
@@ -105,6 +110,8 @@ class Layer:
     act_bits: int = 8
     weight_bits: int = 8
     lut_share: float | None = None
+    sparse: bool | None = None
+    pattern: str | None = None
     gemm: tuple[int, int, int] | None = None
     input_shape: Hwc | None = None
 
@@ -161,6 +168,12 @@ class Layer:
             self._refuse("relu", "must be true or false", self.relu)
         if self.lut_share is not None and not (_is_real(self.lut_share) and 0 <= self.lut_share <= 1):
             self._refuse("lut_share", "must be a number in 0..1, or left out", self.lut_share)
+        if self.sparse is not None and not _is_bool(self.sparse):
+            self._refuse("sparse", "must be true or false, or left out", self.sparse)
+        if self.pattern is not None and self.pattern not in map(str, PATTERNS):
+            self._refuse(
+                "pattern", f"must be one of {', '.join(map(str, PATTERNS))}, or left out", self.pattern
+            )
 
     def _check_inputs(self) -> None:
         if not _is_names(self.inputs):

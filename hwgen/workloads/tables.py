@@ -23,13 +23,15 @@ A TOML table is a network, or a list of matrix products::
     gemm = [1, 1024, 10]            # m, k, n
 
 A list of products has ``[[gemm]]`` instead of ``[[layer]]``, each with ``name``, ``m``, ``n``, ``k`` and, if wanted,
-``repeat`` (how many independent products of this shape), ``act_bits``, ``weight_bits`` and ``lut_share``.
+``repeat`` (how many independent products of this shape), ``act_bits``, ``weight_bits``, ``lut_share``, ``sparse`` and
+``pattern``.
 
 SCALE-Sim's CSV has a header line and is either ``name,M,N,K[,N:M]`` or ``name,H,W,R,S,C,K,stride[,N:M]``: input
 height and width, filter height and width, channels, filters. Blank lines, spaces and trailing commas do not
-matter; cells after the N:M column are notes. SCALE-Sim pads nothing, but counts a last window that hangs over the
-edge: a 7 x 7 filter at stride 2 makes 110 rows of 224. The layer has just the padding at the bottom and right that
-makes the same windows whole. Depthwise layers are written there as one filter over all channels and read as that.
+matter; cells after the N:M column, the pattern of the weights, are notes. SCALE-Sim pads nothing, but counts a last
+window that hangs over the edge: a 7 x 7 filter at stride 2 makes 110 rows of 224. The layer has just the padding at the
+bottom and right that makes the same windows whole. Depthwise layers are written there as one filter over all channels
+and read as that.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ from typing import Any, NoReturn
 
 from hwgen.errors import BadInput
 from hwgen.numerics import ceil_div
+from hwgen.parts.sparse import PATTERNS
 from hwgen.workloads.layers import Layer, Workload
 
 __all__ = ["KNOWN", "dumps", "load", "parse_layer", "parse_scalesim", "parse_toml"]
@@ -55,7 +58,8 @@ KNOWN = ("minilm", "mobilenet_v2", "resnet18")
 
 _TOP = ("name", "source", "source_url", "licence", "input", "layer", "gemm")
 _LAYER = tuple(field.name for field in fields(Layer))
-_GEMM = ("name", "m", "n", "k", "repeat", "act_bits", "weight_bits", "lut_share")
+_OPTIONS = ("act_bits", "weight_bits", "lut_share", "sparse", "pattern")
+_GEMM = ("name", "m", "n", "k", "repeat", *_OPTIONS)
 _BOTH_WAYS = {"kernel": 2, "stride": 2, "pad": 4}
 
 _CONV_COLUMNS = (
@@ -181,7 +185,7 @@ def _gemm(row: Mapping[str, Any], number: int) -> Layer:
     where = _where("gemm", row, number)
     _only(row, _GEMM, where)
     _all_of(row, ("name", "m", "n", "k"), where)
-    values = {key: row[key] for key in ("act_bits", "weight_bits", "lut_share") if key in row}
+    values = {key: row[key] for key in _OPTIONS if key in row}
     sizes = (row["m"], row["k"], row["n"])
     return Layer(row["name"], "gemm", gemm=sizes, groups=row.get("repeat", 1), **values)
 
@@ -255,7 +259,7 @@ def parse_scalesim(text: str, origin: str) -> Workload:
     ------
     BadInput
         If there is no header or no layer, a row is cut short, a cell is no whole number of at least 1, a name
-        occurs twice, or a row asks for sparsity; file, line and column are named.
+        occurs twice, or a row asks for an unknown sparsity; file, line and column are named.
 
     Notes
     -----
@@ -301,16 +305,15 @@ def _columns(header: str, where: str) -> tuple[str, ...]:
 
 def _scalesim_layer(cells: list[str], columns: tuple[str, ...]) -> Layer:
     numbers = [_whole(cells, index, column) for index, column in enumerate(columns) if index]
-    if len(cells) > len(columns):
-        _dense(cells[len(columns)], len(columns) + 1)
+    pattern = _pattern(cells[len(columns)], len(columns) + 1) if len(cells) > len(columns) else None
     if columns is _GEMM_COLUMNS:
         m, n, k = numbers
-        return Layer(cells[0], "gemm", gemm=(m, k, n))
+        return Layer(cells[0], "gemm", gemm=(m, k, n), pattern=pattern)
     h, w, kernel_h, kernel_w, channels, filters, stride = numbers
     pad = (0, 0, _overhang(h, kernel_h, stride), _overhang(w, kernel_w, stride))
     return Layer(
         cells[0], "conv", out_channels=filters, kernel=(kernel_h, kernel_w), stride=(stride, stride), pad=pad,
-        input_shape=(h, w, channels),
+        input_shape=(h, w, channels), pattern=pattern,
     )  # fmt: skip
 
 
@@ -330,19 +333,24 @@ def _whole(cells: list[str], index: int, column: str) -> int:
     return int(cells[index])
 
 
-def _dense(cell: str, column: int) -> None:
-    """Refuse sparsity: 2:4 has half the work of the row, and counting the whole would be wrong silently."""
+def _pattern(cell: str, column: int) -> str | None:
+    """The pattern of a row's weights; none if it is empty, or as many as there are."""
     if not cell:
-        return
+        return None
     ratio = re.fullmatch(r"([1-9][0-9]{0,3}) *: *([1-9][0-9]{0,3})", cell)
     if ratio is None:
         raise BadInput(
             f"column {column} must be an N:M sparsity such as 4:4, or empty, not {cell!r}; correct it."
         )
-    if int(ratio[1]) != int(ratio[2]):
+    if int(ratio[1]) == int(ratio[2]):
+        return None
+    name = f"{int(ratio[1])}:{int(ratio[2])}"
+    if name not in map(str, PATTERNS):
         raise BadInput(
-            f"column {column} asks for {cell} sparsity, which tables cannot say; give 1:1 or leave it empty."
+            f"column {column} asks for {cell} sparsity; the patterns are {', '.join(map(str, PATTERNS))}: give one "
+            "of them, or leave it empty."
         )
+    return name
 
 
 _ONE_LINE = "expected such as 'conv:56x56x64,k3,s1,p1,n64' or 'gemm:128x384x384'"

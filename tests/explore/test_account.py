@@ -104,6 +104,20 @@ def test_the_main_engine_is_the_busier_core_and_vec_where_there_is_none():
     assert alone.losses == losses(fill_and_drain=1)
 
 
+def test_the_sparse_core_is_the_main_engine_where_it_is_busiest():
+    rows = [
+        ("dsp", 0, 0, 4, "", "", 5),
+        ("sparse", 0, 0, 9, "", "", 8),
+        ("vec", 0, 0, 19),
+        ("dsp", 1, 20, 24, "", "", 5),
+        ("sparse", 1, 20, 24, "", "", 5),
+    ]
+    one, two = account(story(rows, 25), [3, 5], [{"sparse": 3}, {"dsp": 5}])
+    assert (one.main, two.main) == ("sparse", "dsp")  # of equal ones the first
+    assert one.losses == losses(edges=5, fill_and_drain=2, synchronisation=10)
+    assert two.losses == losses()
+
+
 def test_short_passes_are_weight_load():
     rows = [("dsp", 0, 0, 39, "", "", 8, 20)]
     (one,) = account(story(rows, 40), [8], [{"dsp": 8}])
@@ -124,7 +138,7 @@ def test_a_bound_that_was_beaten_is_none():
 @st.composite
 def stories(draw):
     """Engines in order, tokens as a queue, arbitrary lengths and delays; layers begin in order."""
-    free = dict.fromkeys(("load", "dsp", "lut", "vec", "store"), 0)
+    free = dict.fromkeys(("load", "dsp", "lut", "sparse", "vec", "store"), 0)
     rows, layer = [], 0
     given_to = {}
     for _ in range(draw(st.integers(1, 30))):

@@ -19,6 +19,7 @@ from hwgen.explore.bounds import (
     compulsory_words,
     compute_bound,
     lut_rate,
+    reuse_bound,
     roofline,
     split_optimum,
     tile_bound,
@@ -97,6 +98,8 @@ def test_capacity_bound_by_hand():
     assert capacity_bound(100, 100, 100, 1 << 20) == 30_000  # all of it fits: every operand once
     assert capacity_estimate(100, 100, 100, 100) == 230_000
     assert capacity_bound(8, 8, 8, 4, groups=3) == 3 * 512 - 8
+    assert reuse_bound(100**3 // 4, 100) == 2 * 100**3 // 40 - 200
+    assert reuse_bound(100**3, 1 << 20) == reuse_bound(0, 1) == 0
 
 
 @given(m=SIZES, k=SIZES, n=SIZES, side=st.integers(1, 12), groups=st.integers(1, 3))
@@ -167,6 +170,7 @@ def test_the_best_split_ends_on_both_cores_at_once(dsp, lut):
         (lambda: tile_bound(1, 1, 1, rows=0, cols=1), "rows must be at least 1, not 0"),
         (lambda: traffic_cycles(8, 0), "bytes_per_cycle must be above zero, not 0"),
         (lambda: capacity_bound(1, 1, 1, 0), "words must be at least 1, not 0"),
+        (lambda: reuse_bound(1, 0), "words must be at least 1, not 0"),
         (lambda: capacity_estimate(0, 1, 1, 1), "m must be at least 1, not 0"),
         (lambda: compulsory_bytes(CONV, (4, 4, 1), out_bits=0), "out_bits must be at least 1, not 0"),
         (lambda: split_optimum(0, 1), "cycles of the dsp core must be above zero, not 0"),

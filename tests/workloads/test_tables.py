@@ -140,7 +140,7 @@ def test_dense_ratios_notes_and_line_ends_are_accepted():
         ("Layer,M,N,K\na,99999999,4,2\n", r"line 2: gemm of layer 'a' must be 3 integers in 1\.\.2\^24"),
         ("Layer,M,N,K\n,1,4,2\n", "line 2: name of a layer must not be empty"),
         ("Layer,M,N,K\na,1,4,2\na,1,4,2\n", "t.csv, line 3: layer 'a' is there already"),
-        ("Layer,M,N,K\na,1,4,2,2:4\n", "line 2: column 5 asks for 2:4 sparsity, which tables cannot say"),
+        ("Layer,M,N,K\na,1,4,2,3:4\n", "line 2: column 5 asks for 3:4 sparsity; the patterns are 0:16, 1:16"),
         (
             "Layer,M,N,K\na,1,4,2,4\n",
             "line 2: column 5 must be an N:M sparsity such as 4:4, or empty, not '4'",
