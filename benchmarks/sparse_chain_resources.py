@@ -35,11 +35,14 @@ FIT: dict[str, tuple[dict[str, Any], ...]] = {
         {"rows": 16, "ways": 8, "depth": 1024},
         {"rows": 4, "ways": 2, **W4},
         {"rows": 4, "ways": 4, "depth": 256, **W2},
+        {"rows": 6, "size_bits": 32, "narrow": False},
     ),
     "generic": (
         {"rows": 4},
         {"rows": 8, "ways": 4, "depth": 256},
         {"rows": 2, "depth": 128, "narrow": False, "sum_words": 64},
+        {"rows": 4, "depth": 1024, "narrow": False, "size_bits": 32},
+        {"rows": 12, "ways": 2, "narrow": False},
     ),
 }
 """What the coefficients were fitted to."""
@@ -48,14 +51,13 @@ OTHERS: dict[str, tuple[dict[str, Any], ...]] = {
     "ultrascale+": (
         {"rows": 2, "depth": 128, "sum_words": 64},
         {"rows": 12, "ways": 2, "depth": 1024},
-        {"rows": 6, "size_bits": 32, "narrow": False},
         {"rows": 6, "ways": 2, "depth": 256, **W4},
         {"rows": 3, "depth": 128, **W2},
     ),
     "generic": (
         {"rows": 6, "depth": 256},
-        {"rows": 12, "ways": 2, "narrow": False},
-        {"rows": 4, "depth": 1024, "narrow": False, "size_bits": 32},
+        {"rows": 8, "ways": 2, "depth": 64, "size_bits": 10, "narrow": False},
+        {"rows": 10, "narrow": False},
     ),
 }
 """What the estimate is judged by: no coefficient was fitted to these."""

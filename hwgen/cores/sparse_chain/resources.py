@@ -1,37 +1,56 @@
 """Resource estimate: memories, registers and selections counted from their structure, the rest fitted to Yosys.
 
-Counted: activations, FIFOs, accumulators and the result buffer; registers of steps on their way, of sums on their way
-out; selections of chains, words and ways. Fitted to Yosys 0.70 (``synth_xilinx -family xcup -flatten``) on the
-configurations that ``benchmarks/sparse_chain_resources.py`` lists: what a position has beside its multiplier, what
-expands narrow weights, control. That benchmark prints the error on others.
+Counted: operand memories, accumulators, result buffer and queues; registers of steps, slots and sums; the reduction
+node's selections; what ways take turns by. Fitted to Yosys 0.70 (``synth_xilinx -family xcup -flatten``) on the
+configurations that ``benchmarks/sparse_chain_resources.py`` lists: counts of carries and their adders, expansion,
+control. That benchmark prints the error on others.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
 
 from hwgen.core import Resources
 from hwgen.cores.sparse_chain.config import SparseChainConfig
-from hwgen.cores.sparse_chain.shape import ChainShape
-from hwgen.numerics import bits_for_range, ceil_div, index_bits
-from hwgen.parts.ram import lut_ram, memory_cells
+from hwgen.numerics import ceil_div, ceil_log2
+from hwgen.parts.ram import block_rams, lut_ram
 from hwgen.parts.sparse import BLOCK
 
 __all__ = ["FITTED", "estimate", "units"]
 
 _SUM_BITS = 32
-_GROUP = 4  # chains that are selected from at once
+_ACT_BITS = 8
+_GROUP = 4  # chains that share a register of the reduction node
+_SHORTEST_SRL = 3  # Yosys leaves shorter delays in flip-flops
 _DEEP = 128  # activations from which on a memory of them is block RAM
 
 FITTED: dict[tuple[str, str], dict[str, float]] = {
     ("ultrascale+", "lut"): {
-        "always": 598, "size_bits": 12, "position": 6.85, "field": 22.76, "way": 321, "narrow": 338,
+        "always": 463, "size_bits": 24, "way": 175, "narrow": 460, "position": 1.1, "field": 11.3,
     },
-    ("ultrascale+", "ff"): {"always": 599, "size_bits": 22, "position": 1.72, "field": -4.56},
-    ("generic", "lut"): {"always": -485, "size_bits": 12, "position": 103.1},
-    ("generic", "ff"): {"always": 595, "size_bits": 22, "position": -19.6},
+    ("ultrascale+", "ff"): {"always": 312, "size_bits": 9.6, "way": 13},
+    ("generic", "lut"): {"always": 570, "size_bits": 12.7, "way": 122, "narrow": 476, "position": 3.1},
+    ("generic", "ff"): {"always": -112, "size_bits": 11.4, "way": 1},
 }  # fmt: skip
-"""Cells per unit of :func:`units`, by target and kind of cell; negative where more was counted than Yosys keeps."""
+"""Cells per unit of :func:`units`, by target and kind of cell."""
+
+
+@dataclass
+class _Count:
+    """LUTs, flip-flops and block RAMs."""
+
+    lut: float = 0
+    ff: float = 0
+    bram36: float = 0
+
+    def memory(self, count: int, rows: int, bits: int, least: int = 64) -> None:
+        """Add memories that are read synchronously, block RAM from so many rows on."""
+        if rows >= least:
+            self.bram36 += count * block_rams(rows, bits)
+        else:
+            self.lut += count * _lut_ram(rows, bits)
+            self.ff += count * bits
 
 
 def units(config: SparseChainConfig) -> dict[str, float]:
@@ -42,15 +61,15 @@ def units(config: SparseChainConfig) -> dict[str, float]:
     config : SparseChainConfig
         The core.
     """
-    array = config.array
+    array, shared = config.array, config.array.shared
     positions = array.chains * BLOCK
     return {
         "always": 1,
         "size_bits": config.size_bits,
-        "position": positions,
-        "field": positions * (array.shared.columns - 1),
         "way": config.ways,
         "narrow": config.ways * config.narrow,
+        "position": positions,
+        "field": positions * (shared.columns - 1),
     }
 
 
@@ -62,86 +81,91 @@ def estimate(config: SparseChainConfig) -> Resources:
     config : SparseChainConfig
         The core.
     """
-    of, array = units(config), config.array
-    lut, bram36 = _memories(config)
-    lut += _selections(config)
-    ff = _registers(config)
-    lut += sum(count * of[name] for name, count in FITTED[config.target, "lut"].items())
-    ff += sum(count * of[name] for name, count in FITTED[config.target, "ff"].items())
-    return Resources(lut=round(lut), ff=round(ff), dsp=array.dsps, bram36=ceil(bram36))
+    count = _Count()
+    _memories(config, count)
+    _steps(config, count)
+    _positions(config, count)
+    _reduction(config, count)
+    of = units(config)
+    count.lut += sum(each * of[name] for name, each in FITTED[config.target, "lut"].items())
+    count.ff += sum(each * of[name] for name, each in FITTED[config.target, "ff"].items())
+    return Resources(round(count.lut), round(count.ff), config.array.dsps, ceil(count.bram36))
 
 
-def _picks(count: int) -> int:
-    """LUTs that select one of ``count`` bits: four to a LUT."""
-    luts = 0
-    while count > 1:
-        luts += count // 4 + (count % 4 > 1)
-        count = ceil_div(count, 4)
-    return luts
+def _lut_ram(rows: int, bits: int) -> int:
+    """LUTs of a memory of distributed RAM: 14 bits of 32 rows in eight, or 7 bits of 64."""
+    return min(lut_ram(rows, bits), 8 * ceil_div(bits, 7) * ceil_div(rows, 64))
 
 
-def _widths(shape: ChainShape) -> tuple[int, int]:
-    """Bits of a position's sums, and of the counts beside them."""
-    fields = shape.shared.words - 1
-    if not shape.primitive:
-        return shape.shared.words * shape.sum_bits, 0
-    return fields * shape.shared.spacing + shape.sum_bits, fields * shape.wrap_bits(shape.shared.spacing)
+def _select(inputs: int) -> int:
+    """LUTs that select one of so many bits; more than four take the multiplexers behind LUTs too."""
+    return 0 if inputs == 1 else ceil_div(inputs, 4)
 
 
-def _selections(config: SparseChainConfig) -> int:
-    """LUTs of the way from the positions to the accumulators, and of ways that take their own steps."""
-    shape = config.array
-    sums, counts = _widths(shape)
-    groups = [min(_GROUP, shape.chains - at) for at in range(0, shape.chains, _GROUP)]
-    lut = BLOCK * sum(sums for group in groups if group > 1)
-    lut += BLOCK * counts * _picks(shape.chains)
-    # The selection of groups and words rides on the adder that takes fields apart; the words' is one of its own.
-    lut += BLOCK * shape.sum_bits * (_picks(len(groups)) + _picks(shape.shared.words))
-    lut += BLOCK * (shape.sum_bits + counts) if shape.primitive else 0
-    lut += BLOCK * _SUM_BITS
-    if shape.ways > 1:
-        step = BLOCK * (shape.slot_bits + 4) + shape.block_bits + 1
-        lut += (shape.ways - 1) * step + (8 * shape.value_word + 4 * BLOCK) * _picks(shape.ways)
-        lut += 8 * shape.rows * (shape.ways - 1) // shape.ways
-    return lut
+def _memories(config: SparseChainConfig, count: _Count) -> None:
+    """Operand memories, accumulators, result buffer; queues in front of the decoder and of the passes."""
+    array = config.array
+    count.memory(array.chains * BLOCK, config.depth, _ACT_BITS * array.shared.rows, _DEEP)
+    count.memory(1, config.sum_words, BLOCK * _SUM_BITS)
+    count.memory(1, config.result_depth, BLOCK * _SUM_BITS + 1)
+    count.lut += BLOCK * _SUM_BITS  # the accumulators' adders
+    count.ff += BLOCK * _SUM_BITS
+    rows = [8 * array.value_bytes, 8 * array.index_bytes]
+    count.ff += 2 * sum(rows)  # on their way to the expanders
+    a_pass = 2 * config.size_bits + array.block_bits + config.rows.bit_length() + 9
+    for bits in [4 * BLOCK, *rows, a_pass, a_pass]:
+        count.lut += lut_ram(config.FIFO_DEPTH, bits)
 
 
-def _registers(config: SparseChainConfig) -> int:
-    """Flip-flops of steps, activations, rows and sums on their way."""
-    shape = config.array
-    sums, _ = _widths(shape)
-    words = shape.shared.words
-    step = 1 + shape.block_bits + BLOCK * (4 + shape.slot_bits)
-    fill = 1 + index_bits(shape.depth) + 8 * shape.shared.rows
-    # The last chain keeps no more of a step than its own positions need.
-    ff = shape.chains * (step * words + fill) - (words - 1) * step
-    ff -= BLOCK * 4 + shape.block_bits  # what the last chain would pass on
-    ff += BLOCK * sums * ceil_div(shape.chains, _GROUP) + BLOCK * shape.sum_bits * words
-    ff += shape.ways * BLOCK * (4 + shape.slot_bits) + 2 * 8 * (shape.value_bytes + shape.index_bytes)
-    ff += 32 * shape.ways * config.narrow
-    if not shape.primitive:
-        product = bits_for_range(*shape.shared.product_range)
-        ff += shape.chains * BLOCK * (words * (16 + product + shape.sum_bits) + 16)
-    return ff + BLOCK * _SUM_BITS
-
-
-def _memories(config: SparseChainConfig) -> tuple[int, float]:
-    """LUTs and block RAMs of all memories."""
-    shape, size = config.array, config.size_bits
-    lut, bram36 = 0, 0.0
-    descriptor = 2 * size + index_bits(shape.blocks) + config.rows.bit_length() + 9
-    for bits in (8 * shape.value_bytes, 8 * shape.index_bytes, 4 * BLOCK, descriptor, descriptor):
-        lut += lut_ram(config.FIFO_DEPTH, bits)
-    blocks = [
-        (config.sum_words, BLOCK * _SUM_BITS, 1),
-        (config.result_depth, BLOCK * _SUM_BITS + 1, 1),
-    ]
-    bits, copies = 8 * shape.shared.rows, shape.chains * BLOCK
-    if shape.depth < _DEEP:
-        lut += copies * lut_ram(shape.depth, bits)
+def _steps(config: SparseChainConfig, count: _Count) -> None:
+    """Slots out of the expanders, and their way from chain to chain; activations on their way in."""
+    array = config.array
+    slots = BLOCK * (4 + array.slot_bits)
+    step = 1 + array.block_bits + slots
+    count.ff += config.ways * (slots + 32 * config.narrow)
+    count.ff += array.chains * (1 + BLOCK * array.slot_bits)
+    # A step goes on to the next chain after as many cycles as a chain has words; three make a shift register. The
+    # memories take block and row numbers a cycle before the weights are needed.
+    hops = array.chains - 1
+    if array.shared.words < _SHORTEST_SRL:
+        count.ff += hops * (array.shared.words * step - 1 - BLOCK * array.slot_bits)
     else:
-        blocks.append((shape.depth, bits, copies))
-    for rows, width, count in blocks:
-        luts, rams = memory_cells(rows, width)
-        lut, bram36 = lut + count * luts, bram36 + count * rams
-    return lut, bram36
+        count.lut += hops * step
+    # The first way takes words by turns; the first chains of the others have their own slots or the chain's before.
+    word = 8 * array.value_word + 4 * BLOCK
+    count.lut += word * _select(config.ways) + (config.ways - 1) * step
+    filled = _ACT_BITS * array.shared.rows
+    count.ff += array.chains * filled + 1 + ceil_log2(config.depth)
+    count.lut += (array.chains - array.way_chains) * filled
+
+
+def _positions(config: SparseChainConfig, count: _Count) -> None:
+    """Counts beside the DSP blocks, or the registers and adders of inferred multipliers."""
+    array, shared = config.array, config.array.shared
+    positions = array.chains * BLOCK
+    if not array.primitive:
+        products = positions * shared.rows
+        count.ff += positions * 2 * shared.weight_bits
+        count.ff += products * (3 * _ACT_BITS + shared.weight_bits + array.sum_bits)
+        count.lut += products * array.sum_bits
+        # What goes on to the next chain of a way is what the multipliers' registers hold.
+        same = 2 * (array.chains - array.ways) + array.ways - 1
+        count.ff -= same * BLOCK * shared.weight_bits
+        return
+    wraps = (shared.words - 1) * array.wrap_bits(shared.spacing)
+    count.ff += positions * (wraps + 2) if shared.rows == 2 else positions * (wraps + 2 * (shared.words - 1))
+    count.ff += 4 * array.chains
+    count.lut += positions * (wraps if shared.rows == 2 else wraps + 2 * (shared.words - 1))
+
+
+def _reduction(config: SparseChainConfig, count: _Count) -> None:
+    """Sums of four chains to one register, one register to the separation, words to the accumulators."""
+    array, shared = config.array, config.array.shared
+    words = shared.words
+    lower = words - 1 if array.primitive else 0
+    sums = BLOCK * (lower * shared.spacing + array.sum_bits if array.primitive else words * array.sum_bits)
+    groups = [min(_GROUP, array.chains - at) for at in range(0, array.chains, _GROUP)]
+    count.ff += len(groups) * sums + BLOCK * words * array.sum_bits
+    count.lut += sums * (sum(_select(group) for group in groups) + _select(len(groups)))
+    count.lut += BLOCK * lower * array.wrap_bits(shared.spacing) * _select(array.chains)
+    count.lut += BLOCK * array.sum_bits * (_select(words) + lower)
