@@ -41,7 +41,7 @@ class SparseChainConfig(CoreConfig):
         ``generic`` (inferred multipliers) or ``ultrascale+`` (DSP48E2 instances).
     sum_words : int
         Accumulators, in words of 16 sums: rows of C times column tiles that are worked on together if K takes several
-        passes. A power of two, at least the sums of one round, up to 65,536.
+        passes. A power of two, at least the sums of one round, up to 16,384.
     size_bits : int
         Width of M, N and K in a command, 6..32.
     """
@@ -64,7 +64,7 @@ class SparseChainConfig(CoreConfig):
         require_int("rows", self.rows, 1, 64)
         require_int("ways", self.ways, 1, 16)
         require_int("depth", self.depth, 64, 4096)
-        require_int("sum_words", self.sum_words, 16, 65536)
+        require_int("sum_words", self.sum_words, 16, 16384)
         require_int("size_bits", self.size_bits, 6, 32)
         packed = PACKINGS[self.packing]
         if packed.columns > 1 and self.target == "generic":

@@ -148,6 +148,9 @@ def _positions(config: SparseChainConfig, count: _Count) -> None:
         count.ff += positions * 2 * shared.weight_bits
         count.ff += products * (3 * _ACT_BITS + shared.weight_bits + array.sum_bits)
         count.lut += products * array.sum_bits
+        if config.depth < _DEEP:  # three registers behind a memory of LUTs are shift registers
+            count.ff -= products * 3 * _ACT_BITS
+            count.lut += products * _ACT_BITS
         # What goes on to the next chain of a way is what the multipliers' registers hold.
         same = 2 * (array.chains - array.ways) + array.ways - 1
         count.ff -= same * BLOCK * shared.weight_bits
