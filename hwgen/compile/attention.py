@@ -147,7 +147,7 @@ class _Lowering:
         self.builder.reach(image.bytes)
         self._keys(key, blocks)
         size = self.config.parameter.word_bytes
-        self._plain(constants, size, "parameter", 0, size)
+        self.builder.load(constants, size, "parameter", 0, size)
         self._bands(query, value, _Rows(result, self.chunks * lanes))
         program = self.builder.program()
         image.program(program)
@@ -188,7 +188,7 @@ class _Lowering:
                 )  # fmt: skip
         for slot, begin, end in pieces:
             at = slot * tile
-            self._plain(blocks + at * lanes, (end - begin) * tile * lanes, "weight", at, lanes)
+            self.builder.load(blocks + at * lanes, (end - begin) * tile * lanes, "weight", at, lanes)
 
     def _pieces(self) -> Iterator[tuple[int, int, int]]:
         """Key tiles in pieces: where the first one lies on the chip, the first tile, one behind the last."""
@@ -348,19 +348,6 @@ class _Lowering:
             run_count=rows, windowed=1, reads=[Region.dram(address, rows * t.pitch)],
             writes=[Region.span("act", word, align(words, self.unit))],
         )  # fmt: skip
-
-    def _plain(self, address: int, size: int, buffer: str, word: int, word_bytes: int) -> None:
-        """Bytes of DRAM to a buffer, as they are."""
-        most = 1 << 19
-        for at in range(0, size, most):
-            count = min(most, size - at)
-            written = align(align(count, self.config.lanes), self.config.bus_bytes)
-            begin = word + at // word_bytes
-            self.builder.emit(
-                "load.run", address=address + at, buffer=buffer, target=word * word_bytes + at, run_bytes=count,
-                reads=[Region.dram(address + at, count)],
-                writes=[Region.span(buffer, begin, ceil_div(written, word_bytes))],
-            )  # fmt: skip
 
     def _store(self, result: _Rows, first: int, rows: int, word: int, pitch: int) -> None:
         """Rows that begin ``pitch`` words one behind the other."""

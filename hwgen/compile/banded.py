@@ -118,20 +118,6 @@ class Banded:
         # With one place for inputs, it is free when the band before has been computed.
         return not self.double or (self.barrier and band.number == 0)
 
-    def load(self, address: int, size: int, buffer: str, word: int, word_bytes: int) -> None:
-        """Emit plain runs of constants to a buffer, from its ``word`` on."""
-        cfg = self.config
-        most = (1 << 20) - max(cfg.bus_bytes, cfg.lanes)
-        target = word * word_bytes
-        for at in range(0, size, most):
-            count = min(most, size - at)
-            written = align(align(count, cfg.lanes), cfg.bus_bytes)
-            words = slice((target + at) // word_bytes, ceil_div(target + at + written, word_bytes))
-            self.builder.emit(
-                "load.run", address=address + at, buffer=buffer, target=target + at, run_bytes=count,
-                reads=[Region.dram(address + at, count)], writes=[Region(buffer, words)],
-            )  # fmt: skip
-
     def _load_rows(self, tensor: Tensor, band: Band, word: int, pad: int) -> int:
         """The part of an input that a band needs, padding included, from ``word`` on; gives the words that it takes."""
         g, b = self.g, self.builder

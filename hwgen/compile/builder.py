@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.numerics import ceil_div
 from hwgen.program.encoding import Instr, instr
 from hwgen.program.program import Program
 from hwgen.program.table import ENGINES
 from hwgen.system.config import SystemConfig
 
-__all__ = ["DRAM_BLOCK", "Builder", "Region"]
+__all__ = ["DRAM_BLOCK", "LONGEST_LOAD", "Builder", "Region"]
+
+LONGEST_LOAD = 1 << 20
+"""Bytes that a run of LOAD moves are fewer."""
 
 DRAM_BLOCK = 64
 """Bytes of DRAM that are tracked as one word."""
@@ -175,6 +179,21 @@ class Builder:
         self._known[engine] = known
         self._knew.append(known)
         return position
+
+    def load(self, address: int, size: int, buffer: str, word: int, word_bytes: int) -> None:
+        """Append what loads bytes of DRAM, as they are, to a buffer from its ``word`` on."""
+        cfg = self.config
+        most = LONGEST_LOAD - max(cfg.bus_bytes, cfg.lanes)
+        target = word * word_bytes
+        for at in range(0, size, most):
+            count = min(most, size - at)
+            # LOAD fills up the last word of activations, and the last one of the bus.
+            written = ceil_div(ceil_div(count, cfg.lanes) * cfg.lanes, cfg.bus_bytes) * cfg.bus_bytes
+            words = slice((target + at) // word_bytes, ceil_div(target + at + written, word_bytes))
+            self.emit(
+                "load.run", address=address + at, buffer=buffer, target=target + at, run_bytes=count,
+                reads=[Region.dram(address + at, count)], writes=[Region(buffer, words)],
+            )  # fmt: skip
 
     def program(self) -> Program:
         """The program, ended with halt."""

@@ -124,7 +124,7 @@ class DspShare:
         if load:
             address, size = group.blocks[number]
             group.weight = p.turns.next("weight") * (p.config.weight_words // 2)
-            p.load(address, size, "weight", group.weight, p.config.lanes)
+            p.builder.load(address, size, "weight", group.weight, p.config.lanes)
             if number == len(group.parts) - 1:
                 p.load_parameters(visit, "dsp")
                 group.parameter = visit.parameter
@@ -258,7 +258,7 @@ class LutShare:
         if load:
             address, size = group.blocks[0]
             group.weight = p.turns.next("plane") * (p.config.plane_weight_words // 2)
-            p.load(address, size, "plane", group.weight, p.config.plane_weight.word_bytes)
+            p.builder.load(address, size, "plane", group.weight, p.config.plane_weight.word_bytes)
             p.load_parameters(visit, "lut")
             group.parameter = visit.parameter
         place.weight, visit.parameter = group.weight, group.parameter

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from hwgen.compile.builder import Builder, Region
 from hwgen.compile.image import Bytes, Image, Tensor, align, pack_parameters
 from hwgen.compile.network import Requantiser
-from hwgen.compile.sparse_plan import SparseWeights, stream_rows
+from hwgen.compile.sparse_weights import STREAMS, SparseWeights, stream_spaces
 from hwgen.errors import BadInput
 from hwgen.numerics import IntArray, ceil_div
 from hwgen.parts.sparse import BLOCK
@@ -27,8 +27,6 @@ from hwgen.program.program import Program
 from hwgen.system.config import Space, SystemConfig
 
 __all__ = ["Decode", "Linear", "compile_decode"]
-
-_STREAMS = ("code", "value", "index")
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,17 +144,14 @@ class _Segment:
     ----------
     layer, first, count : int
         Of the layer; first round, and how many.
-    places : mapping of str to list of int
-        Where each pass begins in the piece's streams, in words or rows.
-    parameter : int
-        Where its parameters begin in the piece's, in words.
+    places : mapping of str to int
+        Where it begins in each of the piece's streams, in words or rows.
     """
 
     layer: int
     first: int
     count: int
-    places: dict[str, list[int]]
-    parameter: int
+    places: dict[str, int]
 
 
 @dataclass
@@ -172,7 +167,7 @@ class _Piece:
     """
 
     segments: list[_Segment] = field(default_factory=list)
-    sizes: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*_STREAMS, "parameter"), 0))
+    sizes: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*STREAMS, "parameter"), 0))
 
 
 class _Lowering:
@@ -181,19 +176,12 @@ class _Lowering:
     def __init__(self, config: SystemConfig, layers: Sequence[Linear], rows: int):
         self.config, self.layers, self.rows = config, layers, rows
         self.spread = rows <= config.sparse_way_rows(True) < config.sparse_rows
-        self.ways = config.sparse_ways if self.spread else 1
-        self.units: dict[str, Space] = {
-            space.name: space for space in (config.code, config.value, config.index, config.parameter)
-        }
-        most = config.sparse_depth // 2 // BLOCK
+        self.units: dict[str, Space] = {**stream_spaces(config), "parameter": config.parameter}
         self.weights = []
         for layer in layers:
             k, n = layer.weight.shape
             matrix = np.pad(layer.weight, ((0, -k % BLOCK), (0, -n % BLOCK)))
-            blocks = len(matrix) // BLOCK
-            size = ceil_div(blocks, ceil_div(blocks, most))
-            passes = tuple((first, min(size, blocks - first)) for first in range(0, blocks, size))
-            self.weights.append(SparseWeights(matrix, layer.weight_bits, self.ways, passes))
+            self.weights.append(SparseWeights(config, matrix, layer.weight_bits, self.spread))
         self.image, self.builder = Image(config), Builder(config)
         self.filled: list[tuple[int, int] | None] = [
             None,
@@ -244,50 +232,26 @@ class _Lowering:
                     continue
                 if not count:
                     raise BadInput(
-                        f"layer {self.layers[number].name!r} does not fit: {BLOCK * self.ways} of its outputs take "
+                        f"layer {self.layers[number].name!r} does not fit: {BLOCK * weights.ways} of its outputs take "
                         "more than half of a buffer of weights or sums; choose larger buffers"
                     )
                 self._append(pieces[-1], number, first, count)
                 first += count
         return pieces
 
-    def _need(self, number: int, first: int, count: int) -> dict[str, list[int]]:
-        """Words or rows of each stream, by pass."""
-        sizes = self.weights[number].sizes[:, first : first + count].sum(axis=1)
-        rows = [stream_rows(self.config, self.spread, one) for one in sizes]
-        return {
-            "code": [int(one[1]) for one in sizes],
-            "value": [one[0] for one in rows],
-            "index": [one[1] for one in rows],
-            "parameter": [self._tiles(number, first, count)],
-        }
-
-    def _tiles(self, number: int, first: int, count: int) -> int:
-        """Column tiles of some rounds."""
-        tiles: int = self.weights[number].matrix.shape[1] // BLOCK
-        return min(count * self.ways, tiles - first * self.ways)
-
     def _most(self, piece: _Piece, number: int, first: int) -> int:
         """Rounds of a layer, from ``first`` on, that still fit."""
         weights = self.weights[number]
-        acc = self.config.acc_words // 2 // (self.rows * len(weights.passes)) // self.ways
-        low, high = 0, min(acc, weights.rounds - first)
-        while low < high:
-            middle = (low + high + 1) // 2
-            need = self._need(number, first, middle)
-            fits = all(piece.sizes[name] + sum(need[name]) <= self.units[name].words // 2 for name in need)
-            low, high = (middle, high) if fits else (low, middle - 1)
-        return low
+        acc = self.config.acc_words // 2 // (self.rows * len(weights.passes)) // weights.ways
+        room = {name: space.words // 2 - piece.sizes[name] for name, space in self.units.items()}
+        most = min(acc, room["parameter"] // weights.ways, weights.rounds - first)
+        return weights.fitting(first, most, room)[0]
 
     def _append(self, piece: _Piece, number: int, first: int, count: int) -> None:
-        need = self._need(number, first, count)
-        places = {
-            name: [piece.sizes[name] + sum(need[name][:part]) for part in range(len(need[name]))]
-            for name in _STREAMS
-        }
-        piece.segments.append(_Segment(number, first, count, places, piece.sizes["parameter"]))
-        for name, sizes in need.items():
+        piece.segments.append(_Segment(number, first, count, dict(piece.sizes)))
+        for name, sizes in self.weights[number].needs(first, count).items():
             piece.sizes[name] += sum(sizes)
+        piece.sizes["parameter"] += self.weights[number].tiles(first, count)[1]
 
     def _place(self, piece: _Piece) -> dict[str, int]:
         """Addresses of a piece's streams."""
@@ -300,39 +264,22 @@ class _Lowering:
     def _bytes(self, piece: _Piece, name: str) -> Bytes:
         """One stream of a piece."""
         out = []
-        unit = self.units[name].word_bytes
         for segment in piece.segments:
             weights = self.weights[segment.layer]
-            if name == "parameter":
-                words = pack_parameters(self.layers[segment.layer].requantiser, self.config.lanes)
-                first = segment.first * self.ways * unit
-                out.append(
-                    words[first : first + self._tiles(segment.layer, segment.first, segment.count) * unit]
-                )
+            if name != "parameter":
+                out.append(weights.stream(name, segment.first, segment.count))
                 continue
-            sizes = self._need(segment.layer, segment.first, segment.count)[name]
-            for part, size in zip(weights.passes, sizes, strict=True):
-                data = weights.packed(part, segment.first, segment.count).streams()[_STREAMS.index(name)]
-                padded = np.zeros(size * unit, np.uint8)
-                padded[: len(data)] = np.frombuffer(data, np.uint8)
-                out.append(padded)
+            words = pack_parameters(self.layers[segment.layer].requantiser, self.config.lanes)
+            first, tiles = weights.tiles(segment.first, segment.count)
+            unit = self.units[name].word_bytes
+            out.append(words[first * unit : (first + tiles) * unit])
         return np.concatenate(out)
 
     def _load(self, piece: _Piece, addresses: dict[str, int], turn: int) -> None:
         """Emit the loads of a piece; pieces take turns in the buffers' halves."""
         for name, space in self.units.items():
-            size = piece.sizes[name] * space.word_bytes
-            base = turn % 2 * (space.words // 2)
-            most = (1 << 20) - max(self.config.bus_bytes, self.config.lanes)
-            for at in range(0, size, most):
-                count = min(most, size - at)
-                written = align(align(count, self.config.lanes), self.config.bus_bytes)
-                target = base * space.word_bytes + at
-                words = slice(target // space.word_bytes, ceil_div(target + written, space.word_bytes))
-                self.builder.emit(
-                    "load.run", address=addresses[name] + at, buffer=name, target=target, run_bytes=count,
-                    reads=[Region.dram(addresses[name] + at, count)], writes=[Region(name, words)],
-                )  # fmt: skip
+            size, base = piece.sizes[name] * space.word_bytes, turn % 2 * (space.words // 2)
+            self.builder.load(addresses[name], size, name, base, space.word_bytes)
 
     # Activations.
 
@@ -376,52 +323,28 @@ class _Lowering:
 
     def _segment(self, segment: _Segment, place: int, side: int) -> None:
         """Emit the runs of a segment, and what brings its sums to the next layer's input."""
-        cfg, number = self.config, segment.layer
-        weights = self.weights[number]
-        tiles = self._tiles(number, segment.first, segment.count)
-        acc = self.turn["acc"] % 2 * (cfg.acc_words // 2)
+        weights = self.weights[segment.layer]
+        acc = self.turn["acc"] % 2 * (self.config.acc_words // 2)
         self.turn["acc"] += 1
-        size = tiles * self.rows
-        need = self._need(number, segment.first, segment.count)
-        least, gap = cfg.sparse_least(self.spread), cfg.sparse_gap(self.spread)
-        for part, (_, count) in enumerate(weights.passes):
-            half = self._fill(number, place, part)
-            taken = weights.sizes[part, segment.first : segment.first + segment.count, 0]
-            steps = int(np.maximum(taken, least).sum()) + segment.count * gap
-            where = {
-                name: side * (self.units[name].words // 2) + segment.places[name][part] for name in _STREAMS
-            }
-            b = self.builder
-            b.set(
-                "sparse.shape",
-                blocks=count,
-                rows=self.rows,
-                weight_bits=weights.bits,
-                spread=int(self.spread),
-            )
-            b.set(
-                "sparse.stream", steps=steps, value_rows=need["value"][part], index_rows=need["index"][part]
-            )
-            b.emit(
-                "sparse.run", operand=half // BLOCK, acc=acc + part * size, tiles=tiles,
-                acc_stride=self.rows if tiles > 1 else 0, settings=where,
-                reads=[
-                    Region.span("operand", half, count * BLOCK),
-                    *(Region.span(name, where[name], need[name][part]) for name in _STREAMS if need[name][part]),
-                ],
-                writes=[Region.span("acc", acc + part * size, size)],
+        tiles = weights.tiles(segment.first, segment.count)[1]
+        at = {name: side * (self.units[name].words // 2) + segment.places[name] for name in STREAMS}
+        for part in range(len(weights.passes)):
+            half = self._fill(segment.layer, place, part)
+            weights.emit_run(
+                self.builder, part, segment.first, segment.count, rows=self.rows, half=half,
+                acc=acc + part * tiles * self.rows, at=at,
             )  # fmt: skip
-        self._requantise(segment, place, acc, tiles, side)
+        self._requantise(segment, place, acc, side)
 
     def _fill(self, number: int, place: int, part: int) -> int:
-        """First operand word of a pass; what turns the activations is emitted unless they are there."""
+        """Half of the operands with a pass; what turns its activations is emitted unless they are there."""
         if (place, part) in self.filled:
-            return self.filled.index((place, part)) * (self.config.sparse_depth // 2)
+            return self.filled.index((place, part))
         b = self.builder
         side = self.turn["half"] % 2
         self.turn["half"] += 1
         self.filled[side] = (place, part)
-        half = side * (self.config.sparse_depth // 2)
+        target = side * (self.config.sparse_depth // 2)
         first, count = self.weights[number].passes[part]
         words = self._words(place)
         source = self._vector(place) + self.layers[number].first // BLOCK + first
@@ -430,14 +353,16 @@ class _Lowering:
         b.set("vec.target", n0=1, n1=BLOCK, n2=0)
         read = np.add.outer(np.arange(self.rows) * words, np.arange(count)).reshape(-1)
         b.emit(
-            "vec.run", op="columns", source=source, target=half, parameter=0, planes=1, unit=int(self.spread),
-            reads=[Region("act", source + read)], writes=[Region.span("operand", half, count * BLOCK)],
+            "vec.run", op="columns", source=source, target=target, parameter=0, planes=1, unit=int(self.spread),
+            reads=[Region("act", source + read)], writes=[Region.span("operand", target, count * BLOCK)],
         )  # fmt: skip
-        return half
+        return side
 
-    def _requantise(self, segment: _Segment, place: int, acc: int, tiles: int, side: int) -> None:
+    def _requantise(self, segment: _Segment, place: int, acc: int, side: int) -> None:
+        weights = self.weights[segment.layer]
+        begin, tiles = weights.tiles(segment.first, segment.count)
         b, r = self.builder, self.layers[segment.layer].requantiser
-        parts, words = len(self.weights[segment.layer].passes), self._words(place + 1)
+        parts, words = len(weights.passes), self._words(place + 1)
         self._check_words(words * self.rows)
         b.set(
             "vec.shape", r0=parts, n0=self.rows, n1=1, n2=tiles, rounding=self.config.roundings.index(r.rounding),
@@ -445,8 +370,8 @@ class _Lowering:
         )  # fmt: skip
         b.set("vec.source", r0=tiles * self.rows if parts > 1 else 0, n0=1, n1=0, n2=self.rows)
         b.set("vec.target", n0=words, n1=0, n2=1, parameter_n2=1)
-        target = self._vector(place + 1) + segment.first * self.ways
-        parameter = side * (self.config.parameter_words // 2) + segment.parameter
+        target = self._vector(place + 1) + begin
+        parameter = side * (self.config.parameter_words // 2) + segment.places["parameter"]
         written = np.add.outer(np.arange(self.rows) * words, np.arange(tiles)).reshape(-1)
         b.emit(
             "vec.run", op="requantise", source=acc, target=target, parameter=parameter,

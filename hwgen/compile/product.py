@@ -75,7 +75,9 @@ class Product(Banded):
         """Emit the load of the visited tiles' parameters."""
         word = self.config.parameter.word_bytes
         visit.parameter = parameter_place(self.config, self.turns, user)
-        self.load(self.parameters + visit.tile * word, visit.tiles * word, "parameter", visit.parameter, word)
+        self.builder.load(
+            self.parameters + visit.tile * word, visit.tiles * word, "parameter", visit.parameter, word
+        )
 
     def _load_band(self, band: Band) -> None:
         """The input of a band, padding included."""

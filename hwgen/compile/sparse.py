@@ -10,18 +10,15 @@ import numpy as np
 
 from hwgen.compile.banded import Band
 from hwgen.compile.builder import Region
-from hwgen.compile.image import Bytes
 from hwgen.compile.plan import RESIDENT
 from hwgen.compile.product import Product, Rect, Visit, padded_weight
 from hwgen.compile.sparse_figures import SparseFigures
 from hwgen.compile.sparse_plan import SparsePlan
+from hwgen.compile.sparse_weights import STREAMS, stream_spaces
 from hwgen.compile.steps import Step, Work
 from hwgen.parts.sparse import BLOCK, PATTERNS
-from hwgen.system.config import Space
 
 __all__ = ["SparseProduct"]
-
-_STREAMS = ("code", "value", "index")
 
 
 @dataclass
@@ -34,8 +31,6 @@ class _Group:
         Of the group; its first round, and how many.
     blocks : mapping of str to (int, int)
         Address and size of each stream: all passes, one behind the other.
-    places : mapping of str to list of int
-        Where each pass begins in it, in words or rows.
     base : mapping of str to int
         Where the streams lie in their buffers, once they are loaded.
     parameter : int
@@ -46,7 +41,6 @@ class _Group:
     first: int
     count: int
     blocks: dict[str, tuple[int, int]]
-    places: dict[str, list[int]]
     base: dict[str, int] = field(default_factory=dict)
     parameter: int = 0
 
@@ -93,7 +87,7 @@ class SparseProduct(Product):
         plan, weights, given = self.plan, self.plan.weights, self.data.weight
         assert given is not None
         blocks = np.bincount(np.concatenate([codes.reshape(-1) for codes in weights.codes]))
-        taken = [sum(group.blocks[name][1] for group in self.groups) for name in _STREAMS]
+        taken = [sum(group.blocks[name][1] for group in self.groups) for name in STREAMS]
         return SparseFigures(
             weights=given.size,
             nonzero=given.size if weights.dense else int(np.count_nonzero(given)),
@@ -103,9 +97,9 @@ class SparseProduct(Product):
             codes=taken[0],
             values=taken[1],
             indices=taken[2],
-            spread=plan.spread,
+            spread=weights.spread,
             tiles=sum(len(self._rects(band)) for band in self.bands),
-            tile_steps=plan.tile_steps(self.config),
+            tile_steps=plan.tile_steps,
             dense_tile_steps=self._dense_steps(),
         )
 
@@ -116,11 +110,11 @@ class SparseProduct(Product):
         g = self.g
         inner = g.kernel[0] * g.kernel[1] * g.source[2] if g.gathered else g.source[2]
         if weights.dense or (self.layer.groups == 1 and inner % BLOCK == 0):
-            return self.plan.full_tile_steps(self.config)
+            return weights.full_steps()
         # What pads channels to words, or lies between groups, is no weight.
         ones = padded_weight(np.ones(given.shape, np.int8), self.layer, g)
         full = replace(weights, matrix=ones.reshape(weights.matrix.shape))
-        return replace(self.plan, weights=full).tile_steps(self.config)
+        return replace(self.plan, weights=full).tile_steps
 
     def work(self) -> Iterator[Work]:
         """The layer's bands: a step for each group of weights."""
@@ -129,9 +123,7 @@ class SparseProduct(Product):
             steps = []
             for group in self.groups:
                 own = [number for number, job in enumerate(jobs) if job.group is group]
-                cycles = sum(
-                    self.plan.steps(self.config, jobs[n].part, group.first, group.count) for n in own
-                )
+                cycles = sum(self.plan.weights.steps(jobs[n].part, group.first, group.count) for n in own)
                 steps.append(
                     Step(
                         "sparse",
@@ -151,34 +143,13 @@ class SparseProduct(Product):
 
     def _group(self, number: int, first: int, count: int) -> _Group:
         """Addresses of a group's streams; their bytes are made with the image."""
-        cfg, weights = self.config, self.plan.weights
-        units = {name: space.word_bytes for name, space in self._spaces().items()}
-        rows: dict[str, list[int]] = {name: [] for name in _STREAMS}
-        for part in range(len(weights.passes)):
-            values, indices = self.plan.rows(cfg, part, first, count)
-            words = int(weights.sizes[part, first : first + count, 1].sum())
-            for name, size in zip(_STREAMS, (words, values, indices), strict=True):
-                rows[name].append(size)
-        blocks, places = {}, {}
-        for which, name in enumerate(_STREAMS):
-            size = sum(rows[name]) * units[name]
-            make = partial(self._stream, which, first, count, rows[name], units[name])
+        weights, blocks = self.plan.weights, {}
+        needs = weights.needs(first, count)
+        for name, space in stream_spaces(self.config).items():
+            size = sum(needs[name]) * space.word_bytes
+            make = partial(weights.stream, name, first, count)
             blocks[name] = (self.image.constant(size, make) if size else 0, size)
-            places[name] = [sum(rows[name][:part]) for part in range(len(rows[name]))]
-        return _Group(number, first, count, blocks, places)
-
-    def _spaces(self) -> dict[str, Space]:
-        return {"code": self.config.code, "value": self.config.value, "index": self.config.index}
-
-    def _stream(self, which: int, first: int, count: int, rows: list[int], unit: int) -> Bytes:
-        """Bytes of one stream: of every pass, in whole rows."""
-        out = []
-        for part, size in zip(self.plan.weights.passes, rows, strict=True):
-            data = self.plan.weights.packed(part, first, count).streams()[which]
-            padded = np.zeros(size * unit, np.uint8)
-            padded[: len(data)] = np.frombuffer(data, np.uint8)
-            out.append(padded)
-        return np.concatenate(out)
+        return _Group(number, first, count, blocks)
 
     def _rects(self, band: Band) -> list[Rect]:
         """Outputs of a band that are computed together."""
@@ -194,27 +165,21 @@ class SparseProduct(Product):
         parts = len(self.plan.weights.passes)
         for group in self.groups:
             for rect in rects:
-                first, count = self._tiles(group)
+                first, count = self.plan.weights.tiles(group.first, group.count)
                 visit = Visit(first, count, rect, rect[1] * rect[3], parts=parts)
                 for part in range(parts):
                     yield _Job(group, visit, part, part == parts - 1)
-
-    def _tiles(self, group: _Group) -> tuple[int, int]:
-        """First column tile of a group, and how many."""
-        ways = self.plan.weights.ways
-        first = group.first * ways
-        return first, min(group.count * ways, self.g.tiles - first)
 
     def _weights(self, band: Band, group: _Group) -> None:
         """Emit the loads of a group's weights and parameters, unless they are there."""
         if band.number and len(self.groups) <= RESIDENT:
             return
-        for name, space in self._spaces().items():
+        for name, space in stream_spaces(self.config).items():
             address, size = group.blocks[name]
             group.base[name] = self.turns.next(name) * (space.words // 2)
             if size:
-                self.load(address, size, name, group.base[name], space.word_bytes)
-        visit = Visit(*self._tiles(group), (0, 0, 0, 0), 0)
+                self.builder.load(address, size, name, group.base[name], space.word_bytes)
+        visit = Visit(*self.plan.weights.tiles(group.first, group.count), (0, 0, 0, 0), 0)
         self.load_parameters(visit, "dsp")
         group.parameter = visit.parameter
 
@@ -251,7 +216,7 @@ class SparseProduct(Product):
             place = target + (at - first) * BLOCK
             b.emit(
                 "vec.run", op="columns", source=source, target=place, parameter=0, planes=1,
-                unit=int(self.plan.spread), reads=[Region("act", source + words.reshape(-1))],
+                unit=int(self.plan.weights.spread), reads=[Region("act", source + words.reshape(-1))],
                 writes=[Region.span("operand", place, positions * chunks * BLOCK)],
             )  # fmt: skip
 
@@ -271,31 +236,11 @@ class SparseProduct(Product):
 
     def _run(self, job: _Job) -> None:
         """Emit a run."""
-        b, cfg, plan, group, visit = self.builder, self.config, self.plan, job.group, job.visit
-        count = plan.weights.passes[job.part][1]
-        values, indices = plan.rows(cfg, job.part, group.first, group.count)
-        codes = int(plan.weights.sizes[job.part, group.first : group.first + group.count, 1].sum())
-        steps = plan.steps(cfg, job.part, group.first, group.count)
+        group, visit = job.group, job.visit
         if job.part == 0:
-            visit.acc = self.turns.next("acc_sparse") * (cfg.acc_words // 2)
+            visit.acc = self.turns.next("acc_sparse") * (self.config.acc_words // 2)
             visit.parameter = group.parameter
-        size = visit.tiles * visit.stride
-        acc = visit.acc + job.part * size
-        where = {name: group.base[name] + group.places[name][job.part] for name in _STREAMS}
-        b.set(
-            "sparse.shape", blocks=count, rows=visit.stride, weight_bits=plan.weights.bits, spread=int(plan.spread)
-        )  # fmt: skip
-        b.set("sparse.stream", steps=steps, value_rows=values, index_rows=indices)
-        half = job.half * (cfg.sparse_depth // 2)
-        b.emit(
-            "sparse.run", operand=half // BLOCK, acc=acc, tiles=visit.tiles,
-            acc_stride=visit.stride if visit.tiles > 1 else 0, settings=where,
-            reads=[
-                Region.span("operand", half, count * BLOCK),
-                *(
-                    Region.span(name, where[name], rows)
-                    for name, rows in zip(_STREAMS, (codes, values, indices), strict=True) if rows
-                ),
-            ],
-            writes=[Region.span("acc", acc, size)],
+        acc = visit.acc + job.part * visit.tiles * visit.stride
+        self.plan.weights.emit_run(
+            self.builder, job.part, group.first, group.count, rows=visit.stride, half=job.half, acc=acc, at=group.base
         )  # fmt: skip

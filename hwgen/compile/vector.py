@@ -83,7 +83,7 @@ class Vector(Banded):
     def _load_parameters(self) -> None:
         self.parameter = parameter_place(self.config, self.turns, "vec")
         size = self.config.parameter.word_bytes
-        self.load(self.parameter_address, size, "parameter", self.parameter, size)
+        self.builder.load(self.parameter_address, size, "parameter", self.parameter, size)
 
     def _load_band(self, band: Band) -> None:
         """The inputs of a band, one behind the other."""
