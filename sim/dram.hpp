@@ -225,57 +225,44 @@ class Timing {
     Direction owner_ = NONE, served_ = WRITE;
 };
 
-/// The contract with bytes, and with a watch on the master's side of the protocol.
+/// The contract with addresses, and with a watch on the master's side of the protocol; whose bytes they are is left open.
 ///
-/// Addresses count from 0. What lies outside of `bytes` reads as zero, is not written, and answers DECERR.
-class Memory {
+/// Addresses count from 0. What lies outside of `size` bytes answers DECERR.
+class Protocol {
   public:
-    Memory(const Config& config, uint32_t bus_bytes, std::vector<uint8_t> bytes)
-        : timing(config), bus_bytes_(bus_bytes), bytes_(std::move(bytes)) {}
+    Protocol(const Config& config, uint32_t bus_bytes, uint64_t size)
+        : timing(config), bus_bytes_(bus_bytes), size_(size) {}
 
     Timing timing;
 
-    std::vector<uint8_t>& bytes() { return bytes_; }
-
-    /// Copies the beat that is shown to `data`, `bus_bytes` long; zeros while `rvalid` is low.
-    void read_data(uint8_t* data) const {
-        std::memset(data, 0, bus_bytes_);
-        if (timing.rvalid() && inside()) std::memcpy(data, &bytes_[beat_address()], bus_bytes_);
-    }
     uint8_t rresp() const { return timing.rvalid() && !inside() ? DECERR : timing.rresp(); }
     uint8_t bresp() const { return timing.bresp(); }
 
-    /// Ends the current cycle. `data` is WDATA; bit i of `strobe` enables byte i.
-    void edge(const Inputs& in, const uint8_t* data, uint64_t strobe, bool last) {
+    /// Ends the current cycle; bit i of `strobe` enables byte i of the beat that may be written.
+    void edge(const Inputs& in, uint64_t strobe, bool last) {
         watch(in, last);
-        if (in.wvalid && timing.wready()) {
-            if (inside()) {
-                write(data, strobe);
-            } else if (strobe != 0) {
-                timing.spoil_write(DECERR);
-            }
-        }
+        if (in.wvalid && timing.wready() && !inside() && strobe != 0) timing.spoil_write(DECERR);
         timing.edge(in);
+    }
+
+    /// Of the beat on the bus: its address in bus words, and whether all of it lies in the memory.
+    uint64_t row() const { return beat_address() / bus_bytes_; }
+    bool inside() const {
+        const uint64_t address = beat_address();
+        return address < size_ && size_ - address >= bus_bytes_;
     }
 
     /// The first promise of AXI that the master broke, or null.
     const char* violation() const { return violation_; }
 
-  private:
+  protected:
     uint64_t beat_address() const {
         const uint64_t moved = timing.burst_beats() - timing.beats_left();
         return (timing.burst_address() & ~uint64_t{bus_bytes_ - 1}) + moved * bus_bytes_;
     }
-    bool inside() const {
-        const uint64_t address = beat_address();
-        return address < bytes_.size() && bytes_.size() - address >= bus_bytes_;
-    }
-    void write(const uint8_t* data, uint64_t strobe) {
-        uint8_t* place = &bytes_[beat_address()];
-        for (uint32_t i = 0; i < bus_bytes_; ++i) {
-            if (strobe >> i & 1) place[i] = data[i];
-        }
-    }
+    uint32_t bus_bytes() const { return bus_bytes_; }
+
+  private:
     void complain(bool wrong, const char* text) {
         if (wrong && !violation_) violation_ = text;
     }
@@ -300,9 +287,37 @@ class Memory {
     }
 
     uint32_t bus_bytes_;
-    std::vector<uint8_t> bytes_;
+    uint64_t size_;
     Inputs before_;
     const char* violation_ = nullptr;
+};
+
+/// The contract with bytes. What lies outside of them reads as zero, and is not written.
+class Memory : public Protocol {
+  public:
+    Memory(const Config& config, uint32_t bus_bytes, std::vector<uint8_t> bytes)
+        : Protocol(config, bus_bytes, bytes.size()), bytes_(std::move(bytes)) {}
+
+    std::vector<uint8_t>& bytes() { return bytes_; }
+
+    /// Copies the beat that is shown to `data`, as wide as the bus; zeros while `rvalid` is low.
+    void read_data(uint8_t* data) const {
+        std::memset(data, 0, bus_bytes());
+        if (timing.rvalid() && inside()) std::memcpy(data, &bytes_[beat_address()], bus_bytes());
+    }
+    /// Ends the current cycle. `data` is WDATA; bit i of `strobe` enables byte i.
+    void edge(const Inputs& in, const uint8_t* data, uint64_t strobe, bool last) {
+        if (in.wvalid && timing.wready() && inside()) {
+            uint8_t* place = &bytes_[beat_address()];
+            for (uint32_t i = 0; i < bus_bytes(); ++i) {
+                if (strobe >> i & 1) place[i] = data[i];
+            }
+        }
+        Protocol::edge(in, strobe, last);
+    }
+
+  private:
+    std::vector<uint8_t> bytes_;
 };
 
 }  // namespace dram

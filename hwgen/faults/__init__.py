@@ -1,0 +1,1 @@
+"""Fault lab: sites of a netlist, hooks, engines, campaigns, safety figures, protection."""

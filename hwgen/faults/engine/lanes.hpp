@@ -1,0 +1,518 @@
+// Many faulty copies of the design beside the fault-free run: a lane per fault, and only what differs is computed.
+//
+// A value differs in a cycle if it does so in any lane; then its lanes are kept, otherwise its number is in the stored
+// run. An operation is computed only if an operand differs. So the cost of a batch is the part of the design that its
+// faults reach, and a batch is over when nothing differs any more. Lanes whose faults change when the design hands over
+// data, or spread over a large part of it, leave the batch: they are simulated whole (whole.hpp), from the cycle they left.
+
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+#include <utility>
+
+#include "fault.hpp"
+#include "kernels.hpp"
+#include "scalar.hpp"
+
+namespace faults {
+
+/// A faulty copy at the start of a cycle, to go on alone.
+template <typename Bench> struct Escape {
+    u32 number;  // of the fault in the caller's list
+    const Fault* fault;
+    u32 cycle;
+    u64 exchanged;  // of the digest, for words that differed before
+    u32 wrong;
+    Bench bench;
+    std::vector<std::pair<u32, u64>> registers;                    // those that differ
+    std::vector<std::pair<std::pair<u32, u32>, u64>> memories;     // (memory, row), those that differ
+};
+
+struct Effort {
+    u64 operations = 0, cycles = 0, batches = 0, escapes = 0;
+};
+
+template <int L, typename Bench> class Lanes {
+    using K = Kernels<L>;
+    static constexpr int PLANES = L / 64;
+
+  public:
+    Lanes(const Program& program, const Golden<Bench>& golden) : p_(program), golden_(golden) {
+        const std::size_t values = p_.width.size();
+        std::size_t total = 0;
+        auto room = [&](u32 v) {
+            const std::size_t at = total;
+            total += (K::size(p_.type(v)) + 63) / 64 * 64;
+            return at;
+        };
+        std::vector<std::size_t> first(values, 0), second(values, 0);
+        is_state_.assign(values, 0);
+        for (const Register& r : p_.registers) is_state_[r.q] = 1;
+        for (u32 v = 0; v < values; ++v) {
+            if (p_.constant[v]) continue;
+            first[v] = room(v);
+            second[v] = is_state_[v] ? room(v) : first[v];
+        }
+        arena_.reset(static_cast<u8*>(std::aligned_alloc(64, total + 64)));
+        for (u32 v = 0; v < values; ++v) {
+            lanes_[0].push_back(arena_.get() + first[v]);
+            lanes_[1].push_back(arena_.get() + second[v]);
+        }
+        differs_.assign(values, 0);
+        in_state_.assign(values, 0);
+        dirty_.assign((p_.ops.size() + 63) / 64, 0);
+        for (const Memory& m : p_.memories) slot_.emplace_back(m.depth, -1);
+        rows_.resize(p_.memories.size());
+        touched_.assign(p_.memories.size(), 0);
+        output_of_.resize(values);
+        for (u32 i = 0; i < p_.outputs.size(); ++i) output_of_[p_.outputs[i]].push_back(i);
+    }
+
+    /// Simulate up to L faults; `numbers` are their places in `results`. Lanes that leave go to `escapes`.
+    void run(const Fault* const* faults, const u32* numbers, int count, Result* results,
+             std::vector<Escape<Bench>>& escapes, Effort& effort) {
+        faults_ = faults;
+        count_ = count;
+        std::fill(std::begin(exchanged_), std::end(exchanged_), 0);
+        std::fill(std::begin(wrong_), std::end(wrong_), 0);
+        for (int k = 0; k < PLANES; ++k) gone_[k] = 0;
+        u32 first = ~u32{0}, last = 0;
+        for (int i = 0; i < count; ++i) {
+            first = std::min(first, faults[i]->start);
+            last = std::max(last, faults[i]->over());
+        }
+        ++effort.batches;
+        u32 t = first;
+        busy_ = 0;
+        for (; t < golden_.cycles; ++t) {
+            frame_ = golden_.frame(t);
+            side_ = t & 1;
+            const bool reading = columns(t);
+            for (u32 v : marked_) differs_[v] = 0;
+            marked_.clear();
+            const u64 computed = state_.empty() && !overlaid_ && !reading ? 0 : evaluate(t);
+            effort.operations += computed;
+            ++effort.cycles;
+            u64 leaving[PLANES] = {};
+            bool leave = outputs(t, leaving);
+            busy_ = computed > p_.ops.size() / CROWDED ? busy_ + 1 : 0;
+            if (busy_ > PATIENT) {
+                busy_ = 0;
+                leave |= crowded(leaving);
+            }
+            for (int k = 0; k < PLANES; ++k) leaving[k] &= ~gone_[k];
+            give(leaving);
+            if (leave) {
+                depart(t, leaving, numbers, escapes, effort);
+            }
+            edge(t);
+            strike(t);
+            if (leave) scrub(t + 1, leaving);
+            if (t + 1 >= last && state_.empty() && !overlaid_) break;
+        }
+        finish(t, numbers, results);
+    }
+
+  private:
+    static constexpr u64 CROWDED = 6;   // a part of the operations that is more than a few faults should need
+    static constexpr int PATIENT = 8;   // cycles of that before lanes are looked at
+    static constexpr u32 MANY = 24;     // registers that differ in a lane that is too much
+
+    u8* lanes(u32 v) { return lanes_[side_][v]; }
+    u64 fault_free(u32 v) const { return p_.load(frame_, v); }
+    Operand operand(u32 v) { return differs_[v] ? Operand{lanes(v), 0} : Operand{nullptr, fault_free(v)}; }
+
+    void mark(u32 v) {
+        differs_[v] = 1;
+        marked_.push_back(v);
+        for (u32 op : p_.readers[v]) dirty_[op / 64] |= u64{1} << (op % 64);
+    }
+
+    /// The combinational part of a cycle: number of operations computed.
+    u64 evaluate(u32 t) {
+        u64 computed = 0;
+        for (u32 v : state_) mark(v);
+        for (u32 m = 0; overlaid_ && m < rows_.size(); ++m) {
+            if (rows_[m].empty()) continue;
+            for (u32 op : p_.reads[m]) {
+                const u64 row = fault_free(p_.ops[op].a);
+                if (row < slot_[m].size() && slot_[m][row] >= 0) dirty_[op / 64] |= u64{1} << (op % 64);
+            }
+        }
+        for (u32 op : column_reads_) dirty_[op / 64] |= u64{1} << (op % 64);
+        for (std::size_t w = 0; w < dirty_.size(); ++w) {
+            while (dirty_[w]) {
+                const u32 index = static_cast<u32>(w * 64) + static_cast<u32>(__builtin_ctzll(dirty_[w]));
+                dirty_[w] &= dirty_[w] - 1;
+                const Op& op = p_.ops[index];
+                const u64 golden = fault_free(op.result);
+                ++computed;
+                const bool other = op.code == READ ? read(t, op, golden)
+                                                   : K::run(p_, op, lanes(op.result), golden, [&](u32 v) { return operand(v); });
+                if (other) mark(op.result);
+            }
+        }
+        return computed;
+    }
+
+    /// Reads of memories whose data are struck in this cycle.
+    bool columns(u32 t) {
+        column_reads_.clear();
+        for (int i = 0; i < count_; ++i) {
+            for (u32 k = 0; k < faults_[i]->count; ++k) {
+                const Target& target = faults_[i]->targets[k];
+                if (target.memory != 2 || gone(i) || !faults_[i]->active(t)) continue;
+                for (u32 op : p_.reads[target.index]) column_reads_.push_back(op);
+            }
+        }
+        return !column_reads_.empty();
+    }
+    bool gone(int lane) const { return gone_[lane / 64] >> (lane % 64) & 1; }
+
+    bool read(u32 t, const Op& op, u64 golden) {
+        const u32 m = op.b;
+        const Type type = p_.type(op.result);
+        u8* out = lanes(op.result);
+        auto take = [&](u64 row, u64 word) {
+            const int slot = row < slot_[m].size() ? slot_[m][row] : -1;
+            if (slot < 0) K::fill(type, out, word);
+            else std::memcpy(out, pool_[static_cast<u32>(slot)].get(), K::size(type));
+        };
+        const u64 row = fault_free(op.a);
+        take(row, golden);
+        if (differs_[op.a]) {
+            u64 other[PLANES];
+            K::differing(p_.type(op.a), lanes(op.a), row, other);
+            each_lane(other, [&](int i) {
+                const u64 own = K::lane(p_.type(op.a), lanes(op.a), i);
+                const int slot = own < slot_[m].size() ? slot_[m][own] : -1;
+                K::set(type, out, i, slot < 0 ? golden_.word(m, own, t) : K::lane(type, pool_[static_cast<u32>(slot)].get(), i));
+            });
+        }
+        if (!column_reads_.empty()) {
+            for (int i = 0; i < count_; ++i) {
+                for (u32 k = 0; k < faults_[i]->count; ++k) {
+                    const Target& target = faults_[i]->targets[k];
+                    if (target.memory != 2 || target.index != m || gone(i) || !faults_[i]->active(t)) continue;
+                    K::set(type, out, i, struck(K::lane(type, out, i), target));
+                }
+            }
+        }
+        u64 other[PLANES];
+        return K::differing(type, out, golden, other);
+    }
+
+    template <typename F> static void each_lane(const u64* plane, F f) {
+        for (int k = 0; k < PLANES; ++k) {
+            for (u64 bits = plane[k]; bits; bits &= bits - 1) f(64 * k + __builtin_ctzll(bits));
+        }
+    }
+
+    /// Words given that differ; true if lanes must leave.
+    bool outputs(u32 t, u64* leaving) {
+        bool leave = false, known = false;
+        for (u32 v : marked_) {
+            for (u32 output : output_of_[v]) {
+                if (!known) {
+                    out_.resize(p_.outputs.size());
+                    for (u32 i = 0; i < out_.size(); ++i) out_[i] = fault_free(p_.outputs[i]);
+                    known = true;
+                }
+                const Bench& bench = golden_.benches[t];
+                const Effect effect = bench.effect(output, out_.data());
+                if (effect == IGNORED) continue;
+                u64 other[PLANES];
+                const u64 golden = fault_free(v);
+                if (!K::differing(p_.type(v), lanes(v), golden, other)) continue;
+                if (effect == FLOW) {
+                    for (int k = 0; k < PLANES; ++k) leaving[k] |= other[k];
+                    leave = true;
+                    continue;
+                }
+                const u64 place = bench.place(output);
+                each_lane(other, [&](int i) { given_.push_back({i, place, K::lane(p_.type(v), lanes(v), i), golden}); });
+            }
+        }
+        return leave;
+    }
+
+    /// Takes the words that this cycle gave; a lane that leaves repeats the cycle alone, and gives them there.
+    void give(const u64* leaving) {
+        for (const Given& g : given_) {
+            if (leaving[g.lane / 64] >> (g.lane % 64) & 1) continue;
+            exchanged_[g.lane] += mixed(g.place, g.word) - mixed(g.place, g.golden);
+            ++wrong_[g.lane];
+        }
+        given_.clear();
+    }
+
+    /// Lanes in which very much differs.
+    bool crowded(u64* leaving) {
+        u32 many[L] = {};
+        for (u32 v : state_) {
+            u64 other[PLANES];
+            K::differing(p_.type(v), lanes(v), fault_free(v), other);
+            each_lane(other, [&](int i) { ++many[i]; });
+        }
+        bool leave = false;
+        for (int i = 0; i < L; ++i) {
+            if (many[i] < MANY) continue;
+            leaving[i / 64] |= u64{1} << (i % 64);
+            leave = true;
+        }
+        return leave;
+    }
+
+    /// Copies of lanes at the start of the cycle, for those who go on with them.
+    void depart(u32 t, const u64* leaving, const u32* numbers, std::vector<Escape<Bench>>& escapes, Effort& effort) {
+        each_lane(leaving, [&](int i) {
+            Escape<Bench> e{numbers[i], faults_[i], t, exchanged_[i], wrong_[i], golden_.benches[t], {}, {}};
+            e.bench.exchange(exchanged_[i]);
+            for (u32 v : state_) {
+                const u64 word = K::lane(p_.type(v), lanes(v), i);
+                if (word != fault_free(v)) e.registers.emplace_back(v, word);
+            }
+            for (u32 m = 0; m < rows_.size(); ++m) {
+                for (u32 row : rows_[m]) {
+                    const u64 word = K::lane(memory_type(m), pool_[static_cast<u32>(slot_[m][row])].get(), i);
+                    if (word != golden_.word(m, row, t)) e.memories.push_back({{m, row}, word});
+                }
+            }
+            escapes.push_back(std::move(e));
+            gone_[i / 64] |= u64{1} << (i % 64);
+            ++effort.escapes;
+        });
+    }
+
+    Type memory_type(u32 m) const { return type_of(static_cast<u8>(p_.memories[m].width)); }
+
+    u8* row_lanes(u32 m, u32 row, u64 content) {
+        int& slot = slot_[m][row];
+        if (slot < 0) {
+            if (free_.empty()) {
+                free_.push_back(static_cast<int>(pool_.size()));
+                pool_.emplace_back(static_cast<u8*>(std::aligned_alloc(64, static_cast<std::size_t>(L) * 8)));
+            }
+            slot = free_.back();
+            free_.pop_back();
+            rows_[m].push_back(row);
+            ++overlaid_;
+            K::fill(memory_type(m), pool_[static_cast<u32>(slot)].get(), content);
+        }
+        return pool_[static_cast<u32>(slot)].get();
+    }
+    /// Gives a row back if no lane differs from the fault-free run at the start of a cycle.
+    void settle(u32 m, u32 row, u32 cycle) {
+        const int slot = slot_[m][row];
+        if (slot < 0) return;
+        u64 other[PLANES];
+        if (K::differing(memory_type(m), pool_[static_cast<u32>(slot)].get(), golden_.word(m, row, cycle), other)) return;
+        slot_[m][row] = -1;
+        free_.push_back(slot);
+        rows_[m].erase(std::find(rows_[m].begin(), rows_[m].end(), row));
+        --overlaid_;
+    }
+
+    /// Registers and memories at the end of a cycle.
+    void edge(u32 t) {
+        next_.clear();
+        // Memories first: they look at values of this cycle, which the registers' lanes still are.
+        for (u32 v : marked_) {
+            for (u32 m : p_.stores[v]) touched_[m] = 1;
+        }
+        for (u32 m = 0; m < rows_.size(); ++m) {
+            if (touched_[m] || !rows_[m].empty()) write(t, m);
+            touched_[m] = 0;
+        }
+        for (u32 v : marked_) {
+            for (u32 r : p_.loads[v]) {
+                const u32 q = p_.registers[r].q;
+                std::memcpy(lanes_[~t & 1][q], lanes(v), K::size(p_.type(q)));
+                next_.push_back(q);
+            }
+        }
+        for (u32 q : state_) in_state_[q] = 0;
+        for (u32 q : next_) in_state_[q] = 1;
+        std::swap(state_, next_);
+    }
+
+    void write(u32 t, u32 m) {
+        const Memory& memory = p_.memories[m];
+        const Type type = memory_type(m);
+        bool strays = false;
+        for (const WritePort& port : memory.writes) strays |= differs_[port.enable] || differs_[port.address];
+        changed_.clear();
+        for (const WritePort& port : memory.writes) {
+            const bool enabled = fault_free(port.enable) != 0;
+            const u64 row = fault_free(port.address);
+            if (!strays) {
+                if (!enabled || row >= memory.depth) continue;
+                if (!differs_[port.data] && slot_[m][row] < 0) continue;
+                u8* to = row_lanes(m, static_cast<u32>(row), 0);
+                if (differs_[port.data]) std::memcpy(to, lanes(port.data), K::size(type));
+                else K::fill(type, to, fault_free(port.data));
+                changed_.push_back(static_cast<u32>(row));
+                continue;
+            }
+            const Operand enable = operand(port.enable), address = operand(port.address), data = operand(port.data);
+            for (int i = 0; i < L; ++i) {
+                if (!K::lane(PLANE, enable, i)) continue;
+                const u64 own = K::lane(p_.type(port.address), address, i);
+                if (own >= memory.depth) continue;
+                u8* to = row_lanes(m, static_cast<u32>(own), golden_.word(m, own, t));
+                K::set(type, to, i, K::lane(type, data, i));
+                changed_.push_back(static_cast<u32>(own));
+            }
+            // Lanes that do not write where the fault-free run does keep what they had.
+            if (enabled && row < memory.depth) {
+                row_lanes(m, static_cast<u32>(row), golden_.word(m, row, t));
+                changed_.push_back(static_cast<u32>(row));
+            }
+        }
+        if (changed_.empty()) return;
+        std::sort(changed_.begin(), changed_.end());
+        changed_.erase(std::unique(changed_.begin(), changed_.end()), changed_.end());
+        for (u32 row : changed_) settle(m, row, t + 1);
+    }
+
+    /// Faults of this cycle, on what the next one begins with.
+    void strike(u32 t) {
+        const u8* after = golden_.frame(t + 1);
+        for (int i = 0; i < count_; ++i) {
+            if (!faults_[i]->active(t) || gone(i)) continue;
+            for (u32 k = 0; k < faults_[i]->count; ++k) {
+                const Target& target = faults_[i]->targets[k];
+                if (target.memory == 2) continue;
+                if (target.memory) {
+                    u8* to = row_lanes(target.index, target.row, golden_.word(target.index, target.row, t + 1));
+                    const Type type = memory_type(target.index);
+                    K::set(type, to, i, struck(K::lane(type, to, i), target));
+                    struck_rows_.push_back({target.index, target.row});
+                    continue;
+                }
+                const u32 q = p_.registers[target.index].q;
+                u8* to = lanes_[~t & 1][q];
+                const Type type = p_.type(q);
+                if (!in_state_[q]) {
+                    K::fill(type, to, p_.load(after, q));
+                    state_.push_back(q);
+                    in_state_[q] = 1;
+                }
+                K::set(type, to, i, struck(K::lane(type, to, i), target));
+                struck_values_.push_back(q);
+            }
+        }
+        for (const auto& [m, row] : struck_rows_) settle(m, row, t + 1);
+        struck_rows_.clear();
+        for (u32 q : struck_values_) keep_if_differs(q, t + 1);
+        struck_values_.clear();
+    }
+    void keep_if_differs(u32 q, u32 cycle) {
+        u64 other[PLANES];
+        if (K::differing(p_.type(q), lanes_[cycle & 1][q], p_.load(golden_.frame(cycle), q), other)) return;
+        if (!in_state_[q]) return;
+        in_state_[q] = 0;
+        state_.erase(std::find(state_.begin(), state_.end(), q));
+    }
+
+    /// Makes lanes fault-free again at the start of a cycle: they have left.
+    void scrub(u32 cycle, const u64* leaving) {
+        const u8* frame = golden_.frame(cycle);
+        for (std::size_t n = state_.size(); n--;) {
+            const u32 q = state_[n];
+            const u64 golden = p_.load(frame, q);
+            each_lane(leaving, [&](int i) { K::set(p_.type(q), lanes_[cycle & 1][q], i, golden); });
+            keep_if_differs(q, cycle);
+        }
+        for (u32 m = 0; m < rows_.size(); ++m) {
+            const std::vector<u32> rows = rows_[m];
+            for (u32 row : rows) {
+                u8* to = pool_[static_cast<u32>(slot_[m][row])].get();
+                const u64 golden = golden_.word(m, row, cycle);
+                each_lane(leaving, [&](int i) { K::set(memory_type(m), to, i, golden); });
+                settle(m, row, cycle);
+            }
+        }
+    }
+
+    /// Results of the lanes that stayed; everything is as before the batch then.
+    void finish(u32 t, const u32* numbers, Result* results) {
+        const u32 end = std::min(t + 1, golden_.cycles);
+        u64 latent[PLANES] = {};
+        for (u32 q : state_) {
+            u64 other[PLANES];
+            K::differing(p_.type(q), lanes_[end & 1][q], p_.load(golden_.frame(end), q), other);
+            for (int k = 0; k < PLANES; ++k) latent[k] |= other[k];
+        }
+        for (u32 m = 0; m < rows_.size(); ++m) {
+            for (u32 row : rows_[m]) {
+                u64 other[PLANES];
+                const u8* lanes = pool_[static_cast<u32>(slot_[m][row])].get();
+                const u64 golden = golden_.word(m, row, end);
+                K::differing(memory_type(m), lanes, golden, other);
+                if (p_.memories[m].external) {
+                    const u64 place = place_of(m, row);
+                    each_lane(other, [&](int i) {
+                        exchanged_[i] += mixed(place, K::lane(memory_type(m), lanes, i)) - mixed(place, golden);
+                        ++wrong_[i];
+                    });
+                } else {
+                    for (int k = 0; k < PLANES; ++k) latent[k] |= other[k];
+                }
+                free_.push_back(slot_[m][row]);
+                slot_[m][row] = -1;
+            }
+            rows_[m].clear();
+        }
+        overlaid_ = 0;
+        for (u32 v : marked_) differs_[v] = 0;
+        marked_.clear();
+        for (u32 q : state_) in_state_[q] = 0;
+        state_.clear();
+        const Bench& bench = golden_.benches.back();
+        for (int i = 0; i < count_; ++i) {
+            if (gone(i)) continue;
+            Result& r = results[numbers[i]];
+            r = {};
+            r.digest = bench.digest() + golden_.contents + exchanged_[i];
+            r.end = bench.end();
+            r.wrong = wrong_[i];
+            r.flag = bench.flag();
+            r.status = bench.status();
+            r.latent = latent[i / 64] >> (i % 64) & 1;
+        }
+    }
+
+    struct Given {
+        int lane;
+        u64 place, word, golden;
+    };
+    struct Free {
+        void operator()(u8* at) const { std::free(at); }
+    };
+
+    const Program& p_;
+    const Golden<Bench>& golden_;
+    std::unique_ptr<u8, Free> arena_;
+    std::vector<u8*> lanes_[2];  // by the cycle's last bit; the same for values that are no registers
+    std::vector<u8> is_state_, in_state_, differs_, touched_;
+    std::vector<u64> dirty_, out_;
+    std::vector<u32> marked_, state_, next_, changed_, struck_values_, column_reads_;
+    std::vector<std::pair<u32, u32>> struck_rows_;
+    std::vector<std::vector<u32>> output_of_;
+    std::vector<std::vector<int>> slot_;   // by memory and row: lanes in the pool, or -1
+    std::vector<std::vector<u32>> rows_;   // by memory: rows that have some
+    std::vector<std::unique_ptr<u8, Free>> pool_;
+    std::vector<int> free_;
+    std::vector<Given> given_;
+    u32 overlaid_ = 0;
+    const Fault* const* faults_ = nullptr;
+    const u8* frame_ = nullptr;
+    int count_ = 0, side_ = 0, busy_ = 0;
+    u64 exchanged_[L], gone_[PLANES];
+    u32 wrong_[L];
+};
+
+}  // namespace faults

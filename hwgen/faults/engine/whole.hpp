@@ -1,0 +1,306 @@
+// Faulty copies that have little in common with the fault-free run: a lane per copy, each in its own cycle, everything
+// computed. A copy that ends makes room for the next one.
+
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "lanes.hpp"
+#include "straight.hpp"
+
+namespace faults {
+
+/// Words of memories that a copy has and the fault-free run at its first cycle has not: a hash table, open addressing.
+class Overlay {
+  public:
+    void clear() {
+        if (used_) std::fill(keys_.begin(), keys_.end(), EMPTY);
+        used_ = 0;
+    }
+    const u64* find(u64 key) const {
+        if (!used_) return nullptr;
+        for (std::size_t at = hash(key);; ++at) {
+            const u64 there = keys_[at & (keys_.size() - 1)];
+            if (there == key) return &words_[at & (keys_.size() - 1)];
+            if (there == EMPTY) return nullptr;
+        }
+    }
+    void set(u64 key, u64 word) {
+        if (2 * (used_ + 1) > keys_.size()) grow();
+        for (std::size_t at = hash(key);; ++at) {
+            u64& there = keys_[at & (keys_.size() - 1)];
+            if (there != key && there != EMPTY) continue;
+            used_ += there == EMPTY;
+            there = key;
+            words_[at & (keys_.size() - 1)] = word;
+            return;
+        }
+    }
+    template <typename F> void each(F f) const {
+        for (std::size_t i = 0; used_ && i < keys_.size(); ++i) {
+            if (keys_[i] != EMPTY) f(keys_[i], words_[i]);
+        }
+    }
+
+  private:
+    static constexpr u64 EMPTY = ~u64{0};
+    static std::size_t hash(u64 key) { return key * 0x9E3779B97F4A7C15 >> 20; }
+    void grow() {
+        std::vector<u64> keys(std::max<std::size_t>(64, 2 * keys_.size()), EMPTY), words(keys.size());
+        std::swap(keys, keys_);
+        std::swap(words, words_);
+        used_ = 0;
+        for (std::size_t i = 0; i < keys.size(); ++i) {
+            if (keys[i] != EMPTY) set(keys[i], words[i]);
+        }
+    }
+    std::vector<u64> keys_, words_;
+    std::size_t used_ = 0;
+};
+
+template <int L, typename Bench> class Whole {
+    using K = Kernels<L>;
+
+  public:
+    Whole(const Program& program, const Golden<Bench>& golden, u32 limit)
+        : p_(program), golden_(golden), limit_(limit), lane_(L) {
+        std::size_t total = 0;
+        std::vector<std::size_t> at;
+        for (u32 v = 0; v < p_.width.size(); ++v) {
+            at.push_back(total);
+            total += (K::size(p_.type(v)) + 63) / 64 * 64;
+        }
+        arena_.reset(static_cast<u8*>(std::aligned_alloc(64, total + 64)));
+        std::memset(arena_.get(), 0, total + 64);
+        for (std::size_t a : at) values_.push_back(arena_.get() + a);
+        for (u32 v = 0; v < values_.size(); ++v) {
+            if (p_.constant[v]) K::fill(p_.type(v), values_[v], p_.known[v]);
+        }
+        for (const Op& op : p_.ops) {
+            if (op.code == READ) asked_.emplace_back(K::size(p_.type(op.a)));
+            steps_.add(p_, op, [&](u32 v) { return values_[v]; });
+        }
+        wrote_.assign(p_.memories.size(), 1);
+        next_.resize(p_.registers.size());
+        for (u32 i = 0; i < next_.size(); ++i) next_[i].resize(K::size(p_.type(p_.registers[i].q)));
+        for (Copy& copy : lane_) {
+            copy.in.resize(p_.inputs.size());
+            copy.out.resize(p_.outputs.size());
+        }
+    }
+
+    /// Simulate copies to their ends.
+    void run(std::vector<Escape<Bench>>& escapes, Result* results) {
+        std::size_t taken = 0, busy = 0;
+        for (;;) {
+            for (int i = 0; i < L && taken < escapes.size(); ++i) {
+                if (lane_[i].escape) continue;
+                enter(i, &escapes[taken++]);
+                ++busy;
+            }
+            if (!busy) break;
+            busy -= step(results);
+        }
+        escapes.clear();
+    }
+
+  private:
+    struct Copy {
+        const Escape<Bench>* escape = nullptr;
+        Bench bench{};
+        u32 cycle = 0;
+        std::vector<u64> in, out;
+        Overlay overlay;
+    };
+    struct Free {
+        void operator()(u8* at) const { std::free(at); }
+    };
+
+    static u64 key(u32 m, u64 row) { return u64{m} << 40 | row; }
+
+    void enter(int i, const Escape<Bench>* e) {
+        Copy& copy = lane_[i];
+        copy.escape = e;
+        copy.bench = e->bench;
+        copy.cycle = e->cycle;
+        copy.overlay.clear();
+        const u8* frame = golden_.frame(e->cycle);
+        // Inputs that nobody drives keep what they had.
+        const u8* before = golden_.frame(e->cycle ? e->cycle - 1 : 0);
+        for (u32 k = 0; k < p_.inputs.size(); ++k) copy.in[k] = e->cycle ? p_.load(before, p_.inputs[k]) : 0;
+        copy.in[p_.reset] = 0;
+        for (const Register& r : p_.registers) {
+            if (!p_.constant[r.q]) K::set(p_.type(r.q), values_[r.q], i, p_.load(frame, r.q));
+        }
+        for (const auto& [q, word] : e->registers) K::set(p_.type(q), values_[q], i, word);
+        for (const auto& [place, word] : e->memories) copy.overlay.set(key(place.first, place.second), word);
+        for (u32 k = 0; k < e->fault->count; ++k) columns_ |= e->fault->targets[k].memory == 2;
+        std::fill(wrote_.begin(), wrote_.end(), 1);
+    }
+
+    u64 content(const Copy& copy, u32 m, u64 row) const {
+        if (row >= p_.memories[m].depth) return 0;
+        const u64* own = copy.overlay.find(key(m, row));
+        return own ? *own : golden_.word(m, row, copy.escape->cycle);
+    }
+
+    /// One cycle of all copies; how many ended.
+    std::size_t step(Result* results) {
+        for (int i = 0; i < L; ++i) {
+            Copy& copy = lane_[i];
+            if (!copy.escape) continue;
+            copy.bench.drive(copy.in.data());
+            for (u32 k = 0; k < p_.inputs.size(); ++k) {
+                const u32 v = p_.inputs[k];
+                K::set(p_.type(v), values_[v], i, copy.in[k] & ones(p_.width[v]));
+            }
+        }
+        std::size_t port = 0;
+        for (std::size_t i = 0; i < p_.ops.size(); ++i) {
+            if (p_.ops[i].code == READ) read(p_.ops[i], asked_[port++]);
+            else steps_.run(i);
+        }
+        for (Copy& copy : lane_) {
+            if (!copy.escape) continue;
+            const int i = static_cast<int>(&copy - lane_.data());
+            for (u32 k = 0; k < copy.out.size(); ++k) copy.out[k] = K::lane(p_.type(p_.outputs[k]), values_[p_.outputs[k]], i);
+        }
+        std::fill(wrote_.begin(), wrote_.end(), 0);
+        for (u32 r = 0; r < next_.size(); ++r) {
+            const Register& reg = p_.registers[r];
+            std::memcpy(next_[r].data(), values_[reg.d], next_[r].size());
+        }
+        for (u32 m = 0; m < p_.memories.size(); ++m) write(m);
+        for (u32 r = 0; r < next_.size(); ++r) std::memcpy(values_[p_.registers[r].q], next_[r].data(), next_[r].size());
+        std::size_t ended = 0;
+        for (int i = 0; i < L; ++i) {
+            Copy& copy = lane_[i];
+            if (!copy.escape) continue;
+            strike(i);
+            copy.bench.edge(copy.out.data());
+            ++copy.cycle;
+            if (copy.bench.done() || copy.cycle >= limit_) {
+                leave(i, results);
+                ++ended;
+            }
+        }
+        return ended;
+    }
+
+    void read(const Op& op, std::vector<u8>& asked) {
+        const u32 m = op.b;
+        const Type type = p_.type(op.a);
+        const u32 size = K::size(type);
+        const bool struck_now = columns_ && columns(m);
+        if (!wrote_[m] && !struck_now && !std::memcmp(asked.data(), values_[op.a], size)) return;
+        std::memcpy(asked.data(), values_[op.a], size);
+        for (int i = 0; i < L; ++i) {
+            const Copy& copy = lane_[i];
+            if (!copy.escape) continue;
+            u64 word = content(copy, m, K::lane(type, values_[op.a], i));
+            if (struck_now && copy.escape->fault->active(copy.cycle)) {
+                const Fault& fault = *copy.escape->fault;
+                for (u32 k = 0; k < fault.count; ++k) {
+                    const Target& target = fault.targets[k];
+                    if (target.memory == 2 && target.index == m) word = struck(word, target);
+                }
+            }
+            K::set(p_.type(op.result), values_[op.result], i, word);
+        }
+    }
+    /// Whether what is read from a memory may be struck.
+    bool columns(u32 m) const {
+        for (const Copy& copy : lane_) {
+            if (!copy.escape) continue;
+            const Fault& fault = *copy.escape->fault;
+            for (u32 k = 0; k < fault.count; ++k) {
+                if (fault.targets[k].memory == 2 && fault.targets[k].index == m) return true;
+            }
+        }
+        return false;
+    }
+
+    void write(u32 m) {
+        for (const WritePort& port : p_.memories[m].writes) {
+            const u64* enable = reinterpret_cast<const u64*>(values_[port.enable]);
+            for (int k = 0; k < L / 64; ++k) {
+                for (u64 bits = enable[k]; bits; bits &= bits - 1) {
+                    const int i = 64 * k + __builtin_ctzll(bits);
+                    Copy& copy = lane_[i];
+                    if (!copy.escape) continue;
+                    const u64 row = K::lane(p_.type(port.address), values_[port.address], i);
+                    if (row >= p_.memories[m].depth) continue;
+                    copy.overlay.set(key(m, row), K::lane(p_.type(port.data), values_[port.data], i));
+                    wrote_[m] = 1;
+                }
+            }
+        }
+    }
+
+    void strike(int i) {
+        Copy& copy = lane_[i];
+        const Fault& fault = *copy.escape->fault;
+        if (!fault.active(copy.cycle)) return;
+        for (u32 k = 0; k < fault.count; ++k) {
+            const Target& target = fault.targets[k];
+            if (target.memory == 2) continue;
+            if (target.memory) {
+                copy.overlay.set(key(target.index, target.row), struck(content(copy, target.index, target.row), target));
+                wrote_[target.index] = 1;
+            } else {
+                const u32 q = p_.registers[target.index].q;
+                K::set(p_.type(q), values_[q], i, struck(K::lane(p_.type(q), values_[q], i), target));
+            }
+        }
+    }
+
+    void leave(int i, Result* results) {
+        Copy& copy = lane_[i];
+        Result& r = results[copy.escape->number];
+        r = {};
+        r.digest = copy.bench.digest() + golden_.contents;
+        r.wrong = copy.escape->wrong + copy.bench.wrong();
+        bool latent = false;
+        // Memories: what the copy wrote, and what the fault-free run wrote after the copy left it.
+        auto compare = [&](u32 m, u32 row, u64 word) {
+            const u64 golden = golden_.word(m, row, golden_.cycles);
+            if (word == golden) return;
+            if (p_.memories[m].external) {
+                ++r.wrong;
+                r.digest += mixed(place_of(m, row), word) - mixed(place_of(m, row), golden);
+            } else {
+                latent = true;
+            }
+        };
+        copy.overlay.each([&](u64 place, u64 word) { compare(static_cast<u32>(place >> 40), static_cast<u32>(place), word); });
+        for (u32 m = 0; m < p_.memories.size(); ++m) {
+            golden_.each_written_since(m, copy.escape->cycle, [&](u32 row) {
+                if (!copy.overlay.find(key(m, row))) compare(m, row, golden_.word(m, row, copy.escape->cycle));
+            });
+        }
+        const u8* after = golden_.frame(golden_.cycles);
+        for (const Register& reg : p_.registers) {
+            if (!p_.constant[reg.q] && K::lane(p_.type(reg.q), values_[reg.q], i) != p_.load(after, reg.q)) latent = true;
+        }
+        r.end = copy.bench.end();
+        r.flag = copy.bench.flag();
+        r.status = copy.bench.status();
+        r.latent = latent;
+        r.escaped = 1;
+        copy.escape = nullptr;
+    }
+
+    const Program& p_;
+    const Golden<Bench>& golden_;
+    const u32 limit_;
+    std::vector<Copy> lane_;
+    std::unique_ptr<u8, Free> arena_;
+    std::vector<u8*> values_;
+    std::vector<std::vector<u8>> asked_, next_;
+    std::vector<u8> wrote_;
+    Straight<L> steps_;
+    bool columns_ = false;  // whether there ever was a fault on what is read
+};
+
+}  // namespace faults

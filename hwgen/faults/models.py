@@ -1,0 +1,146 @@
+"""Fault models: what happens to a site, and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.errors import BadInput
+from hwgen.faults.sites import Kind, SiteTable
+
+__all__ = ["FAULT", "FOREVER", "Faults", "Masks", "Model", "faults", "masks"]
+
+
+class Model(IntEnum):
+    """What a fault does. In every active cycle, a struck bit becomes ``(next & ~clear) ^ flip`` at the cycle's end."""
+
+    SEU = 0
+    """Single-event upset: the bit is inverted once."""
+    MBU = 1
+    """Multi-bit upset: ``size`` neighbouring bits of a register or a word are inverted once."""
+    STUCK_AT_0 = 2
+    STUCK_AT_1 = 3
+    INTERMITTENT = 4
+    """What the bit takes in is inverted in ``on`` of every ``period`` cycles."""
+    WORD = 5
+    """All bits of a register or of a memory's word are inverted once."""
+    COLUMN_AT_0 = 6
+    """A bit line of a memory: the bit reads as zero in every word; what is stored stays."""
+    COLUMN_AT_1 = 7
+
+
+FAULT = np.dtype(
+    [
+        ("site", "<i8"), ("model", "u1"), ("size", "u1"), ("cycle", "<u4"), ("duration", "<u4"), ("period", "<u4"),
+        ("on", "<u4"),
+    ]
+)  # fmt: skip
+"""A fault: site, :class:`Model`, bits of a multi-bit upset, first active cycle, and for how long and how often."""
+
+FOREVER = (1 << 32) - 1
+"""A duration until the end."""
+
+Faults = npt.NDArray[np.void]
+
+_ONCE = (Model.SEU, Model.MBU, Model.WORD)
+
+
+def faults(
+    site: npt.ArrayLike,
+    cycle: npt.ArrayLike,
+    model: Model = Model.SEU,
+    *,
+    size: int = 1,
+    duration: int | None = None,
+    period: int = 1,
+    on: int = 1,
+) -> Faults:
+    """Faults of one model.
+
+    Parameters
+    ----------
+    site, cycle : array_like of int
+        Where, and the first active cycle; shapes must broadcast.
+    model : Model
+        What.
+    size : int
+        Neighbouring bits of a multi-bit upset, 2..64; for others 1.
+    duration : int, optional
+        Cycles from the first active one to the last; 1 for upsets, without limit for the others, if absent.
+    period, on : int
+        Of an intermittent fault: active in the first ``on`` of every ``period`` cycles.
+
+    Raises
+    ------
+    BadInput
+        If the numbers are none of the model's.
+    """
+    if model is Model.MBU and not 2 <= size <= 64:
+        raise BadInput(f"a multi-bit upset has 2..64 bits, not {size}")
+    if not 1 <= on <= period:
+        raise BadInput(f"an intermittent fault is active in 1..{period} of {period} cycles, not {on}")
+    where, when = np.broadcast_arrays(np.asarray(site, np.int64), np.asarray(cycle, np.int64))
+    if when.size and (when.min() < 0 or when.max() >= FOREVER):
+        raise BadInput(f"the cycle of a fault must lie in 0..{FOREVER - 1}, not {int(when.min())}")
+    made = np.zeros(where.shape, FAULT)
+    made["site"], made["cycle"], made["model"] = where, when, int(model)
+    made["size"] = size if model is Model.MBU else 1
+    made["duration"] = (1 if model in _ONCE else FOREVER) if duration is None else duration
+    made["period"], made["on"] = period, on
+    return made.reshape(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Masks:
+    """Faults as masks on elements.
+
+    Parameters
+    ----------
+    element, row, low, width : int64 array, shape (faults,)
+        Element of the site table, word, and the bits: ``width`` of them from ``low`` on.
+    clear, flip : bool array, shape (faults,)
+        Whether these bits are cleared, and whether they are inverted then.
+    column : bool array, shape (faults,)
+        Whether what is read from a memory is meant, not what is stored.
+    """
+
+    element: npt.NDArray[np.int64]
+    row: npt.NDArray[np.int64]
+    low: npt.NDArray[np.int64]
+    width: npt.NDArray[np.int64]
+    clear: npt.NDArray[np.bool_]
+    flip: npt.NDArray[np.bool_]
+    column: npt.NDArray[np.bool_]
+
+    def __getitem__(self, some: slice) -> Masks:
+        return Masks(*(getattr(self, field.name)[some] for field in fields(self)))
+
+
+def masks(table: SiteTable, listed: Faults) -> Masks:
+    """What faults do to which bits.
+
+    Raises
+    ------
+    BadInput
+        If a site does not exist, or is no site for the model: a column needs a memory.
+    """
+    element, row, bit = table.locate(listed["site"])
+    model = listed["model"]
+    total = np.array([e.width for e in table.elements], np.int64)[element]
+    memory = np.array([e.kind is Kind.MEMORY for e in table.elements], np.bool_)[element]
+    column = (model == Model.COLUMN_AT_0) | (model == Model.COLUMN_AT_1)
+    wrong = np.flatnonzero(column & ~memory)
+    if wrong.size:
+        raise BadInput(
+            f"site {table.site(int(listed['site'][wrong[0]]))} is no memory; columns are struck in memories"
+        )
+    word = model == Model.WORD
+    # An upset of several bits at the end of a word strikes the last ones.
+    low = np.where(word, 0, np.maximum(np.minimum(bit, total - listed["size"]), 0))
+    width = np.where(word, total, np.minimum(listed["size"], total))
+    clear = np.isin(model, [Model.STUCK_AT_0, Model.STUCK_AT_1, Model.COLUMN_AT_0, Model.COLUMN_AT_1])
+    flip = ~np.isin(model, [Model.STUCK_AT_0, Model.COLUMN_AT_0])
+    return Masks(element, row, low, width, clear, flip, column)
