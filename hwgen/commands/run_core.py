@@ -20,7 +20,7 @@ from hwgen.verify.stimulus import patterns, stimulus
 from hwgen.workloads.layers import gemm_view, input_shapes
 from hwgen.workloads.tables import load
 
-__all__ = ["CoreRun", "Part", "run_core"]
+__all__ = ["CoreRun", "Layers", "Part", "layers_of", "run_core"]
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def run_core(
         seconds[name] = time.perf_counter() - began
 
     with step("operands"):
-        name, layers, left_out = _layers(core, config, workload, None if timing_only else seed)
+        name, layers, left_out = layers_of(core, config, workload, None if timing_only else seed)
     operations = [op for _, _, own in layers for op in own]
     outputs: list[IntArray] | None = None
     checks: list[str] = []
@@ -247,13 +247,29 @@ def run_core(
     )  # fmt: skip
 
 
-_Layers = list[tuple[str, str, list[Any]]]  # name, shape as text, operations
+Layers = list[tuple[str, str, list[Any]]]
+"""Of every layer its name, its shape as text, its operations."""
 
 
-def _layers(
+def layers_of(
     core: Core, config: CoreConfig, workload: str, seed: int | None
-) -> tuple[str, _Layers, list[str]]:
-    """The workload's name, its layers as operations, and the layers that the core has no part in."""
+) -> tuple[str, Layers, list[str]]:
+    """A workload on a core: its name, its layers as operations, and the layers that the core has no part in.
+
+    Parameters
+    ----------
+    core, config : Core, CoreConfig
+        What it runs on.
+    workload : str
+        See :func:`run_core`.
+    seed : int or None
+        Of random operands; none are made without.
+
+    Raises
+    ------
+    BadInput
+        If there is no such workload, or an operation does not fit the core (the layer is named).
+    """
     rng = None if seed is None else np.random.default_rng(seed)
     if not isinstance(core, GemmCore):
         if workload != "tile":
@@ -267,7 +283,7 @@ def _layers(
         return "tile", [("tile", _text(size, 1), [core.gemm(config, size, rng)])], []
     network = load(workload)
     reads = input_shapes(network)
-    found: _Layers = []
+    found: Layers = []
     left_out = []
     for layer in network.layers:
         if not layer.product:
@@ -289,7 +305,7 @@ def _text(size: GemmSize, groups: int) -> str:
     return f"{times}{size.m}×{size.k}×{size.n}"
 
 
-def _parts(layers: _Layers, ends: Any, timing: Any, *, counted: bool) -> list[Part]:
+def _parts(layers: Layers, ends: Any, timing: Any, *, counted: bool) -> list[Part]:
     parts = []
     first = done = 0
     for name, shape, own in layers:
@@ -305,6 +321,6 @@ def _parts(layers: _Layers, ends: Any, timing: Any, *, counted: bool) -> list[Pa
     return parts
 
 
-def _by_layer(layers: _Layers, outputs: list[IntArray]) -> dict[str, list[IntArray]]:
+def _by_layer(layers: Layers, outputs: list[IntArray]) -> dict[str, list[IntArray]]:
     rest = iter(outputs)
     return {name: [next(rest) for _ in own] for name, _, own in layers}

@@ -1,7 +1,7 @@
 """From a netlist to operations on words.
 
-Words wider than 64 bits are cut. Equal operations are computed once, and those that nothing sees are left out. Registers
-and memories all stay: they are sites.
+Words wider than 64 bits are cut. Equal operations are computed once, and those that nothing sees are left out.
+Registers and memories all stay: they are sites.
 """
 
 from __future__ import annotations

@@ -278,6 +278,6 @@ def test_interrupting_ends_quietly(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hwgen.cli.check", interrupted)
+    monkeypatch.setattr("hwgen.cli.build.check", interrupted)
     code, _, err = run("check", "dsp_gemm", *SMALL)
     assert (code, err.strip()) == (130, "hwgen: interrupted")
