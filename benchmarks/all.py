@@ -35,6 +35,10 @@ MODULES = (
     "n3h_latency",
     "resnet18",
     "simulator_speed",
+    "interval_coverage",
+    "campaign_resume",
+    "bit_search",
+    "fault_rates",
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +16,9 @@ from hwgen.commands.jobs import network_job, numbers, program_job
 from hwgen.commands.run_core import layers_of
 from hwgen.errors import BadInput
 from hwgen.faults import statistics
-from hwgen.faults.campaign import OUTCOME, Precision, manifest, perform
+from hwgen.faults.campaign import Precision, manifest, perform
 from hwgen.faults.models import Faults, Model, faults
-from hwgen.faults.outcome import Outcome
+from hwgen.faults.outcome import Assumptions, Counts, Outcome
 from hwgen.faults.plan import (
     Exhaustive,
     Plan,
@@ -30,17 +30,22 @@ from hwgen.faults.plan import (
     population,
     strata_of,
 )
-from hwgen.faults.results import Summary, summary
-from hwgen.faults.sites import Kind
+from hwgen.faults.rates import Rates
+from hwgen.faults.results import Summary, block_counts, summary
+from hwgen.faults.safety import DISCLAIMER, METHOD, Assessment, assess
+from hwgen.faults.sites import Kind, SiteTable
+from hwgen.faults.store import Store
 from hwgen.faults.subject import Subject, core_subject, system_subject
+from hwgen.faults.targets import ASIL, judge
 
-__all__ = ["MODELS", "Agreement", "Injection", "Request", "inject", "subject_of"]
+__all__ = ["MODELS", "Agreement", "Injection", "Request", "inject", "safety", "safety_facts", "subject_of"]
 
 MODELS = {model.name.lower().replace("_", "-"): model for model in Model}
 """Fault models by the names that users give."""
 
 Sampling = Literal["exhaustive", "uniform", "stratified"]
 _PILOT = 50  # draws of each stratum
+_PARTS = ("pilot", "main")  # folders of a stratified campaign
 _COMPARED = ("digest", "end", "wrong", "flag", "status")
 
 
@@ -131,10 +136,16 @@ class Injection:
     ----------
     subject : Subject
         What was struck.
+    request : Request
+        What was asked for.
     folder : Path
         Of the results.
     population : Population
         Sites and cycles.
+    strata : tuple of Stratum
+        Of a stratified campaign.
+    rows : structured array of :data:`hwgen.faults.campaign.OUTCOME`
+        All results.
     summary : Summary
         Shares of outcomes.
     computed : int
@@ -150,8 +161,11 @@ class Injection:
     """
 
     subject: Subject
+    request: Request
     folder: Path
     population: Population
+    strata: tuple[Stratum, ...]
+    rows: Faults
     summary: Summary
     computed: int
     seconds: float
@@ -260,75 +274,185 @@ def inject(
     BadInput
         If the request cannot be met.
     """
-    if request.model not in MODELS:
-        raise BadInput(f"there is no fault model {request.model!r}; there are {', '.join(MODELS)}")
     tell("fault-free run")
-    engine = subject.lanes
-    model = MODELS[request.model]
-    prototype = faults(
-        0, 0, model, size=request.size if model is Model.MBU else 1, duration=request.duration, period=request.period,
-        on=request.on,
-    )  # fmt: skip
-    members = population(
-        subject.sites, engine.cycles, prototype, where=request.where, classes=request.classes,
-        kinds=[Kind(kind) for kind in request.kinds], window=request.window,
-    )  # fmt: skip
+    members = _population(subject, request)
     tell("faults")
     began = time.perf_counter()
     strata: tuple[Stratum, ...] = ()
-    pilot = np.zeros(0, OUTCOME)
-    plan: Plan
+    parts: list[tuple[Store, bool]] = []
+    computed = 0
+
+    def perform_part(where: Path, plan: Plan, precision: Precision | None = None) -> None:
+        nonlocal computed
+        before: int | None = None
+
+        def advance(done: int, total: int) -> None:
+            nonlocal before
+            before = done if before is None else before
+            if progress:
+                progress(done, total)
+
+        store, finished = perform(
+            where, subject, plan, manifest(subject, plan, request.settings(), precision=precision), resume=resume,
+            processes=processes, cluster=cluster, precision=precision, progress=advance, warn=warn,
+        )  # fmt: skip
+        computed += max(0, finished.rows - (before or 0))
+        parts.append((store, finished.stopped))
+
     precision = None
     if request.sampling == "exhaustive":
-        plan = Exhaustive(members)
+        perform_part(folder, Exhaustive(members))
     else:
         total = request.samples or statistics.sample_size(len(members), request.error, request.confidence)
         total = min(total, len(members))
         if request.sampling == "uniform":
-            plan = Uniform(members, total, request.seed)
             if request.early:
                 precision = Precision(request.error, request.confidence, len(members))
+            perform_part(folder, Uniform(members, total, request.seed), precision)
         else:
+            if (folder / "manifest.json").exists():
+                raise BadInput(f"{folder} holds another campaign; name another folder")
             strata = strata_of(members, request.phases)
             first = tuple(min(_PILOT, len(s.population)) for s in strata)
-            trial = Stratified(strata, first, request.seed)
-            store, _ = perform(
-                folder / "pilot", subject, trial, manifest(subject, trial, request.settings()), resume=resume,
-                processes=processes, cluster=cluster, warn=warn,
-            )  # fmt: skip
-            pilot = store.read()
+            perform_part(folder / _PARTS[0], Stratified(strata, first, request.seed))
+            pilot = parts[0][0].read()
             shares = [
                 (int(np.count_nonzero(pilot["outcome"][pilot["stratum"] == h] != Outcome.MASKED)) + 1)
                 / (n + 2)
                 for h, n in enumerate(first)
             ]
-            plan = Stratified(strata, neyman(strata, shares, total, first), request.seed, first)
-    described = manifest(subject, plan, request.settings(), precision=precision)
-    done_before = 0
-
-    def advance(done: int, total: int) -> None:
-        nonlocal done_before
-        done_before = done_before or done
-        if progress:
-            progress(done, total)
-
-    store, finished = perform(
-        folder, subject, plan, described, resume=resume, processes=processes, cluster=cluster, precision=precision,
-        progress=advance, warn=warn,
-    )  # fmt: skip
+            sizes = neyman(strata, shares, total, first)
+            perform_part(folder / _PARTS[1], Stratified(strata, sizes, request.seed, first))
     seconds = time.perf_counter() - began
-    rows = np.concatenate([pilot, store.read()])
+    rows = np.concatenate([store.read() for store, _ in parts])
+    store, stopped = parts[-1]
     found = summary(
         rows, subject.sites, members.elements, members.cycles, strata=strata, confidence=request.confidence
     )
+    if stopped and precision is not None:
+        # Whoever stops when the interval is narrow needs a wider one.
+        rule = statistics.Sequential(precision.error, precision.confidence, precision.population)
+        effects = int(np.count_nonzero(rows["outcome"] != Outcome.MASKED))
+        found = replace(found, whole=replace(found.whole, avf=rule.interval(effects, len(rows))))
     agreement = None
     if request.verify:
         tell("hooked Verilog")
         agreement = agree(subject, members, request.verify, request.seed)
     return Injection(
-        subject, folder, members, found, max(0, finished.rows - done_before), seconds, finished.stopped,
-        store.digest(), agreement,
+        subject, request, folder, members, strata, rows, found, computed, seconds, stopped, store.digest(), agreement
     )  # fmt: skip
+
+
+def _population(subject: Subject, request: Request) -> Population:
+    """Sites and cycles that a request means."""
+    if request.model not in MODELS:
+        raise BadInput(f"there is no fault model {request.model!r}; there are {', '.join(MODELS)}")
+    model = MODELS[request.model]
+    prototype = faults(
+        0, 0, model, size=request.size if model is Model.MBU else 1, duration=request.duration, period=request.period,
+        on=request.on,
+    )  # fmt: skip
+    return population(
+        subject.sites, subject.lanes.cycles, prototype, where=request.where, classes=request.classes,
+        kinds=[Kind(kind) for kind in request.kinds], window=request.window,
+    )  # fmt: skip
+
+
+def safety(
+    found: Injection, rates: Rates | None = None, assumptions: Assumptions | None = None, others: Sequence[Path] = ()
+) -> Assessment:  # fmt: skip
+    """Safety figures of a campaign, and of others on the same design and job.
+
+    Blocks are the outermost instances; of a stratified campaign they are the classes of sites, which are what its
+    faults were drawn from.
+
+    Parameters
+    ----------
+    found : Injection
+        The campaign.
+    rates : Rates, optional
+        Raw rates; without them there is no figure in FIT.
+    assumptions : Assumptions, optional
+        What cannot be known.
+    others : sequence of Path
+        Folders of campaigns that add what this one left out, such as permanent faults.
+
+    Raises
+    ------
+    BadInput
+        If another campaign is not finished, is about another design or job, or repeats this one; or if there are raw
+        rates, and blocks without a fault.
+    """
+    parts = [
+        (_counts(found.rows, found.subject.sites, found.population, found.strata), found.population.sites)
+    ]
+    parts += [_recorded(found.subject, folder) for folder in others]
+    for counted, sites in parts:
+        left = sites - round(sum(row.bits for row in counted))
+        if rates is not None and left:
+            raise BadInput(
+                f"no fault was drawn in blocks with {left} of the {sites} sites, so their FIT is not known; draw "
+                "more with --samples"
+            )
+    rows = [row for counted, _ in parts for row in counted]
+    return assess(rows, rates, assumptions, found.request.confidence)
+
+
+def safety_facts(assessment: Assessment) -> dict[str, Any]:
+    """Safety figures for JSON, with all that they rest on."""
+    return {
+        "disclaimer": DISCLAIMER,
+        "confidence": assessment.confidence,
+        "method": METHOD,
+        "assumptions": list(assessment.assumptions.statements()),
+        "raw_rates": list(assessment.sources),
+        "refused": list(assessment.refused),
+        "totals": {kind: asdict(figures) for kind, figures in assessment.totals.items()},
+        "blocks": [asdict(figures) for figures in assessment.blocks],
+        "verdicts": {level: [asdict(one) for one in judge(assessment, level)] for level in ASIL}
+        if assessment.sources
+        else {},
+    }
+
+
+def _counts(rows: Faults, table: SiteTable, members: Population, strata: tuple[Stratum, ...]) -> list[Counts]:
+    """Counts of a campaign, for its safety figures."""
+    if not strata:
+        return block_counts(rows, table, members.elements, members.cycles)
+    (whole,) = block_counts(rows[:1], table, members.elements, members.cycles)
+    found = []
+    for h, stratum in enumerate(strata):
+        outcomes = rows["outcome"][rows["stratum"] == h]
+        p = stratum.population
+        found.append(
+            Counts(
+                block=stratum.key[0], element=p.elements[0].kind.value, kind=whole.kind,
+                bits=p.sites * p.cycles / members.cycles, samples=len(outcomes), population=len(p),
+                counts={one: n for one in Outcome if (n := int(np.count_nonzero(outcomes == one)))},
+                stratum=stratum.name,
+            )
+        )  # fmt: skip
+    return found
+
+
+def _recorded(subject: Subject, folder: Path) -> tuple[list[Counts], int]:
+    """Counts of a campaign that is in a folder, and its sites."""
+    stratified = (folder / _PARTS[1]).is_dir()
+    stores = [Store.open(folder / part) for part in _PARTS] if stratified else [Store.open(folder)]
+    for store in stores:
+        if store.finished is None:
+            raise BadInput(f"{folder} is not finished; go on with it first, with --resume")
+        if (store.manifest.netlist, store.manifest.stimulus) != (subject.netlist.digest, subject.digest):
+            raise BadInput(f"{folder} is about another design or job; name a campaign on {subject.name}")
+    kept = {
+        name: stores[0].manifest.settings[name] for name in Request.__dataclass_fields__ if name != "verify"
+    }
+    asked: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()}
+    request = Request(**asked)
+    members = _population(subject, request)
+    rows = np.concatenate([store.read() for store in stores])
+    strata = strata_of(members, request.phases) if stratified else ()
+    return _counts(rows, subject.sites, members, strata), members.sites
 
 
 def agree(subject: Subject, members: Population, count: int, seed: int) -> Agreement:

@@ -76,7 +76,7 @@ class Work:
     """
 
     subject: Subject
-    lanes: int = 512
+    lanes: int = 256
 
     def __call__(self, rows: Faults) -> Faults:
         """One row of :data:`OUTCOME` for each row of a plan."""
@@ -168,7 +168,7 @@ def manifest(
 
 def perform(
     folder: Path, subject: Subject, plan: Plan, described: Manifest, *, resume: bool = False, processes: int = 1,
-    cluster: str | None = None, lanes: int = 512, precision: Precision | None = None,
+    cluster: str | None = None, lanes: int = 256, precision: Precision | None = None,
     progress: Callable[[int, int], None] | None = None, warn: Callable[[str], None] | None = None,
 ) -> tuple[Store, Finished]:  # fmt: skip
     """Run a campaign, or what is missing of it.

@@ -133,6 +133,9 @@ def _one_name_each(module: dict[str, Any]) -> None:
         if cell["type"] in ("$dff", "$dffe", "$sdff", "$sdffe", "$sdffce"):
             for label, low, first, count in names.runs(cell["connections"]["Q"]):
                 owner |= {cell["connections"]["Q"][first + i]: (label, low + i) for i in range(count)}
+    # The gates of gate_hooks.py: as parts of a vector they would look like loops too.
+    gates = {n: net["bits"] for n, net in module["netnames"].items() if re.fullmatch(r"fault_gate_\d+", n)}
+    owner |= {bits[0]: (name, 0) for name, bits in gates.items()}
     bits = [b for net in module["netnames"].values() for b in net["bits"] if isinstance(b, int)]
     bits += [
         b

@@ -172,7 +172,9 @@ class MemoryHooks:
                 self._behind(register, loaded, first, f"{label}_{port}_{i}", groups, bad)
             if any(self._used_elsewhere(bit, mine) for bit in data):
                 wrong = {(i // WORD_BITS, groups[i]): bad[groups[i]] for i in range(width)}
-                at = {i: self._at(first + i) for i in range(-(-width // WORD_BITS))}
+                # A memory of one word is known to be selected when something is wrong with it.
+                slices = range(-(-width // WORD_BITS))
+                at: dict[int, Bit] = {i: self._at(first + i) if len(slices) > 1 else "1" for i in slices}
                 self._overlay(raw, data, list(range(width)), groups, wrong, at)
 
     def _used_elsewhere(self, bit: Bit, registers: Sequence[ReadRegister]) -> bool:
@@ -196,13 +198,19 @@ class MemoryHooks:
         register.raw = f"fault_{label}_raw"
         raw = e.net(len(q), register.raw, self._take_init(q))
         e.register(cell["connections"]["CLK"][0], loaded, raw, enable=register.enable)
-        at = {s: e.any([self._at(first + s), self._at(word)]) for s, word in register.words.items()}
+        at: dict[int, Bit] = dict.fromkeys(register.words, "1")
+        for s, word in register.words.items() if len(at) > 1 else ():
+            # From a register, so that the decoder is not on the way of what was read.
+            at[s] = e.net(1, f"fault_{label}_slice_{s}", 0)[0]
+            e.register(self._clock, [e.any([self._at(first + s), self._at(word)])], [at[s]])
         wrong: dict[tuple[int, int], Pair] = {}
-        now = e.all(self._masks.strobe, e.any([self._at(word) for word in register.words.values()]))
+        own = e.any([self._at(word) for word in register.words.values()])
+        now = e.all(self._masks.strobe, own)
+        selected = e.any([own, *(self._at(first + s) for s in register.words)])
         for number in sorted({group[bit] for bit in register.bits}):
             live, odd = (e.net(1, f"fault_{label}_{what}_{number}", 0)[0] for what in ("live", "odd"))
-            next_live = e.choose(register.enable, [live], [bad[number][0]])
-            next_odd = e.choose(register.enable, [odd], [bad[number][1]])
+            next_live = e.choose(register.enable, [e.all(selected, live)], [bad[number][0]])
+            next_odd = e.choose(register.enable, [e.all(selected, odd)], [bad[number][1]])
             e.register(self._clock, e.either([now], next_live), [live])
             e.register(self._clock, e.other([now], next_odd), [odd])
             for s in register.words:

@@ -2,7 +2,7 @@
 
 Enables and resets stay on the pins of the flip-flops, because a hook that is before them would make logic of them. In
 the cycle of a fault they are overruled and the hook does what they would have done. A bit then costs one LUT: its
-inputs are what is loaded, what is held, two bits that say which, and the two masks.
+inputs are what is loaded, what is held, which of them, whether there is a fault, and the two masks.
 """
 
 from __future__ import annotations
@@ -118,16 +118,11 @@ class RegisterHooks:
                 changed = e.choose(swap[0], changed, swap[1])
             e.register(clock, changed, q)
             return
-        if reset == "0":
-            kept = e.choose(enable, q, data)
-            changed = e.choose(now, data, self._upset(kept, at))
-        elif enable == "1":
-            kept = e.choose(reset, data, value)
-            changed = e.choose(now, data, self._upset(kept, at))
+        if control.enable_first:
+            kept = e.choose(enable, q, e.choose(reset, data, value))
         else:
-            one, two = self._states(word, now, control)
-            loaded = e.choose(two, data, self._upset(data, at))
-            changed = e.choose(one, loaded, self._upset(e.choose(two, q, value), at))
+            kept = e.choose(reset, e.choose(enable, q, data), value)
+        changed = e.choose(now, data, self._upset(kept, at))
         pins: dict[str, Any] = {}
         if reset != "0":
             pins |= {"reset": self._once("reset", word, reset), "value": value}
@@ -142,19 +137,6 @@ class RegisterHooks:
             e, now = self._e, self._now(word)
             made = e.either([pin], [now]) if what == "enable" else e.both([pin], e.inverse([now]))
             self._known[key] = made[0]
-        return self._known[key]  # type: ignore[no-any-return]
-
-    def _states(self, word: int, now: Bit, control: _Control) -> tuple[Bit, Bit]:
-        """Two bits: 00 no fault, 01 a fault in what is loaded, 10 in what is held, 11 in the value of the reset."""
-        key = "states", word, control.reset, control.enable, control.enable_first
-        if key not in self._known:
-            e, r, n = self._e, control.reset, control.enable
-            if control.enable_first:
-                resets = e.all(n, r)
-                one, two = e.either([resets], e.inverse([n]))[0], n
-            else:
-                one, two = e.either([r], e.inverse([n]))[0], e.either([r], [n])[0]
-            self._known[key] = e.all(now, one), e.all(now, two)
         return self._known[key]  # type: ignore[no-any-return]
 
     def _upset(self, bits: Sequence[Bit], at: Sequence[int]) -> list[Bit]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -220,7 +220,7 @@ def hooked(
     made = Hooked(
         top, text, tuple(sources), vendor, address, max(1, layout.row_bits), {}, work.layouts, work.kinds
     )
-    return Hooked(**{**made.__dict__, "swaps": work.addresses(made, pairs)}) if pairs else made
+    return replace(made, swaps=work.addresses(made, pairs)) if pairs else made
 
 
 def plainly_named(modules: dict[str, Any], own: str) -> dict[str, Any]:

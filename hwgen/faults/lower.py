@@ -6,14 +6,14 @@ Registers and memories all stay: they are sites.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hwgen.errors import BadInput
 from hwgen.faults.classes import order
 from hwgen.faults.netlist import ONE, ZERO, Cell, Netlist
 from hwgen.faults.operations import WORD, Code, LoweredMemory, LoweredRegister, Op, Program, Value
 
-__all__ = ["lower"]
+__all__ = ["lower", "lower_gates"]
 
 
 def lower(netlist: Netlist) -> Program:
@@ -27,11 +27,38 @@ def lower(netlist: Netlist) -> Program:
     return _Lowering(netlist).program()
 
 
+def lower_gates(
+    netlist: Netlist, tied: Mapping[str, int]
+) -> tuple[Program, dict[tuple[tuple[str, ...], str], Value]]:
+    """Translate a netlist of gates so that each of the nets that it tells is a value of its own.
+
+    Parameters
+    ----------
+    netlist : Netlist
+        With ``nets`` of one bit each.
+    tied : mapping of str to int
+        Inputs that are constant, and what they are: those of hooks, which vanish with it.
+
+    Returns
+    -------
+    Program
+        The design.
+    dict
+        Value of each net.
+    """
+    work = _Lowering(netlist, tied)
+    program = work.program()
+    return program, {key: work.place[bits[0]][0] for key, bits in netlist.nets.items()}
+
+
 class _Lowering:
     """A netlist being translated."""
 
-    def __init__(self, netlist: Netlist):
+    def __init__(self, netlist: Netlist, tied: Mapping[str, int] | None = None):
         self.netlist = netlist
+        self.tied = tied
+        self.marked = set() if tied is None else {bits[0] for bits in netlist.nets.values()}
+        self.own: set[Value] = set()  # results of single gates, of which nothing else knows
         self.widths: list[int] = []
         self.constants: dict[Value, int] = {}
         self.known: dict[tuple[int, int], Value] = {}
@@ -40,7 +67,7 @@ class _Lowering:
         self.place: dict[int, tuple[Value, int]] = {}
         self.packed: dict[tuple[int, ...], Value] = {}
         self.order = order(netlist)
-        self.alias = _aliases(netlist, self.order)
+        self.alias = {} if self.marked else _aliases(netlist, self.order)
         self.used = {
             bit
             for group in (
@@ -71,8 +98,19 @@ class _Lowering:
     def define(self, bits: Sequence[int], value: Value) -> None:
         """Say that some bits of the netlist are this value."""
         for i, bit in enumerate(bits):
-            if bit > ONE:
+            if bit in self.marked:
+                self.place[bit] = (self._alone(value, i), 0)
+            elif bit > ONE:
                 self.place[bit] = (value, i)
+
+    def _alone(self, value: Value, bit: int) -> Value:
+        """A bit of a value as a value that nobody else reads."""
+        if self.widths[value] == 1 and value in self.own:
+            self.own.discard(value)
+            return value
+        result = self.fresh(1)
+        self.ops.append(Op(Code.SLICE, result, (value,), bit))
+        return result
 
     def source(self, bits: Sequence[int]) -> tuple[Value, ...]:
         """New values for bits that come from outside, 64 at a time."""
@@ -94,6 +132,11 @@ class _Lowering:
         return tuple(self.alias.get(bit, bit) for bit in bits)
 
     def _pack(self, bits: tuple[int, ...]) -> Value:
+        own = len(bits)
+        while own > 1 and bits[own - 1] == bits[own - 2]:
+            own -= 1
+        if 1 < own < len(bits) and bits[-1] not in (ZERO, ONE):  # the last bit again and again: a sign
+            return self.op(Code.SIGN_EXTEND, len(bits), (self.value(bits[:own]),), own)
         pieces: list[Value] = []
         shifts: list[int] = []
         first = 0
@@ -127,10 +170,11 @@ class _Lowering:
     ) -> Value:
         """The result of an operation, computed before if it was."""
         key = (code, width, tuple(args), immediate, tuple(shifts))
-        if key not in self.made:
+        if key not in self.made or (self.marked and width == 1):  # two gates that are equal stay two
             result = self.fresh(width)
             self.ops.append(Op(code, result, tuple(args), immediate, tuple(shifts)))
             self.made[key] = result
+            self.own.add(result)
         return self.made[key]
 
     def number(self, value: Value) -> int | None:
@@ -239,7 +283,12 @@ class _Lowering:
     def program(self) -> Program:
         """Translate everything."""
         n = self.netlist
-        inputs = {p.name: self.source(p.bits) for p in n.ports if p.direction == "input"}
+        inputs = {}
+        for p in n.ports:
+            if p.direction == "input" and p.name in (self.tied or ()):
+                self.define(p.bits, self.constant((self.tied or {})[p.name], len(p.bits)))
+            elif p.direction == "input":
+                inputs[p.name] = self.source(p.bits)
         pieces: list[tuple[int, int, Value, int, tuple[int, ...]]] = []
         for element, r in enumerate(n.registers):
             for i, q in enumerate(self.source(r.q)):
@@ -317,6 +366,7 @@ class _Lowering:
         """Operations that a register, a memory or an output depends on."""
         needed = {r.d for r in registers} | {v for m in memories for port in m.writes for v in port}
         needed |= {v for port in outputs.values() for v in port}
+        needed |= {self.place[bit][0] for bit in self.marked}
         kept = []
         for op in reversed(self.ops):
             if op.result in needed:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -151,6 +151,8 @@ class Netlist:
         By path and name.
     clock : int
         The clock's bit.
+    nets : dict of (tuple of str, str) to tuple of int
+        Bits of the nets that were asked for, by path and Verilog name.
     """
 
     top: str
@@ -160,6 +162,7 @@ class Netlist:
     registers: tuple[Register, ...]
     memories: tuple[Memory, ...]
     clock: int
+    nets: dict[tuple[tuple[str, ...], str], Bits] = field(default_factory=dict)
 
     @cached_property
     def port(self) -> dict[str, Port]:
@@ -167,7 +170,9 @@ class Netlist:
         return {port.name: port for port in self.ports}
 
 
-def read_netlist(sources: Sequence[Path], top: str) -> Netlist:
+def read_netlist(
+    sources: Sequence[Path], top: str, nets: Container[tuple[tuple[str, ...], str]] = ()
+) -> Netlist:
     """Read Verilog.
 
     Parameters
@@ -176,6 +181,8 @@ def read_netlist(sources: Sequence[Path], top: str) -> Netlist:
         The design first, then models of vendor cells.
     top : str
         Name of the top module.
+    nets : container of (tuple of str, str)
+        Path and Verilog name of nets whose bits are to be told.
 
     Raises
     ------
@@ -194,7 +201,7 @@ def read_netlist(sources: Sequence[Path], top: str) -> Netlist:
         modules = json.loads(out.read_text(encoding="utf-8"))["modules"]
     own = sources[0].read_text(encoding="utf-8")
     vendor = {name for name in modules if f"\nmodule {_plain(name)}(" not in own}
-    return _Flat(modules, vendor).netlist(top, digest)
+    return _Flat(modules, vendor, nets).netlist(top, digest)
 
 
 def _plain(kind: str) -> str:
@@ -210,6 +217,8 @@ class _Flat:
 
     modules: dict[str, Any]
     vendor: set[str]
+    wanted: Container[tuple[tuple[str, ...], str]] = ()
+    nets: dict[tuple[tuple[str, ...], str], Bits] = field(default_factory=dict)
     parents: list[int] = field(default_factory=lambda: [ZERO, ONE])
     cells: list[Cell] = field(default_factory=list)
     registers: list[Register] = field(default_factory=list)
@@ -252,6 +261,7 @@ class _Flat:
             tuple(sorted(registers, key=lambda r: (r.path, r.name, r.low))),
             tuple(sorted(memories, key=lambda m: (m.path, m.name))),
             min(clocks, default=ZERO),
+            {key: self._same(bits) for key, bits in self.nets.items()},
         )
 
     # Bits: numbers that can be found to be the same.
@@ -288,6 +298,9 @@ class _Flat:
         """Everything in an instance."""
         module = self.modules[kind]
         names = _Names(module)
+        for name, net in module["netnames"].items():
+            if (path, name) in self.wanted:
+                self.nets[path, name] = self._bits(net["bits"], made)
         shown = _plain(kind)
         for name, cell in module["cells"].items():
             what: str = cell["type"]

@@ -28,8 +28,9 @@ from hwgen.faults.operations import Program
 from hwgen.faults.sites import SiteTable
 from hwgen.faults.verilated.engine import ExternalMemory, VerilatedEngine, VerilatedRun
 from hwgen.files import output_folder, write_if_changed
+from hwgen.numerics import IntArray
 from hwgen.registry import core as core_of
-from hwgen.streams import Stream
+from hwgen.streams import Beats, Stream
 from hwgen.system.config import SystemConfig
 from hwgen.verify import block, system_harness
 from hwgen.verify.stimulus import Stimulus, patterns, stimulus
@@ -159,10 +160,19 @@ class CoreSubject(Subject):
         Its ports.
     stimulus : Stimulus
         What is sent.
+    core : str
+        Name of the core.
+    config : CoreConfig
+        Its configuration.
+    operations : tuple
+        What it was made of.
     """
 
     streams: tuple[Stream, ...]
     stimulus: Stimulus
+    core: str
+    config: Any
+    operations: tuple[Any, ...]
 
     @property
     def bench(self) -> str:
@@ -178,6 +188,18 @@ class CoreSubject(Subject):
     def job(self) -> Numbers:
         """Beats and patterns."""
         return stream_table(self.program, self.streams, self.stimulus, _QUIET)
+
+    def results(self, words: npt.NDArray[np.uint64]) -> list[IntArray]:
+        """Results of the operations, from what :meth:`LaneEngine.observe` gave for one fault."""
+        beats: dict[str, Beats] = {}
+        at = 0
+        for s in self.streams:
+            if s.direction == "out":
+                count, size = self.stimulus.expected[s.name], -(-s.bytes // 8)
+                table = words[at : at + count * (size + 1)].reshape(count, size + 1)[:, :size]
+                beats[s.name] = np.ascontiguousarray(table).view(np.uint8)[:, : s.bytes]
+                at += count * (size + 1)
+        return core_of(self.core).collect(self.config, list(self.operations), beats)
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,6 +254,11 @@ class SystemSubject(Subject):
         """Memory outside."""
         return ExternalMemory(self.image, self.bus_bytes, len(self.lowered.memories))
 
+    def memory_after(self, words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
+        """Bytes of memory after the run, from what :meth:`LaneEngine.observe` gave for one fault."""
+        rows = words.astype(np.uint8).reshape(self.bus_bytes, -1).T.reshape(-1)
+        return np.concatenate([rows, self.image[len(rows) :]])
+
 
 def core_subject(
     name: str, config: Any, operations: list[Any], *, regime: str = "free", seed: int = 0
@@ -257,7 +284,7 @@ def core_subject(
     models = [Path(path) for path in core.simulation_sources(config)]
     texts = [(f"{made.top}.v", made.verilog), *((path.name, path.read_text()) for path in models)]
     given = stimulus(core, config, operations, patterns(regime, streams, seed))
-    return CoreSubject(str(config), made.top, tuple(texts), streams, given)
+    return CoreSubject(str(config), made.top, tuple(texts), streams, given, name, config, tuple(operations))
 
 
 def system_subject(

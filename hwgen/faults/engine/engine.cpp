@@ -66,6 +66,35 @@ class Engine {
     }
     u64 value(u32 cycle, u32 v) const { return program_.load(golden_.frame(cycle), v); }
 
+    /// Words that one faulty copy gives, and then bytes that external memories hold.
+    u64 observed() const {
+        u64 words = golden_.benches[0].places();
+        for (const Memory& m : program_.memories) words += m.external ? m.depth : 0;
+        return words;
+    }
+    /// Everything that faulty copies give; `observed()` words for each. What a copy does not give is as without a fault.
+    void observe(const FaultList& list, u32 limit, u64* words, Result* results) {
+        const u64 size = observed(), places = golden_.benches[0].places();
+        std::vector<Escape<Bench>> copies;
+        for (u32 i = 0; i < list.faults.size(); ++i) {
+            const u32 start = list.faults[i].start;
+            u64* own = words + i * size;
+            const std::vector<u64>& expected = golden_.benches[0].expected();
+            std::copy(expected.begin(), expected.end(), own);
+            copies.push_back({i, &list.faults[i], start, 0, 0, NONE, golden_.benches[start], {}, {}});
+            copies.back().bench.keep(own);
+        }
+        Whole<WHOLE, Bench> whole(program_, golden_, limit);
+        whole.observe([&](u32 number, const Bench&, const std::function<u64(u32, u64)>& word) {
+            u64* at = words + number * size + places;
+            for (u32 m = 0; m < program_.memories.size(); ++m) {
+                if (!program_.memories[m].external) continue;
+                for (u32 row = 0; row < program_.memories[m].depth; ++row) *at++ = word(m, row);
+            }
+        });
+        whole.run(copies, results);
+    }
+
     void inject(const FaultList& list, const u32* order, const u32* batches, u32 count, int lanes, u32 limit,
                 Result* results, u64* effort) {
         if (lanes == 64) go<64>(list, order, batches, count, limit, results, effort);
@@ -127,6 +156,18 @@ void faults_close(Engine* engine) { delete engine; }
 uint32_t faults_cycles(const Engine* engine) { return engine->cycles(); }
 void faults_fault_free(const Engine* engine, faults::Result* result) { *result = engine->fault_free(); }
 uint64_t faults_value(const Engine* engine, uint32_t cycle, uint32_t value) { return engine->value(cycle, value); }
+
+uint64_t faults_observed(const Engine* engine) { return engine->observed(); }
+/// `words` has room for `faults_observed` numbers for each fault.
+int faults_observe(Engine* engine, const uint64_t* list, uint64_t count, uint32_t limit, uint64_t* words, faults::Result* results) {
+    try {
+        engine->observe(faults::FaultList({list}, count), limit, words, results);
+        return 0;
+    } catch (const std::exception& error) {
+        faults::complaint = error.what();
+        return 1;
+    }
+}
 
 /// `batches` are `count + 1` places in `order`, which has a number of a fault for each lane.
 int faults_inject(Engine* engine, const uint64_t* list, uint64_t faults_count, const uint32_t* order, const uint32_t* batches,

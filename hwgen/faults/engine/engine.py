@@ -104,7 +104,7 @@ class LaneEngine:
         return 2 * self.cycles + 64
 
     def inject(
-        self, listed: Faults, *, lanes: int = 512, window: int | None = None
+        self, listed: Faults, *, lanes: int = 256, window: int | None = None
     ) -> tuple[npt.NDArray[np.void], Effort]:
         """Simulate faults.
 
@@ -123,17 +123,46 @@ class LaneEngine:
         """
         if lanes not in LANES:
             raise BadInput(f"lanes must be one of {', '.join(map(str, LANES))}, not {lanes}")
-        late = listed[listed["cycle"] >= self.cycles]
-        if late.size:
-            raise BadInput(
-                f"a fault in cycle {int(late['cycle'][0])} comes after the end; the run has cycles 0..{self.cycles - 1}"
-            )
+        self._refuse_late(listed)
         numbers, first = self._pieces.table(listed, masks(self.table, listed))
-        order, batches = _batches(first, listed["cycle"], lanes, window or self.cycles)
-        results = np.zeros(len(listed), RESULT)
+        return self._run(numbers, first, listed["cycle"], lanes, window)
+
+    def transients(
+        self, values: npt.ArrayLike, cycles: npt.ArrayLike, *, lanes: int = 512
+    ) -> tuple[npt.NDArray[np.void], Effort]:
+        """Simulate single-event transients: what an operation gives is inverted in one cycle.
+
+        Parameters
+        ----------
+        values, cycles : array_like of int, shape (faults,)
+            Values of one bit that operations give, and when.
+        lanes : int
+            One of :data:`LANES`.
+
+        Returns
+        -------
+        structured array of RESULT, shape (faults,), Effort
+        """
+        where, when = np.asarray(values, np.uint64), np.asarray(cycles, np.uint64)
+        if when.size and when.max() >= self.cycles:
+            raise BadInput(
+                f"a transient in cycle {when.max()} comes after the end; the run has cycles 0..{self.cycles - 1}"
+            )
+        table = np.zeros((len(where), 10), np.uint64)
+        table[:, 0], table[:, 6] = when, where
+        table[:, [1, 2, 3, 4, 9]] = 1  # duration, period, on, targets, mask
+        table[:, 5] = 3
+        return self._run(table.reshape(-1), where.astype(np.int64), when.astype(np.uint32), lanes, None)
+
+    def _run(
+        self, numbers: Numbers, first: npt.NDArray[np.int64], cycle: npt.NDArray[np.uint32], lanes: int,
+        window: int | None,
+    ) -> tuple[npt.NDArray[np.void], Effort]:  # fmt: skip
+        order, batches = _batches(first, cycle, lanes, window or self.cycles)
+        results = np.zeros(len(cycle), RESULT)
         effort = np.zeros(4, np.uint64)
         failed = self._library.faults_inject(
-            self._engine, numbers.ctypes.data, len(listed), order.ctypes.data, batches.ctypes.data, len(batches) - 1,
+            self._engine, numbers.ctypes.data, len(cycle), order.ctypes.data, batches.ctypes.data, len(batches) - 1,
             lanes, self.limit, results.ctypes.data, effort.ctypes.data,
         )  # fmt: skip
         if failed:
@@ -141,6 +170,42 @@ class LaneEngine:
                 f"the lane engine failed: {self._library.faults_complaint().decode()}; report this"
             )
         return results, Effort(*map(int, effort))
+
+    def observe(self, listed: Faults) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.void]]:
+        """Everything that faulty copies give: for few faults, each of which is simulated whole.
+
+        Parameters
+        ----------
+        listed : Faults
+            In any order.
+
+        Returns
+        -------
+        uint64 array, shape (faults, words)
+            Words given, of streams in their order with TLAST behind the data of every beat; then the bytes that memory
+            outside holds at the end, byte lane by byte lane of the bus.
+        structured array of RESULT, shape (faults,)
+            As :meth:`inject` gives it.
+        """
+        self._refuse_late(listed)
+        numbers, _ = self._pieces.table(listed, masks(self.table, listed))
+        words = np.zeros((len(listed), self._library.faults_observed(self._engine)), np.uint64)
+        results = np.zeros(len(listed), RESULT)
+        failed = self._library.faults_observe(
+            self._engine, numbers.ctypes.data, len(listed), self.limit, words.ctypes.data, results.ctypes.data
+        )
+        if failed:
+            raise HwgenError(
+                f"the lane engine failed: {self._library.faults_complaint().decode()}; report this"
+            )
+        return words, results
+
+    def _refuse_late(self, listed: Faults) -> None:
+        late = listed[listed["cycle"] >= self.cycles]
+        if late.size:
+            raise BadInput(
+                f"a fault in cycle {int(late['cycle'][0])} comes after the end; the run has cycles 0..{self.cycles - 1}"
+            )
 
 
 def _batches(

@@ -6,9 +6,9 @@
 
 namespace faults {
 
-/// What is struck: bits of a register or of words of a memory. Masks of zeros strike nothing.
+/// What is struck: bits of a register or of words of a memory, or of what an operation gives. Masks of zeros strike nothing.
 struct Target {
-    u8 memory;  // 0 a register, 1 a word of a memory, 2 what is read from a memory, at any address
+    u8 memory;  // 0 a register, 1 a word of a memory, 2 what is read from a memory, at any address, 3 a value within its cycle
     u32 index, row;
     u64 clear, flip;
 };
@@ -28,10 +28,15 @@ struct Fault {
     u32 over() const { return duration > ~u32{0} - start ? ~u32{0} : start + duration; }
 };
 
-/// What an output of the design means to its bench in a cycle: nothing, a word that is given, or when things happen.
-enum Effect : u8 { IGNORED, DATA, FLOW };
+/// What an output of the design means to its bench in a cycle: nothing, a word that is given, when things happen, or that a
+/// fault was detected.
+enum Effect : u8 { IGNORED, DATA, FLOW, FLAG };
 
 constexpr u32 NONE = ~u32{0};
+
+/// Cycles that a run goes on after it broke a rule, if the design has an output that reports faults: what it saw of the fault
+/// takes two cycles to get there.
+constexpr u32 LATE = 4;
 
 enum Status : u8 { FINISHED, HUNG, BROKE };  // broke a rule of its interface
 

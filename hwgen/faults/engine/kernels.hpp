@@ -412,6 +412,23 @@ template <int L> struct Kernels {
         for (int k = 0; k < PLANES; ++k) any |= out[k];
         return any != 0;
     }
+    /// Adds the lanes in which two words differ to a plane.
+    static void changed(Type type, const void* one, const void* other, u64* out) {
+        if (type == PLANE) {
+            for (int k = 0; k < PLANES; ++k) out[k] |= static_cast<const u64*>(one)[k] ^ static_cast<const u64*>(other)[k];
+            return;
+        }
+        with(type, [&](auto t) {
+            using T = decltype(t);
+            const T *a = static_cast<const T*>(one), *b = static_cast<const T*>(other);
+            alignas(64) u8 bytes[64];
+            for (int k = 0; k < PLANES; ++k) {
+                for (int i = 0; i < 64; ++i) bytes[i] = a[64 * k + i] != b[64 * k + i] ? 255 : 0;
+                out[k] |= gather(bytes);
+            }
+            return false;
+        });
+    }
     static constexpr u32 size(Type type) { return type == PLANE ? L / 8 : static_cast<u32>(L) * bytes_of(type); }
 };
 

@@ -25,6 +25,7 @@ template <typename Bench> struct Escape {
     u32 cycle;
     u64 exchanged;  // of the digest, for words that differed before
     u32 wrong;
+    u32 flag;  // first cycle in which it reported a fault
     Bench bench;
     std::vector<std::pair<u32, u64>> registers;                    // those that differ
     std::vector<std::pair<std::pair<u32, u32>, u64>> memories;     // (memory, row), those that differ
@@ -67,7 +68,13 @@ template <int L, typename Bench> class Lanes {
         rows_.resize(p_.memories.size());
         touched_.assign(p_.memories.size(), 0);
         output_of_.resize(values);
-        for (u32 i = 0; i < p_.outputs.size(); ++i) output_of_[p_.outputs[i]].push_back(i);
+        maker_.assign(values, NONE);
+        for (u32 i = 0; i < p_.ops.size(); ++i) maker_[p_.ops[i].result] = i;
+        reports_.assign(values, 0);
+        for (u32 i = 0; i < p_.outputs.size(); ++i) {
+            output_of_[p_.outputs[i]].push_back(i);
+            if (is_state_[p_.outputs[i]] && golden_.benches[0].reports(i)) reports_[p_.outputs[i]] = 1;
+        }
     }
 
     /// Simulate up to L faults; `numbers` are their places in `results`. Lanes that leave go to `escapes`.
@@ -77,6 +84,7 @@ template <int L, typename Bench> class Lanes {
         count_ = count;
         std::fill(std::begin(exchanged_), std::end(exchanged_), 0);
         std::fill(std::begin(wrong_), std::end(wrong_), 0);
+        std::fill(std::begin(flag_), std::end(flag_), NONE);
         for (int k = 0; k < PLANES; ++k) gone_[k] = 0;
         u32 first = ~u32{0}, last = 0;
         for (int i = 0; i < count; ++i) {
@@ -84,11 +92,16 @@ template <int L, typename Bench> class Lanes {
             last = std::max(last, faults[i]->over());
         }
         ++effort.batches;
+        waiting_.resize(static_cast<std::size_t>(count));
+        std::iota(waiting_.begin(), waiting_.end(), 0);
+        std::sort(waiting_.begin(), waiting_.end(), [&](int a, int b) { return faults[a]->start > faults[b]->start; });
+        active_.clear();
         u32 t = first;
         busy_ = 0;
         for (; t < golden_.cycles; ++t) {
             frame_ = golden_.frame(t);
             side_ = t & 1;
+            for (; !waiting_.empty() && faults[waiting_.back()]->start <= t; waiting_.pop_back()) active_.push_back(waiting_.back());
             const bool reading = columns(t);
             for (u32 v : marked_) differs_[v] = 0;
             marked_.clear();
@@ -141,6 +154,8 @@ template <int L, typename Bench> class Lanes {
                 if (row < slot_[m].size() && slot_[m][row] >= 0) dirty_[op / 64] |= u64{1} << (op % 64);
             }
         }
+        std::size_t transient = 0;
+        for (const Transient& one : transients_) dirty_[one.op / 64] |= u64{1} << (one.op % 64);
         for (u32 op : column_reads_) dirty_[op / 64] |= u64{1} << (op % 64);
         for (std::size_t w = 0; w < dirty_.size(); ++w) {
             while (dirty_[w]) {
@@ -149,25 +164,52 @@ template <int L, typename Bench> class Lanes {
                 const Op& op = p_.ops[index];
                 const u64 golden = fault_free(op.result);
                 ++computed;
-                const bool other = op.code == READ ? read(t, op, golden)
-                                                   : K::run(p_, op, lanes(op.result), golden, [&](u32 v) { return operand(v); });
+                const bool struck_now = transient < transients_.size() && transients_[transient].op == index;
+                bool other = false;
+                if (op.code == READ) {
+                    other = read(t, op, golden);
+                } else if (!struck_now || any_differs(op)) {
+                    other = K::run(p_, op, lanes(op.result), golden, [&](u32 v) { return operand(v); });
+                }
+                if (struck_now) {
+                    const Type type = p_.type(op.result);
+                    if (!other) K::fill(type, lanes(op.result), golden);
+                    for (; transient < transients_.size() && transients_[transient].op == index; ++transient) {
+                        const Transient& one = transients_[transient];
+                        const u64 word = K::lane(type, lanes(op.result), one.lane);
+                        K::set(type, lanes(op.result), one.lane, struck(word, *one.target));
+                    }
+                    u64 differing[PLANES];
+                    other = K::differing(type, lanes(op.result), golden, differing);
+                }
                 if (other) mark(op.result);
             }
         }
         return computed;
     }
 
-    /// Reads of memories whose data are struck in this cycle.
+    bool any_differs(const Op& op) const {
+        bool any = false;
+        p_.operands(op, [&](u32 v) { any = any || differs_[v]; });
+        return any;
+    }
+
+    /// Reads of memories whose data are struck in this cycle, and operations whose results are.
     bool columns(u32 t) {
         column_reads_.clear();
-        for (int i = 0; i < count_; ++i) {
+        transients_.clear();
+        for (int i : active_) {
             for (u32 k = 0; k < faults_[i]->count; ++k) {
                 const Target& target = faults_[i]->targets[k];
+                if (target.memory == 3 && !gone(i) && faults_[i]->active(t)) {
+                    transients_.push_back({maker_[target.index], i, &target});
+                }
                 if (target.memory != 2 || gone(i) || !faults_[i]->active(t)) continue;
                 for (u32 op : p_.reads[target.index]) column_reads_.push_back(op);
             }
         }
-        return !column_reads_.empty();
+        std::sort(transients_.begin(), transients_.end(), [](const Transient& a, const Transient& b) { return a.op < b.op; });
+        return !column_reads_.empty() || !transients_.empty();
     }
     bool gone(int lane) const { return gone_[lane / 64] >> (lane % 64) & 1; }
 
@@ -192,7 +234,7 @@ template <int L, typename Bench> class Lanes {
             });
         }
         if (!column_reads_.empty()) {
-            for (int i = 0; i < count_; ++i) {
+            for (int i : active_) {
                 for (u32 k = 0; k < faults_[i]->count; ++k) {
                     const Target& target = faults_[i]->targets[k];
                     if (target.memory != 2 || target.index != m || gone(i) || !faults_[i]->active(t)) continue;
@@ -226,6 +268,10 @@ template <int L, typename Bench> class Lanes {
                 u64 other[PLANES];
                 const u64 golden = fault_free(v);
                 if (!K::differing(p_.type(v), lanes(v), golden, other)) continue;
+                if (effect == FLAG) {
+                    each_lane(other, [&](int i) { flag_[i] = std::min(flag_[i], t); });
+                    continue;
+                }
                 if (effect == FLOW) {
                     for (int k = 0; k < PLANES; ++k) leaving[k] |= other[k];
                     leave = true;
@@ -268,8 +314,9 @@ template <int L, typename Bench> class Lanes {
     /// Copies of lanes at the start of the cycle, for those who go on with them.
     void depart(u32 t, const u64* leaving, const u32* numbers, std::vector<Escape<Bench>>& escapes, Effort& effort) {
         each_lane(leaving, [&](int i) {
-            Escape<Bench> e{numbers[i], faults_[i], t, exchanged_[i], wrong_[i], golden_.benches[t], {}, {}};
+            Escape<Bench> e{numbers[i], faults_[i], t, exchanged_[i], wrong_[i], flag_[i], golden_.benches[t], {}, {}};
             e.bench.exchange(exchanged_[i]);
+            e.bench.report(flag_[i]);
             for (u32 v : state_) {
                 const u64 word = K::lane(p_.type(v), lanes(v), i);
                 if (word != fault_free(v)) e.registers.emplace_back(v, word);
@@ -329,6 +376,11 @@ template <int L, typename Bench> class Lanes {
         for (u32 v : marked_) {
             for (u32 r : p_.loads[v]) {
                 const u32 q = p_.registers[r].q;
+                // A flag stays set: once that is known, the lane goes on as if it were not, and can end.
+                if (reports_[q]) {
+                    report(t + 1, v, q);
+                    continue;
+                }
                 std::memcpy(lanes_[~t & 1][q], lanes(v), K::size(p_.type(q)));
                 next_.push_back(q);
             }
@@ -336,6 +388,14 @@ template <int L, typename Bench> class Lanes {
         for (u32 q : state_) in_state_[q] = 0;
         for (u32 q : next_) in_state_[q] = 1;
         std::swap(state_, next_);
+    }
+
+    /// Lanes whose flag is set in a cycle.
+    void report(u32 cycle, u32 next, u32 q) {
+        if (cycle >= golden_.cycles) return;
+        u64 other[PLANES];
+        K::differing(p_.type(q), lanes(next), fault_free(next), other);
+        each_lane(other, [&](int i) { flag_[i] = std::min(flag_[i], cycle); });
     }
 
     void write(u32 t, u32 m) {
@@ -380,11 +440,11 @@ template <int L, typename Bench> class Lanes {
     /// Faults of this cycle, on what the next one begins with.
     void strike(u32 t) {
         const u8* after = golden_.frame(t + 1);
-        for (int i = 0; i < count_; ++i) {
+        for (int i : active_) {
             if (!faults_[i]->active(t) || gone(i)) continue;
             for (u32 k = 0; k < faults_[i]->count; ++k) {
                 const Target& target = faults_[i]->targets[k];
-                if (target.memory == 2) continue;
+                if (target.memory >= 2) continue;
                 if (target.memory) {
                     u8* to = row_lanes(target.index, target.row, golden_.word(target.index, target.row, t + 1));
                     const Type type = memory_type(target.index);
@@ -404,6 +464,9 @@ template <int L, typename Bench> class Lanes {
                 struck_values_.push_back(q);
             }
         }
+        active_.erase(
+            std::remove_if(active_.begin(), active_.end(), [&](int i) { return gone(i) || faults_[i]->over() <= t + 1; }),
+            active_.end());
         for (const auto& [m, row] : struck_rows_) settle(m, row, t + 1);
         struck_rows_.clear();
         for (u32 q : struck_values_) keep_if_differs(q, t + 1);
@@ -442,6 +505,7 @@ template <int L, typename Bench> class Lanes {
         const u32 end = std::min(t + 1, golden_.cycles);
         u64 latent[PLANES] = {};
         for (u32 q : state_) {
+            if (reports_[q]) continue;
             u64 other[PLANES];
             K::differing(p_.type(q), lanes_[end & 1][q], p_.load(golden_.frame(end), q), other);
             for (int k = 0; k < PLANES; ++k) latent[k] |= other[k];
@@ -479,12 +543,17 @@ template <int L, typename Bench> class Lanes {
             r.digest = bench.digest() + golden_.contents + exchanged_[i];
             r.end = bench.end();
             r.wrong = wrong_[i];
-            r.flag = bench.flag();
+            r.flag = std::min(bench.flag(), flag_[i]);
             r.status = bench.status();
             r.latent = latent[i / 64] >> (i % 64) & 1;
         }
     }
 
+    struct Transient {
+        u32 op;
+        int lane;
+        const Target* target;
+    };
     struct Given {
         int lane;
         u64 place, word, golden;
@@ -498,6 +567,7 @@ template <int L, typename Bench> class Lanes {
     std::unique_ptr<u8, Free> arena_;
     std::vector<u8*> lanes_[2];  // by the cycle's last bit; the same for values that are no registers
     std::vector<u8> is_state_, in_state_, differs_, touched_;
+    std::vector<u8> reports_;  // by value: whether it is a register that only reports faults
     std::vector<u64> dirty_, out_;
     std::vector<u32> marked_, state_, next_, changed_, struck_values_, column_reads_;
     std::vector<std::pair<u32, u32>> struck_rows_;
@@ -507,12 +577,15 @@ template <int L, typename Bench> class Lanes {
     std::vector<std::unique_ptr<u8, Free>> pool_;
     std::vector<int> free_;
     std::vector<Given> given_;
+    std::vector<Transient> transients_;
+    std::vector<u32> maker_;  // by value: the operation that gives it
+    std::vector<int> waiting_, active_;  // lanes whose faults come, by their beginning; that have begun and are not over
     u32 overlaid_ = 0;
     const Fault* const* faults_ = nullptr;
     const u8* frame_ = nullptr;
     int count_ = 0, side_ = 0, busy_ = 0;
     u64 exchanged_[L], gone_[PLANES];
-    u32 wrong_[L];
+    u32 wrong_[L], flag_[L];
 };
 
 }  // namespace faults

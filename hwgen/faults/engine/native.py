@@ -84,6 +84,10 @@ def _declared(made: ctypes.CDLL) -> ctypes.CDLL:
     made.faults_fault_free.argtypes = [pointer, pointer]
     made.faults_value.argtypes = [pointer, u32, u32]
     made.faults_value.restype = u64
+    made.faults_observed.argtypes = [pointer]
+    made.faults_observed.restype = u64
+    made.faults_observe.argtypes = [pointer, pointer, u64, u32, pointer, pointer]
+    made.faults_observe.restype = ctypes.c_int
     made.faults_inject.argtypes = [
         pointer,
         pointer,

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -25,13 +26,14 @@ struct Stream {
 struct StreamJob {
     std::vector<Stream> streams;
     u32 quiet;  // cycles without a beat that end a finished run
-    u32 error;  // output pin that reports an error; NONE if there is none
+    u32 error, detected;  // output pins that report an error, and a fault; NONE if there is none
     mutable std::vector<u64> expected;  // what the first run, the fault-free one, gave
     mutable bool recording = true;
 
     explicit StreamJob(Reader& r) {
         quiet = r.small();
         error = r.small();
+        detected = r.small();
         u32 place = 0;
         for (u32 n = r.small(); n--;) {
             Stream s{};
@@ -99,12 +101,29 @@ class StreamBench {
             }
             finished = finished && moved_[i] >= s.beats;
         }
-        if (job_->error != NONE && out[job_->error] && flag_ == NONE) flag_ = cycle_;
-        if (extra) status_ = BROKE;
-        done_ = extra || (finished && cycle_ - last_ >= job_->quiet);
+        for (const u32 pin : {job_->error, job_->detected}) {
+            if (pin != NONE && out[pin] && flag_ == NONE) flag_ = cycle_;
+        }
+        if (extra && status_ != BROKE) {
+            status_ = BROKE;
+            broke_ = cycle_;
+        }
+        const bool over = status_ == BROKE && (job_->detected == NONE || flag_ != NONE || cycle_ - broke_ == LATE);
+        done_ = over || (status_ != BROKE && finished && cycle_ - last_ >= job_->quiet);
         ++cycle_;
     }
     bool done() const { return done_; }
+    /// Whether nothing can happen any more unless the design does something.
+    bool still() const {
+        bool open = true, finished = true;
+        for (u32 i = 0; i < job_->streams.size(); ++i) {
+            open = open && job_->streams[i].gate.size() == 1;
+            finished = finished && moved_[i] >= job_->streams[i].beats;
+        }
+        return open && !finished && last_ + 1 < cycle_;
+    }
+    /// Whether this looks at an output.
+    bool acts_on(u32) const { return true; }
     u32 cycle() const { return cycle_; }
     Status status() const { return done_ ? status_ : HUNG; }
     u64 digest() const { return digest_; }
@@ -119,6 +138,7 @@ class StreamBench {
     /// What it means if an output differs.
     Effect effect(u32 output, const u64* out) const {
         if (output == job_->error) return FLOW;
+        if (reports(output)) return FLAG;
         for (u32 i = 0; i < job_->streams.size(); ++i) {
             const Stream& s = job_->streams[i];
             const bool open = s.gate[cycle_ % s.gate.size()] != 0;
@@ -144,21 +164,31 @@ class StreamBench {
         }
         return 0;
     }
+    /// Keep words as they are given; there is room for `places()` of them.
+    void keep(u64* words) { given_ = words; }
+    std::size_t places() const { return job_->expected.size(); }
+    const std::vector<u64>& expected() const { return job_->expected; }
     /// Exchange a word that was given before.
     void exchange(u64 difference) { digest_ += difference; }
+    /// Whether an output does nothing but report faults.
+    bool reports(u32 output) const { return output == job_->detected; }
+    /// It did in a cycle before, or never.
+    void report(u32 cycle) { flag_ = std::min(flag_, cycle); }
 
   private:
     void give(u32 place, u64 word) {
         digest_ += mixed(place, word);
+        if (given_) given_[place] = word;
         if (job_->recording) job_->expected[place] = word;
         else wrong_ += word != job_->expected[place];
     }
 
     const StreamJob* job_ = nullptr;
+    u64* given_ = nullptr;
     std::array<u32, MOST> moved_{};
     std::array<bool, MOST> holds_{};
     u64 digest_ = 0;
-    u32 cycle_ = 0, last_ = 0, flag_ = NONE, wrong_ = 0;
+    u32 cycle_ = 0, last_ = 0, broke_ = 0, flag_ = NONE, wrong_ = 0;
     Status status_ = FINISHED;
     bool done_ = false;
 };

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "dram.hpp"
@@ -19,6 +20,7 @@ struct SystemJob {
     u32 awaddr_in, awvalid_in, wdata_in, wstrb_in, wvalid_in, bready_in, araddr_in, arvalid_in, rready_in;
     u32 arvalid, awvalid, wvalid, wlast, rready, bready, araddr, awaddr, arlen, awlen, wstrb;
     u32 host_awready, host_wready, host_bvalid, host_arready, host_rvalid, host_rdata, irq;
+    u32 detected;             // reports a fault; NONE if there is none
     std::vector<u64> writes;  // address and value of each
     u32 status, failed;       // register to read at the end, and its bit that says that there was an error
     mutable bool recording = true;
@@ -35,7 +37,7 @@ struct SystemJob {
                          &awaddr_in, &awvalid_in, &wdata_in, &wstrb_in, &wvalid_in, &bready_in, &araddr_in, &arvalid_in,
                          &rready_in, &arvalid, &awvalid, &wvalid, &wlast, &rready, &bready, &araddr, &awaddr, &arlen,
                          &awlen, &wstrb, &host_awready, &host_wready, &host_bvalid, &host_arready, &host_rvalid,
-                         &host_rdata, &irq}) {
+                         &host_rdata, &irq, &detected}) {
             *pin = r.small();
         }
         status = r.small();
@@ -90,12 +92,13 @@ class SystemBench {
         in.awaddr = out[j.awaddr];
         in.arbeats = static_cast<uint32_t>(out[j.arlen]) + 1;
         in.awbeats = static_cast<uint32_t>(out[j.awlen]) + 1;
-        memory_.edge(in, out[j.wstrb], out[j.wlast] != 0);
+        if (status_ != BROKE) memory_.edge(in, out[j.wstrb], out[j.wlast] != 0);
+        if (j.detected != NONE && out[j.detected]) report(cycle_);
         ++cycle_;
         if (memory_.violation()) {
+            if (status_ != BROKE) end_ = cycle_;
             status_ = BROKE;
-            done_ = true;
-            end_ = cycle_;
+            done_ = j.detected == NONE || flag_ != NONE || cycle_ - end_ == LATE;
             return;
         }
         if (step_ < j.writes.size() / 2) {
@@ -110,7 +113,7 @@ class SystemBench {
             const bool answered = out[j.host_rvalid] != 0;
             address_sent_ |= out[j.host_arready] != 0;
             if (answered) {
-                if (out[j.host_rdata] >> j.failed & 1) flag_ = end_;
+                if (out[j.host_rdata] >> j.failed & 1) report(end_);
                 done_ = true;
             }
         } else if (out[j.irq]) {
@@ -119,6 +122,21 @@ class SystemBench {
         }
     }
     bool done() const { return done_; }
+    /// Whether nothing can happen any more unless the design does something. Beats may go by that it ignores.
+    bool still() const {
+        constexpr uint32_t BEATS = dram::Timing::RVALID | dram::Timing::WREADY | dram::Timing::BVALID;
+        if (memory_.timing.outputs() & BEATS) return false;
+        return step_ == job_->writes.size() / 2 && !asks_ && status_ != BROKE && memory_.timing.still_until() == dram::NEVER;
+    }
+    /// Whether this looks at an output as long as the host waits for the interrupt.
+    bool acts_on(u32 output) const {
+        const SystemJob& j = *job_;
+        for (u32 pin : {j.arvalid, j.awvalid, j.wvalid, j.wlast, j.rready, j.bready, j.araddr, j.awaddr, j.arlen, j.awlen, j.wstrb,
+                        j.irq, j.detected}) {
+            if (output == pin) return true;
+        }
+        return false;
+    }
     u32 cycle() const { return cycle_; }
     Status status() const { return done_ ? status_ : HUNG; }
     u64 digest() const { return 0; }
@@ -126,12 +144,20 @@ class SystemBench {
     u32 wrong() const { return 0; }
     u32 end() const { return end_; }
     void exchange(u64) {}
+    void keep(u64*) {}
+    std::size_t places() const { return 0; }
+    std::vector<u64> expected() const { return {}; }
+    /// Whether an output does nothing but report faults.
+    bool reports(u32 output) const { return output == job_->detected; }
+    /// It did in a cycle before, or never.
+    void report(u32 cycle) { flag_ = std::min(flag_, cycle); }
 
     /// What it means if an output differs. Data to memory are part of the program.
     Effect effect(u32 output, const u64* out) const {
         const SystemJob& j = *job_;
         const dram::Timing& timing = memory_.timing;
         const bool writing = step_ < j.writes.size() / 2;
+        if (reports(output)) return FLAG;
         if (output == j.arvalid || output == j.awvalid || output == j.wvalid || output == j.irq) return FLOW;
         if (output == j.araddr || output == j.arlen) return out[j.arvalid] ? FLOW : IGNORED;
         if (output == j.awaddr || output == j.awlen) return out[j.awvalid] ? FLOW : IGNORED;

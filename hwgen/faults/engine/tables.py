@@ -19,6 +19,7 @@ __all__ = ["Numbers", "Pieces", "program_table", "stream_table", "system_table",
 Numbers = npt.NDArray[np.uint64]
 
 _NONE = (1 << 32) - 1
+_DETECTED = "fault_detected"  # output of a protected design
 
 
 def program_table(program: Program) -> Numbers:
@@ -68,7 +69,7 @@ def _places(sizes: Mapping[str, int]) -> dict[str, int]:
 def stream_table(program: Program, streams: tuple[Stream, ...], stimulus: Stimulus, quiet: int) -> Numbers:
     """What the other side of every stream does."""
     inputs, outputs = input_pins(program), output_pins(program)
-    out: list[int] = [quiet, outputs.get("error", _NONE), len(streams)]
+    out: list[int] = [quiet, outputs.get("error", _NONE), outputs.get(_DETECTED, _NONE), len(streams)]
     for s in streams:
         sent = s.direction == "in"
         ours, theirs = (inputs, outputs) if sent else (outputs, inputs)
@@ -168,7 +169,7 @@ def system_table(
     out += [inputs[name] for name in ("memory_row", "memory_target", "memory_take")]
     out += [inputs[f"s_axi_{name}"] for name in _HOST_IN]
     out += [outputs[f"m_axi_{name}"] for name in _MASTER_OUT]
-    out += [outputs[f"s_axi_{name}"] for name in _HOST_OUT] + [outputs["irq"]]
+    out += [outputs[f"s_axi_{name}"] for name in _HOST_OUT] + [outputs["irq"], outputs.get(_DETECTED, _NONE)]
     writes = {
         "IRQ_ENABLE": 3,
         "PROGRAM_LOW": address & 0xFFFF_FFFF,

@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include <array>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -61,6 +63,7 @@ class Overlay {
 
 template <int L, typename Bench> class Whole {
     using K = Kernels<L>;
+    static constexpr int PLANES = L / 64;
 
   public:
     Whole(const Program& program, const Golden<Bench>& golden, u32 limit)
@@ -81,14 +84,36 @@ template <int L, typename Bench> class Whole {
             if (op.code == READ) asked_.emplace_back(K::size(p_.type(op.a)));
             steps_.add(p_, op, [&](u32 v) { return values_[v]; });
         }
-        wrote_.assign(p_.memories.size(), 1);
-        next_.resize(p_.registers.size());
-        for (u32 i = 0; i < next_.size(); ++i) next_[i].resize(K::size(p_.type(p_.registers[i].q)));
+        reports_.assign(p_.width.size(), 0);
+        for (u32 i = 0; i < p_.outputs.size(); ++i) reports_[p_.outputs[i]] = golden_.benches[0].reports(i);
+        wrote_.resize(p_.memories.size());
+        look();
+        maker_.assign(values_.size(), NONE);
+        for (u32 i = 0; i < p_.ops.size(); ++i) maker_[p_.ops[i].result] = i;
+        std::vector<u8> state(values_.size(), 0);
+        for (const Register& r : p_.registers) state[r.q] = 1;
+        next_.reserve(p_.registers.size());
+        for (u32 i = 0; i < p_.registers.size(); ++i) {
+            const Register& r = p_.registers[i];
+            const Type type = p_.type(r.q);
+            Move move{type, K::size(type), r.d, r.q, values_[r.d], vital_[i] != 0};
+            if (state[r.d]) {  // a register behind a register: its next value has to be kept first
+                next_.emplace_back(move.size);
+                move.next = next_.back().data();
+                staged_.push_back(move);
+            }
+            moves_.push_back(move);
+        }
         for (Copy& copy : lane_) {
             copy.in.resize(p_.inputs.size());
+            copy.was.resize(p_.inputs.size());
             copy.out.resize(p_.outputs.size());
         }
     }
+
+    /// Whom to tell of every copy that ended: its number, its bench, and a way to read memories as the copy left them.
+    using Observer = std::function<void(u32 number, const Bench& bench, const std::function<u64(u32 memory, u64 row)>& word)>;
+    void observe(Observer observer) { observer_ = std::move(observer); }
 
     /// Simulate copies to their ends.
     void run(std::vector<Escape<Bench>>& escapes, Result* results) {
@@ -109,40 +134,128 @@ template <int L, typename Bench> class Whole {
     struct Copy {
         const Escape<Bench>* escape = nullptr;
         Bench bench{};
-        u32 cycle = 0;
-        std::vector<u64> in, out;
+        u32 cycle = 0, still = 0;
+        std::vector<u64> in, was, out;
         Overlay overlay;
     };
     struct Free {
         void operator()(u8* at) const { std::free(at); }
     };
 
+    struct Move {
+        Type type;
+        u32 size, d, q;
+        u8* next;
+        bool vital;
+    };
+
+    /// Registers and memories that can have a say in what the design does: all but those that only reports depend on.
+    void look() {
+        std::vector<u32> maker(p_.width.size(), NONE), waiting;
+        std::vector<u8> seen(p_.width.size(), 0);
+        for (u32 i = 0; i < p_.ops.size(); ++i) maker[p_.ops[i].result] = i;
+        std::vector<u32> owner(p_.width.size(), NONE);
+        for (u32 i = 0; i < p_.registers.size(); ++i) owner[p_.registers[i].q] = i;
+        vital_.assign(p_.registers.size(), 0);
+        vital_memory_.assign(p_.memories.size(), 0);
+        auto need = [&](u32 v) {
+            if (!seen[v]) waiting.push_back(v);
+            seen[v] = 1;
+        };
+        auto need_memory = [&](u32 m) {
+            if (vital_memory_[m]) return;
+            vital_memory_[m] = 1;
+            for (const WritePort& port : p_.memories[m].writes) {
+                for (u32 v : {port.address, port.data, port.enable}) need(v);
+            }
+        };
+        for (u32 i = 0; i < p_.outputs.size(); ++i) {
+            if (golden_.benches[0].acts_on(i)) need(p_.outputs[i]);
+        }
+        for (u32 m = 0; m < p_.memories.size(); ++m) {
+            if (p_.memories[m].external) need_memory(m);
+        }
+        while (!waiting.empty()) {
+            const u32 v = waiting.back();
+            waiting.pop_back();
+            if (owner[v] != NONE) {
+                vital_[owner[v]] = 1;
+                need(p_.registers[owner[v]].d);
+            }
+            if (maker[v] == NONE) continue;
+            const Op& op = p_.ops[maker[v]];
+            p_.operands(op, need);
+            if (op.code == READ) need_memory(op.b);
+        }
+    }
+
     static u64 key(u32 m, u64 row) { return u64{m} << 40 | row; }
+
+    template <typename F> static void each_lane(const u64* plane, F f) {
+        for (int k = 0; k < PLANES; ++k) {
+            for (u64 bits = plane[k]; bits; bits &= bits - 1) f(64 * k + __builtin_ctzll(bits));
+        }
+    }
 
     void enter(int i, const Escape<Bench>* e) {
         Copy& copy = lane_[i];
         copy.escape = e;
         copy.bench = e->bench;
         copy.cycle = e->cycle;
+        copy.still = 0;
         copy.overlay.clear();
         const u8* frame = golden_.frame(e->cycle);
         // Inputs that nobody drives keep what they had.
         const u8* before = golden_.frame(e->cycle ? e->cycle - 1 : 0);
         for (u32 k = 0; k < p_.inputs.size(); ++k) copy.in[k] = e->cycle ? p_.load(before, p_.inputs[k]) : 0;
         copy.in[p_.reset] = 0;
+        // The lane's pins are another copy's.
+        for (u32 k = 0; k < p_.inputs.size(); ++k) {
+            K::set(p_.type(p_.inputs[k]), values_[p_.inputs[k]], i, copy.in[k] & ones(p_.width[p_.inputs[k]]));
+            copy.was[k] = copy.in[k];
+        }
         for (const Register& r : p_.registers) {
             if (!p_.constant[r.q]) K::set(p_.type(r.q), values_[r.q], i, p_.load(frame, r.q));
         }
         for (const auto& [q, word] : e->registers) K::set(p_.type(q), values_[q], i, word);
         for (const auto& [place, word] : e->memories) copy.overlay.set(key(place.first, place.second), word);
-        for (u32 k = 0; k < e->fault->count; ++k) columns_ |= e->fault->targets[k].memory == 2;
-        std::fill(wrote_.begin(), wrote_.end(), 1);
+        for (u32 k = 0; k < e->fault->count; ++k) {
+            columns_ |= e->fault->targets[k].memory == 2;
+            values_struck_ |= e->fault->targets[k].memory == 3;
+        }
+        for (auto& planes : wrote_) planes[static_cast<std::size_t>(i / 64)] |= u64{1} << (i % 64);
     }
 
     u64 content(const Copy& copy, u32 m, u64 row) const {
         if (row >= p_.memories[m].depth) return 0;
         const u64* own = copy.overlay.find(key(m, row));
         return own ? *own : golden_.word(m, row, copy.escape->cycle);
+    }
+
+    struct Transient {
+        u32 op;
+        int lane;
+        const Target* target;
+    };
+    /// Operations whose results are struck in this cycle, in order.
+    const std::vector<Transient>& transients() {
+        transients_.clear();
+        for (int i = 0; values_struck_ && i < L; ++i) {
+            const Copy& copy = lane_[static_cast<std::size_t>(i)];
+            if (!copy.escape || !copy.escape->fault->active(copy.cycle)) continue;
+            const Fault& fault = *copy.escape->fault;
+            for (u32 k = 0; k < fault.count; ++k) {
+                if (fault.targets[k].memory == 3) transients_.push_back({maker_[fault.targets[k].index], i, &fault.targets[k]});
+            }
+        }
+        std::sort(transients_.begin(), transients_.end(), [](const Transient& a, const Transient& b) { return a.op < b.op; });
+        return transients_;
+    }
+    void run(std::size_t first, std::size_t end, std::size_t& port) {
+        for (std::size_t i = first; i < end; ++i) {
+            if (p_.ops[i].code == READ) read(p_.ops[i], asked_[port++]);
+            else steps_.run(i);
+        }
     }
 
     /// One cycle of all copies; how many ended.
@@ -153,26 +266,34 @@ template <int L, typename Bench> class Whole {
             copy.bench.drive(copy.in.data());
             for (u32 k = 0; k < p_.inputs.size(); ++k) {
                 const u32 v = p_.inputs[k];
-                K::set(p_.type(v), values_[v], i, copy.in[k] & ones(p_.width[v]));
+                if (copy.in[k] != copy.was[k]) K::set(p_.type(v), values_[v], i, copy.in[k] & ones(p_.width[v]));
+                copy.was[k] = copy.in[k];
             }
         }
-        std::size_t port = 0;
-        for (std::size_t i = 0; i < p_.ops.size(); ++i) {
-            if (p_.ops[i].code == READ) read(p_.ops[i], asked_[port++]);
-            else steps_.run(i);
+        std::size_t port = 0, first = 0;
+        for (const Transient& one : transients()) {
+            if (first <= one.op) run(first, one.op + 1, port);
+            first = one.op + 1;
+            const u32 v = p_.ops[one.op].result;
+            K::set(p_.type(v), values_[v], one.lane, struck(K::lane(p_.type(v), values_[v], one.lane), *one.target));
         }
-        for (Copy& copy : lane_) {
-            if (!copy.escape) continue;
-            const int i = static_cast<int>(&copy - lane_.data());
-            for (u32 k = 0; k < copy.out.size(); ++k) copy.out[k] = K::lane(p_.type(p_.outputs[k]), values_[p_.outputs[k]], i);
+        run(first, p_.ops.size(), port);
+        for (u32 k = 0; k < p_.outputs.size(); ++k) {
+            const u32 v = p_.outputs[k];
+            for (int i = 0; i < L; ++i) lane_[static_cast<std::size_t>(i)].out[k] = K::lane(p_.type(v), values_[v], i);
         }
-        std::fill(wrote_.begin(), wrote_.end(), 0);
-        for (u32 r = 0; r < next_.size(); ++r) {
-            const Register& reg = p_.registers[r];
-            std::memcpy(next_[r].data(), values_[reg.d], next_[r].size());
+        for (auto& planes : wrote_) planes.fill(0);
+        u64 moving[PLANES] = {};  // lanes in which something that matters changes
+        for (u32 m = 0; m < p_.memories.size(); ++m) {
+            write(m);
+            for (int k = 0; vital_memory_[m] && k < PLANES; ++k) moving[k] |= wrote_[m][static_cast<std::size_t>(k)];
         }
-        for (u32 m = 0; m < p_.memories.size(); ++m) write(m);
-        for (u32 r = 0; r < next_.size(); ++r) std::memcpy(values_[p_.registers[r].q], next_[r].data(), next_[r].size());
+        for (const Move& move : staged_) std::memcpy(move.next, values_[move.d], move.size);
+        for (const Move& move : moves_) {
+            u8* q = values_[move.q];
+            if (move.vital) K::changed(move.type, q, move.next, moving);
+            std::memcpy(q, move.next, move.size);
+        }
         std::size_t ended = 0;
         for (int i = 0; i < L; ++i) {
             Copy& copy = lane_[i];
@@ -180,7 +301,10 @@ template <int L, typename Bench> class Whole {
             strike(i);
             copy.bench.edge(copy.out.data());
             ++copy.cycle;
-            if (copy.bench.done() || copy.cycle >= limit_) {
+            // Two cycles alike, nobody at work outside, no fault to come: all cycles will be.
+            const bool still = !(moving[i / 64] >> (i % 64) & 1) && copy.bench.still() && copy.cycle >= copy.escape->fault->over();
+            copy.still = still ? copy.still + 1 : 0;
+            if (copy.bench.done() || copy.cycle >= limit_ || copy.still == 2) {
                 leave(i, results);
                 ++ended;
             }
@@ -190,14 +314,18 @@ template <int L, typename Bench> class Whole {
 
     void read(const Op& op, std::vector<u8>& asked) {
         const u32 m = op.b;
-        const Type type = p_.type(op.a);
-        const u32 size = K::size(type);
+        const Type type = p_.type(op.a), kept = p_.type(op.result);
         const bool struck_now = columns_ && columns(m);
-        if (!wrote_[m] && !struck_now && !std::memcmp(asked.data(), values_[op.a], size)) return;
-        std::memcpy(asked.data(), values_[op.a], size);
-        for (int i = 0; i < L; ++i) {
-            const Copy& copy = lane_[i];
-            if (!copy.escape) continue;
+        u64 other[PLANES];
+        for (int k = 0; k < PLANES; ++k) other[k] = struck_now ? ~u64{0} : wrote_[m][k];
+        K::changed(type, asked.data(), values_[op.a], other);
+        bool any = false;
+        for (int k = 0; k < PLANES; ++k) any |= other[k] != 0;
+        if (!any) return;
+        std::memcpy(asked.data(), values_[op.a], asked.size());
+        each_lane(other, [&](int i) {
+            const Copy& copy = lane_[static_cast<std::size_t>(i)];
+            if (!copy.escape) return;
             u64 word = content(copy, m, K::lane(type, values_[op.a], i));
             if (struck_now && copy.escape->fault->active(copy.cycle)) {
                 const Fault& fault = *copy.escape->fault;
@@ -206,8 +334,8 @@ template <int L, typename Bench> class Whole {
                     if (target.memory == 2 && target.index == m) word = struck(word, target);
                 }
             }
-            K::set(p_.type(op.result), values_[op.result], i, word);
-        }
+            K::set(kept, values_[op.result], i, word);
+        });
     }
     /// Whether what is read from a memory may be struck.
     bool columns(u32 m) const {
@@ -232,7 +360,7 @@ template <int L, typename Bench> class Whole {
                     const u64 row = K::lane(p_.type(port.address), values_[port.address], i);
                     if (row >= p_.memories[m].depth) continue;
                     copy.overlay.set(key(m, row), K::lane(p_.type(port.data), values_[port.data], i));
-                    wrote_[m] = 1;
+                    wrote_[m][static_cast<std::size_t>(k)] |= u64{1} << (i % 64);
                 }
             }
         }
@@ -244,10 +372,10 @@ template <int L, typename Bench> class Whole {
         if (!fault.active(copy.cycle)) return;
         for (u32 k = 0; k < fault.count; ++k) {
             const Target& target = fault.targets[k];
-            if (target.memory == 2) continue;
+            if (target.memory >= 2) continue;
             if (target.memory) {
                 copy.overlay.set(key(target.index, target.row), struck(content(copy, target.index, target.row), target));
-                wrote_[target.index] = 1;
+                wrote_[target.index][static_cast<std::size_t>(i / 64)] |= u64{1} << (i % 64);
             } else {
                 const u32 q = p_.registers[target.index].q;
                 K::set(p_.type(q), values_[q], i, struck(K::lane(p_.type(q), values_[q], i), target));
@@ -281,13 +409,14 @@ template <int L, typename Bench> class Whole {
         }
         const u8* after = golden_.frame(golden_.cycles);
         for (const Register& reg : p_.registers) {
-            if (!p_.constant[reg.q] && K::lane(p_.type(reg.q), values_[reg.q], i) != p_.load(after, reg.q)) latent = true;
+            if (!p_.constant[reg.q] && !reports_[reg.q] && K::lane(p_.type(reg.q), values_[reg.q], i) != p_.load(after, reg.q)) latent = true;
         }
         r.end = copy.bench.end();
         r.flag = copy.bench.flag();
         r.status = copy.bench.status();
         r.latent = latent;
         r.escaped = 1;
+        if (observer_) observer_(copy.escape->number, copy.bench, [&](u32 m, u64 row) { return content(copy, m, row); });
         copy.escape = nullptr;
     }
 
@@ -298,8 +427,15 @@ template <int L, typename Bench> class Whole {
     std::unique_ptr<u8, Free> arena_;
     std::vector<u8*> values_;
     std::vector<std::vector<u8>> asked_, next_;
-    std::vector<u8> wrote_;
+    std::vector<Move> staged_, moves_;
+    std::vector<u8> vital_, vital_memory_;
+    std::vector<u8> reports_;
+    std::vector<std::array<u64, PLANES>> wrote_;  // by memory: lanes whose words may be others than those read before
     Straight<L> steps_;
+    std::vector<Transient> transients_;
+    std::vector<u32> maker_;  // by value: the operation that gives it
+    bool values_struck_ = false;
+    Observer observer_;
     bool columns_ = false;  // whether there ever was a fault on what is read
 };
 

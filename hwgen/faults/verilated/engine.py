@@ -16,6 +16,7 @@ from hwgen import toolchain
 from hwgen.errors import BadInput, HwgenError
 from hwgen.faults.engine.engine import RESULT
 from hwgen.faults.engine.tables import Numbers, input_pins, output_pins
+from hwgen.faults.gate_hooks import GateLevel
 from hwgen.faults.hooks import Hooked
 from hwgen.faults.models import Faults, masks
 from hwgen.faults.operations import Program
@@ -75,8 +76,9 @@ class VerilatedEngine:
 
     Parameters
     ----------
-    hooked : Hooked
-        The design; its models of vendor cells must be hooked too if faults are to reach them.
+    hooked : Hooked or GateLevel
+        The design, with hooks in its registers or behind its gates. Its models of vendor cells must be hooked too if
+        faults are to reach them.
     table : SiteTable
         Its sites, of the design without hooks.
     program : Program
@@ -90,7 +92,7 @@ class VerilatedEngine:
     """
 
     def __init__(
-        self, hooked: Hooked, table: SiteTable, program: Program, bench: str, *, memory_model: str = "",
+        self, hooked: Hooked | GateLevel, table: SiteTable, program: Program, bench: str, *, memory_model: str = "",
         simulation_sources: Sequence[Path] = (),
     ):  # fmt: skip
         self.hooked, self.table, self.program, self.bench = hooked, table, program, bench
@@ -98,7 +100,7 @@ class VerilatedEngine:
         path = folder / f"{hooked.top}.v"
         write_if_changed(path, hooked.verilog)
         self.executable = build_model(
-            verilog=[path, *([] if hooked.vendor else simulation_sources)],
+            verilog=[path, *([] if isinstance(hooked, Hooked) and hooked.vendor else simulation_sources)],
             top=hooked.top,
             harness=self._harness(memory_model),
             waivers=[toolchain.waivers()],
@@ -106,7 +108,8 @@ class VerilatedEngine:
 
     def _harness(self, memory_model: str) -> str:
         name = self.bench.removesuffix("s").capitalize()
-        parts = [memory_model, f"#define FAULTS_JOB {name}Job\n#define FAULTS_CLASS {name}Bench\n"]
+        gates = "#define FAULTS_GATES\n" if isinstance(self.hooked, GateLevel) else ""
+        parts = [gates, memory_model, f"#define FAULTS_JOB {name}Job\n#define FAULTS_CLASS {name}Bench\n"]
         parts += [(_ENGINE / f"{part}.hpp").read_text() for part in ("program", "fault", self.bench)]
         parts.append(Path(__file__).with_name("serial.cpp").read_text())
         text = re.sub(r'^#(?:pragma once|include ".*\.hpp")$', "", "".join(parts), flags=re.MULTILINE)
@@ -166,10 +169,26 @@ class VerilatedEngine:
         HwgenError
             If the simulation ends by itself.
         """
-        header = [int(forked), processes, limit]
-        out = np.concatenate(
-            [np.array(header, np.uint64), job, self._memory(memory), self._faults(listed).reshape(-1)]
-        )
+        return self._run(job, self._faults(listed), memory, [int(forked), processes, limit])
+
+    def transients(
+        self, job: Numbers, gates: npt.ArrayLike, cycles: npt.ArrayLike, *, memory: ExternalMemory | None = None,
+        processes: int = 2, limit: int = 1_000_000,
+    ) -> VerilatedRun:  # fmt: skip
+        """Single-event transients at gates, by their numbers; see :meth:`run`."""
+        assert isinstance(self.hooked, GateLevel)
+        address = self.hooked.locate(gates).astype(np.uint64)
+        table = np.zeros((len(address), 9), np.uint64)
+        table[:, 0], table[:, 4] = np.asarray(cycles), address
+        table[:, 1:4] = 1
+        numbers = np.concatenate([np.array([len(address)], np.uint64), table.reshape(-1)])
+        return self._run(job, numbers, memory, [1, processes, limit])
+
+    def _run(
+        self, job: Numbers, faults: Numbers, memory: ExternalMemory | None, header: list[int]
+    ) -> VerilatedRun:
+        """Faults as the compiled program takes them."""
+        out = np.concatenate([np.array(header, np.uint64), job, self._memory(memory), faults])
         with tempfile.TemporaryDirectory(prefix="hwgen-") as folder:
             into, back = Path(folder, "in"), Path(folder, "out")
             into.write_bytes(out.astype("<u8").tobytes())
@@ -199,6 +218,7 @@ class VerilatedEngine:
 
     def _faults(self, listed: Faults) -> Numbers:
         """Faults as the hooks' ports have them, a row for each; their number in front."""
+        assert isinstance(self.hooked, Hooked)
         given = masks(self.table, listed)
         first = np.array([e.first for e in self.table.elements], np.int64)[given.element]
         width = np.array([e.width for e in self.table.elements], np.int64)[given.element]

@@ -103,12 +103,17 @@ struct Machine {
     }
     void aim(const Hooked& f) {
         top->fault_select = 1;
+#ifdef FAULTS_GATES
+        top->fault_gate = f.word;
+    }
+#else
         top->fault_word = f.word;
         top->fault_row = f.row;
         top->fault_column = f.column;
         top->fault_clear = f.clear;
         top->fault_flip = f.flip;
     }
+#endif
     void step(const Fault* fault) {
         bench.drive(in.data());
         memory.show(in.data());
