@@ -39,6 +39,7 @@ MODULES = (
     "campaign_resume",
     "bit_search",
     "fault_rates",
+    "hook_cost",
 )
 
 

@@ -128,7 +128,7 @@ class Bench:
         found, at = {}, 0
         for name, width in self.outputs.items():
             count = _words(width)
-            found[name] = sum(raw[..., at + i] << 32 * i for i in range(count))
+            found[name] = sum((raw[..., at + i] << 32 * i for i in range(1, count)), raw[..., at])
             at += count
         return found
 
