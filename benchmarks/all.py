@@ -38,6 +38,8 @@ MODULES = (
     "interval_coverage",
     "campaign_resume",
     "bit_search",
+    "network_faults",
+    "protection",
     "fault_rates",
     "hook_cost",
 )

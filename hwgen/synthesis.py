@@ -16,7 +16,7 @@ from hwgen import toolchain
 from hwgen.errors import BadInput, HwgenError
 from hwgen.files import output_folder, write_if_changed
 
-__all__ = ["Cells", "ModuleCells", "synthesise", "synthesise_modules"]
+__all__ = ["Cells", "ModuleCells", "synthesise", "synthesise_modules", "yosys_stat"]
 
 # LUTs that a distributed-RAM cell occupies (UG974, UG953): one per 64 x 1 (or 32 x 2) port.
 _RAM_LUTS = {
@@ -135,7 +135,7 @@ def synthesise(verilog: Path | Sequence[Path], top: str, family: str = "xcup") -
     BadInput
         If a source cannot be read, or Yosys refuses the design.
     """
-    modules = _stat(verilog, top, family, "-flatten -noiopad")["modules"]
+    modules = yosys_stat(verilog, top, family, "-flatten -noiopad")["modules"]
     return _cells(modules[top])
 
 
@@ -151,7 +151,7 @@ def synthesise_modules(
     verilog, top, family
         As for :func:`synthesise`.
     """
-    modules = _stat(verilog, top, family, "-noiopad")["modules"]
+    modules = yosys_stat(verilog, top, family, "-noiopad")["modules"]
     instances: Counter[str] = Counter()
 
     def count(name: str) -> None:
@@ -191,7 +191,7 @@ def _ram_luts(name: str) -> int:
         ) from None
 
 
-def _stat(verilog: Path | Sequence[Path], top: str, family: str, flags: str) -> dict[str, Any]:
+def yosys_stat(verilog: Path | Sequence[Path], top: str, family: str, flags: str) -> dict[str, Any]:
     """Yosys' statistics of a synthesised design, from the cache if they are there."""
     paths = [verilog] if isinstance(verilog, Path) else list(verilog)
     if not re.fullmatch(r"\w+", family) or not re.fullmatch(r"\w+", top):

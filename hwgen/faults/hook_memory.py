@@ -133,7 +133,7 @@ class MemoryHooks:
         cell = e.cells[name]
         links, numbers = cell["connections"], _numbers(cell)
         width, abits = numbers["WIDTH"], numbers["ABITS"]
-        self._canonical(cell, width, abits)
+        self.canonical(cell, width, abits)
         lanes = self._lanes(links["WR_EN"], width)
         selected = e.any([self._at(first + i) for i in range(-(-width // WORD_BITS))])
         # In the cycle of a column fault everything that is read is wrong; a row's fault is there from the next on.
@@ -263,7 +263,7 @@ class MemoryHooks:
                 net["attributes"]["init"] = "".join(reversed(text))
         return found
 
-    def _canonical(self, cell: dict[str, Any], width: int, abits: int) -> None:
+    def canonical(self, cell: dict[str, Any], width: int, abits: int) -> None:
         """Write ports without the multiplexers that a Verilog process becomes: tidy text, and lanes are seen."""
         links = cell["connections"]
         links["WR_EN"] = [self._straight(bit) for bit in links["WR_EN"]]

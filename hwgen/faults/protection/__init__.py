@@ -1,0 +1,1 @@
+"""Protection of emitted Verilog, by a plan that names blocks and schemes."""
