@@ -1,25 +1,23 @@
 """Coverage of nominal 95 % intervals on resampled campaigns, with and without early stopping.
 
-A truth says of every fault whether it has an effect; ``--truth FILE.npy`` gives one from an exhaustive campaign.
-Without it, truths of a range of shares are made up.
+A truth says of every fault whether it has an effect: of every flip-flop upset in every cycle of a tile, simulated here,
+and made up for a range of shares.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
 from benchmarks.common import Figure, Goal, main, table
-from hwgen.errors import BadInput
+from hwgen.commands.inject import subject_of
 from hwgen.faults.coverage import Coverage, Fixed, Plan, coverage, exact_coverage
 from hwgen.faults.intervals import Method
+from hwgen.faults.models import faults
+from hwgen.faults.plan import Exhaustive, population
 from hwgen.faults.statistics import Sequential
 
 COMMAND = "python -m benchmarks.interval_coverage"
@@ -31,14 +29,17 @@ LEAST = {"wilson": 94.0, "clopper-pearson": 95.0}
 MOST = 97.0  # of Wilson's
 
 
-def measure(console: Console, file: Path | None = None) -> list[Figure]:
+TILE = ("dsp_gemm", {"rows": "8", "cols": "8", "tile_steps": "16"}, "gemm:8x64x8")
+
+
+def measure(console: Console) -> list[Figure]:
     rows: list[tuple[object, ...]] = []
     seen: dict[
         tuple[str, str], list[tuple[Coverage, float]]
     ] = {}  # by interval and plan: resampled, computed
     began = time.perf_counter()
-    truths = [_made_up(share) for share in SHARES] if file is None else [_read(file)]
-    for seed, truth in enumerate(truths):
+    truths = _tile() | {f"made up: {share}": _made_up(share) for share in SHARES}
+    for seed, (name_of, truth) in enumerate(truths.items()):
         effects, faults = int(truth.sum()), truth.size
         plans: dict[tuple[str, str], Plan] = {
             **{(m, "fixed"): Fixed(min(SAMPLES, faults), m, 0.95, faults) for m in METHODS},
@@ -50,12 +51,12 @@ def measure(console: Console, file: Path | None = None) -> list[Figure]:
             computed = exact_coverage(plan, effects).covered
             seen.setdefault(key, []).append((result, computed))
             rows.append(
-                (f"{result.truth:.4f}", *key, round(100 * result.share.estimate, 1),
+                (name_of, f"{result.truth:.4f}", *key, round(100 * result.share.estimate, 1),
                  f"{100 * result.share.low:.1f} to {100 * result.share.high:.1f}",
                  round(100 * computed, 2), result.below, result.above,
                  round(result.samples), f"{result.half_width:.5f}")
             )  # fmt: skip
-    heads = ("truth", "interval", "samples", "covered %", "95 % of it", "computed %", "below", "above",
+    heads = ("truth", "share", "interval", "samples", "covered %", "95 % of it", "computed %", "below", "above",
              "mean samples", "half-width")  # fmt: skip
     seconds = time.perf_counter() - began
     title = f"{CAMPAIGNS} campaigns per row, {SAMPLES} samples or half-width {ERROR}, {seconds:.0f} s"
@@ -68,9 +69,7 @@ def measure(console: Console, file: Path | None = None) -> list[Figure]:
         # The campaigns of one truth tell a coverage to 1.4 points: too coarse for a goal.
         least = Goal(">=", LEAST[method])
         figures += [
-            Figure(
-                name=f"{name}.resampled", value=share, unit="%", command=COMMAND, goal=None if file else least
-            ),
+            Figure(name=f"{name}.resampled", value=share, unit="%", command=COMMAND, goal=least),
             Figure(name=f"{name}.computed.lowest", value=min(exact), unit="%", command=COMMAND, goal=least),
         ]
         if method == "wilson":
@@ -104,18 +103,15 @@ def _made_up(share: float) -> npt.NDArray[np.bool_]:
     return np.arange(FAULTS) < round(share * FAULTS)
 
 
-def _read(file: Path) -> npt.NDArray[np.bool_]:
-    try:
-        array = np.load(file, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{file} is no readable .npy file ({error}): write one with numpy.save") from error
-    if not isinstance(array, np.ndarray) or not np.isin(array, (0, 1)).all():
-        raise BadInput(f"{file} must hold one array of 0 and 1, one per fault: write the outcomes so")
-    return array.astype(bool).reshape(-1)
+def _tile() -> dict[str, npt.NDArray[np.bool_]]:
+    """What came of every upset of every flip-flop in every cycle of a tile."""
+    subject = subject_of(*TILE)
+    golden = subject.lanes.fault_free
+    plan = Exhaustive(population(subject.sites, subject.lanes.cycles, faults(0, 0)))
+    found, _ = subject.lanes.inject(plan(0, plan.total))
+    wrong = (found["digest"] != golden["digest"]) | (found["status"] != 0)
+    return {"tile: not masked": wrong | (found["latent"] != 0), "tile: wrong or hung": wrong}
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--truth", type=Path)
-    options, sys.argv[1:] = parser.parse_known_args()
-    main(partial(measure, file=options.truth), __doc__)
+    main(measure, __doc__)

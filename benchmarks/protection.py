@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 from rich.console import Console
 
 from benchmarks.common import Figure, Goal, main, table
-from hwgen.commands.inject import subject_of
+from hwgen.commands.inject import Request, inject, job_of, subject_of
+from hwgen.commands.protect import protect
 from hwgen.faults.protection.measure import Guarded, area, block_sites, coverage, guard
 from hwgen.faults.protection.plan import Plan
+from hwgen.faults.rates import parse_rates
 from hwgen.faults.sites import Kind
 from hwgen.faults.subject import Subject
 from hwgen.synthesis import Cells
@@ -15,7 +20,10 @@ from hwgen.synthesis import Cells
 COMMAND = "python -m benchmarks.protection"
 UPSETS = 20_000
 SCHEMES = {
-    "core": ("parity", "parity+secded", "residue", "secded", "dmr", "dmr+secded", "tmr"),
+    "core": (
+        *("parity", "parity+secded", "residue", "secded", "dmr", "dmr+secded", "tmr"),
+        *("abft", "abft:columns", "abft:both"),
+    ),
     "accelerator": ("parity", "dmr", "tmr"),
 }
 CORE = ("dsp_gemm", {"rows": "8", "cols": "8", "tile_steps": "256"}, "gemm:24x24x24")
@@ -23,6 +31,13 @@ SYSTEM = ("accelerator", {"lanes": "4", "dsp": "true", "lut": "false"}, "gemm:6x
 BLOCK = "dispatch"
 PEER = "selected duplication and hardened flops in Ethos-U55, arXiv 2404.09317, published figure: 38 % area for ASIL-D"
 ASIL_D = 99.0  # %, of SPFM
+ACCELERATORS = ("tiny", "edge_ecp5")
+WORKLOAD = "gemm:8x64x8"
+CAMPAIGN = 250_000  # upsets without protection, and again with it
+RATES = """
+[transient]
+flip_flop = { fit_per_mbit = 1000.0, source = "assumed for this figure: every flip-flop alike" }
+"""
 
 
 def _cells(subject: Subject) -> Cells:
@@ -92,6 +107,60 @@ def measure(console: Console) -> list[Figure]:
                 rows,
             )
         )
+    return figures + _accelerators(console)
+
+
+def _accelerators(console: Console) -> list[Figure]:
+    """What ASIL-D's SPFM for transient faults costs an accelerator: the choice of ``hwgen protect``, confirmed."""
+    figures = []
+    rows: list[tuple[object, ...]] = []
+    for target in ACCELERATORS:
+        with tempfile.TemporaryDirectory(prefix="hwgen-") as temporary:
+            subject = subject_of(target, {}, WORKLOAD)
+            job = job_of(target, (), WORKLOAD, 0, "free", None, None, None)
+            inject(subject, Path(temporary, "plain"), Request(samples=CAMPAIGN, job=job), processes=2)
+            found = protect(
+                Path(temporary, "plain"), f"spfm={ASIL_D}%", Path(temporary, "protected"), rates=parse_rates(RATES),
+                schemes=("parity",), processes=2,
+            )  # fmt: skip
+        assert found.confirmation is not None
+        (verdict,) = found.confirmation.verdicts
+        bound = 100 * (verdict.bound or 0.0)
+        share = 100 * found.overhead
+        whole = found.confirmation.campaigns[0].summary.whole
+        rows.append(
+            (
+                target, f"{found.before.lut} → {found.after.lut}", f"{found.before.ff} → {found.after.ff}",
+                f"{share:+.1f} % ({100 * found.predicted:+.1f} % predicted)", f"{bound:.3f} %",
+                f"{100 * whole.alarm.estimate:.1f} %", sum(c != "none" for c in found.selection.choice.values()),
+                len(found.blocks),
+            )
+        )  # fmt: skip
+        figures.append(
+            Figure(
+                name=f"protection.{target}.asil_d_spfm.area", value=share, unit="% LUT + FF", command=COMMAND,
+                goal=Goal("<=", 38), peer=38, peer_source=PEER,
+            )
+        )  # fmt: skip
+        figures.append(
+            Figure(
+                name=f"protection.{target}.asil_d_spfm.bound", value=bound, unit="% SPFM, lower bound",
+                command=COMMAND, goal=Goal(">=", ASIL_D),
+            )
+        )  # fmt: skip
+    heads = (
+        "accelerator",
+        "LUT",
+        "FF",
+        "LUT + FF",
+        "SPFM at least",
+        "false alarms",
+        "blocks protected",
+        "of",
+    )
+    console.print(
+        table(f"hwgen protect, spfm={ASIL_D}%, transient faults of flip-flops, {WORKLOAD}", heads, rows)
+    )
     return figures
 
 

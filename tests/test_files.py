@@ -105,11 +105,11 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, monkeypatch: py
 
 
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(descriptor: int, mode: str) -> object:
-        os.close(descriptor)
+    def fail(path: Path, data: bytes) -> int:
+        path.touch()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fdopen", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with _refused(f"{tmp_path} cannot be written (No space left on device); free it or name another"):
         write_all(tmp_path, {"a": "x"})
     assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,9 @@ import click
 
 from hwgen.cli.build import check_command, demo_command, generate_command, list_command
 from hwgen.cli.faults import inject_command
+from hwgen.cli.protect import protect_command
 from hwgen.cli.run import diff_command, run_command
+from hwgen.cli.sites import sites_command
 from hwgen.cli.terminal import ERR
 from hwgen.errors import HwgenError
 from hwgen.version import VERSION
@@ -23,7 +25,8 @@ def cli() -> None:
 
 
 for _command in (
-    list_command, generate_command, check_command, run_command, diff_command, inject_command, demo_command,
+    list_command, generate_command, check_command, run_command, diff_command, sites_command, inject_command,
+    protect_command, demo_command,
 ):  # fmt: skip
     cli.add_command(_command)
 

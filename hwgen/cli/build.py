@@ -8,13 +8,15 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from hwgen.cli.terminal import JSON, OUT, SET, examples, progress, write_json
+from hwgen.cli.terminal import JSON, OUT, PROTECT, SET, examples, progress, write_json
 from hwgen.commands import targets
 from hwgen.commands.check import RTL_EXECUTORS, check
+from hwgen.commands.design import design
 from hwgen.commands.generate import Generated, generate
 from hwgen.commands.listing import KINDS, listing
-from hwgen.commands.system_generate import generate_system
+from hwgen.commands.system_generate import generate_design, generate_system
 from hwgen.errors import BadInput
+from hwgen.faults.protection.plan import Plan, digest_of
 from hwgen.files import output_folder, write_all
 from hwgen.system.config import SystemConfig
 from hwgen.system.configs import named
@@ -28,7 +30,7 @@ __all__ = ["check_command", "demo_command", "generate_command", "list_command"]
 @click.argument("kind", required=False, type=click.Choice(KINDS))
 @JSON
 def list_command(kind: str | None, json_file: Path | None) -> None:
-    """List cores, configurations with their status, or the tools that hwgen finds on this machine."""
+    """List cores, configurations with their status, models of faults, or the tools that hwgen finds on this machine."""
     began = time.perf_counter()
     found = {k: listing(k) for k in ([kind] if kind else KINDS)}
     for name, things in found.items():
@@ -47,6 +49,8 @@ def list_command(kind: str | None, json_file: Path | None) -> None:
         "hwgen generate dsp_gemm --set rows=8 --set cols=8 -o build/gemm",
         "hwgen generate dsp_gemm_int8_16x16_ultrascale -o build/int8",
         "hwgen generate tiny -o build/tiny",
+        "hwgen generate tiny --protect plan.toml -o build/tiny_protected",
+        "hwgen generate tiny --hooks --watch irq -o build/tiny_hooks",
         "hwgen generate accelerator --set lanes=16 --set lut=true -o build/mine",
         "hwgen generate supported -o rtl_out",
     ),
@@ -61,23 +65,39 @@ def list_command(kind: str | None, json_file: Path | None) -> None:
     metavar="DIR",
     help="Folder to write; build/TARGET if absent.",
 )
+@PROTECT
+@click.option("--hooks", is_flag=True, help="Also write the Verilog with fault hooks and their controller.")
+@click.option("--watch", multiple=True, metavar="PORT", help="Of --hooks: a port that can trigger a trojan.")
+@click.option(
+    "--swap", "swaps", multiple=True, nargs=2, metavar="A B",
+    help="Of --hooks: two registers of an instance that can be exchanged.",
+)  # fmt: skip
 @JSON
 def generate_command(
-    target: str, settings: tuple[str, ...], top: str | None, output: Path | None, json_file: Path | None
-) -> None:
+    target: str, settings: tuple[str, ...], top: str | None, output: Path | None, protect: Path | None, hooks: bool,
+    watch: tuple[str, ...], swaps: tuple[tuple[str, str], ...], json_file: Path | None,
+) -> None:  # fmt: skip
     """Write Verilog, manifest.json and C header of TARGET.
 
-    TARGET is a core, a configuration of `hwgen list configs`, "accelerator", or a file with an accelerator in TOML.
+    TARGET is a core, a configuration of `hwgen list configs`, "accelerator", or a file with one of these in TOML.
     "supported" writes every supported configuration into a folder of its own.
+
+    A table [protection.blocks] in the file, or a plan given to --protect, adds parity, error-correcting codes, residues
+    or copies to blocks; protection.toml and protection.json tell what was done.
+
+    With --hooks, a folder hooks holds the same design with ports through which any bit of state can be made wrong, a
+    top module with an AXI4-Lite controller for them, its registers in C, and a table of all bits (sites.csv).
     """
     began = time.perf_counter()
+    if (watch or swaps) and not hooks:
+        raise BadInput("--watch and --swap are for hooks; add --hooks")
     folder = output or Path("build", Path(target).stem)
     made: list[Generated] = []
     with progress() as tell:
         if target == "supported":
-            if settings or top:
+            if settings or top or protect or hooks:
                 raise BadInput(
-                    "'supported' takes neither --set nor --top; name one configuration to change it"
+                    "'supported' takes none of --set, --top, --protect, --hooks; name one configuration to change it"
                 )
             for name, (core, config) in targets.supported().items():
                 tell(name)
@@ -86,19 +106,22 @@ def generate_command(
                 tell(name)
                 made.append(generate_system(accelerator.config, folder / name))
         else:
-            given = targets.parse_settings(settings)
-            system = targets.resolve_system(target, given)
+            found = design(target, targets.parse_settings(settings), protect)
             tell(f"generating {target}")
-            if system is not None:
-                made.append(generate_system(system, folder, top))
+            if hooks:
+                from hwgen.commands.hooks import with_hooks
+
+                made.append(with_hooks(lambda to: generate_design(found, to, top), folder, watch, swaps))
             else:
-                made.append(generate(*targets.resolve(target, given), folder, top))
+                made.append(generate_design(found, folder, top))
     for one in made:
-        OUT.print(f"{one.top}: {len(one.modules)} modules, {one.bytes:,} bytes, digest {one.config.digest}")
+        OUT.print(f"{one.top}: {len(one.modules)} modules, {one.bytes:,} bytes, digest {one.digest}")
+        for note in one.notes:
+            OUT.print(f"  {note}", soft_wrap=True, markup=False)
         for path in one.files:
             OUT.print(f"  {path}", soft_wrap=True)
-    found = made[0].to_dict() if target != "supported" else {"generated": [one.to_dict() for one in made]}
-    write_json(json_file, "generate", found, began)
+    facts = made[0].to_dict() if target != "supported" else {"generated": [one.to_dict() for one in made]}
+    write_json(json_file, "generate", facts, began)
 
 
 @click.command(
@@ -122,6 +145,7 @@ def generate_command(
     type=click.Choice(RTL_EXECUTORS),
     help="How to run the Verilog; may be repeated; all that the machine has if absent.",
 )
+@PROTECT
 @JSON
 def check_command(
     target: str,
@@ -129,24 +153,26 @@ def check_command(
     vectors: int,
     seed: int,
     executors: tuple[str, ...],
+    protect: Path | None,
     json_file: Path | None,
 ) -> None:
     """Compare golden model, simulator and Verilog of TARGET: every value, and the cycle of every beat.
 
     Runs random operations of a core back to back under four stall regimes. Of an accelerator, runs random programs
     and compiled networks on memories of many kinds, and compares DRAM, start and end of every instruction, and all
-    counters. Exit code 1 if anything differs.
+    counters. Exit code 1 if anything differs. Of a protected design, the Verilog has its protection.
     """
     began = time.perf_counter()
-    given = targets.parse_settings(settings)
-    system = targets.resolve_system(target, given)
-    if system is not None:
-        _check_system(system, vectors, seed, executors, json_file, began)
+    found = design(target, targets.parse_settings(settings), protect)
+    if found.core is None:
+        _check_system(found.system, found.plan, vectors, seed, executors, json_file, began)
         return
-    core, config = targets.resolve(target, given)
+    core, config = found.core, found.config
     with progress() as tell:
-        result = check(core, config, vectors=vectors, seed=seed, executors=executors or None, tell=tell)
-    OUT.print(f"{config}, digest {config.digest}", soft_wrap=True)
+        result = check(
+            core, config, vectors=vectors, seed=seed, executors=executors or None, plan=found.plan, tell=tell
+        )
+    OUT.print(f"{config}, digest {digest_of(config.digest, found.plan)}", soft_wrap=True)
     OUT.print(f"{result.vectors} operations, {result.macs:,} MACs, seed {seed}")
     table = Table("regime", "RTL run by", box=None, padding=(0, 2, 0, 0))
     for heading in ("sim cycles", "RTL cycles", "RTL cycles/s"):
@@ -168,6 +194,7 @@ def check_command(
 
 def _check_system(
     config: SystemConfig,
+    plan: Plan,
     vectors: int,
     seed: int,
     rtl: tuple[str, ...],
@@ -180,8 +207,8 @@ def _check_system(
     if set(rtl) - {"harness"}:
         raise BadInput(f"an accelerator is run by --rtl harness only, not {', '.join(rtl)}; leave --rtl out")
     with progress() as tell:
-        result = check_system(config, vectors=vectors, seed=seed, tell=tell)
-    OUT.print(f"{config}, digest {config.digest}", soft_wrap=True)
+        result = check_system(config, vectors=vectors, seed=seed, plan=plan, tell=tell)
+    OUT.print(f"{config}, digest {digest_of(config.digest, plan)}", soft_wrap=True)
     table = Table("what", box=None, padding=(0, 2, 0, 0))
     for heading in ("number", "instructions", "sim cycles", "RTL cycles", "RTL cycles/s"):
         table.add_column(heading, justify="right")

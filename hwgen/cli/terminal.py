@@ -17,7 +17,18 @@ from hwgen.errors import BadInput
 from hwgen.files import output_folder, write_if_changed
 from hwgen.version import VERSION
 
-__all__ = ["ERR", "JSON", "OUT", "SET", "examples", "file_option", "print_table", "progress", "write_json"]
+__all__ = [
+    "ERR",
+    "JSON",
+    "OUT",
+    "PROTECT",
+    "SET",
+    "examples",
+    "file_option",
+    "print_table",
+    "progress",
+    "write_json",
+]
 
 OUT = Console(highlight=False)
 ERR = Console(stderr=True, highlight=False)
@@ -70,6 +81,11 @@ JSON = click.option(
 def file_option(option: str, text: str, metavar: str = "FILE") -> Callable[[Any], Any]:
     """An option that names a file or a folder."""
     return click.option(option, type=click.Path(path_type=Path), metavar=metavar, help=text)
+
+
+PROTECT = file_option(
+    "--protect", 'What to protect (TOML): [blocks] with lines such as "*" = ["parity"].', "PLAN"
+)
 
 
 def print_table(table: Table, lines: list[str]) -> None:

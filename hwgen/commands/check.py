@@ -12,6 +12,7 @@ from hwgen import toolchain
 from hwgen.config import CoreConfig
 from hwgen.core import Core
 from hwgen.errors import BadInput, HwgenError
+from hwgen.faults.protection.plan import UNPROTECTED, Plan
 from hwgen.numerics import IntArray
 from hwgen.streams import Stream
 from hwgen.verify.block import Block
@@ -98,6 +99,7 @@ def check(
     vectors: int = 20,
     seed: int = 0,
     executors: Sequence[str] | None = None,
+    plan: Plan = UNPROTECTED,
     tell: Callable[[str], None] = lambda text: None,
 ) -> CheckResult:
     """Compare golden model, simulator and Verilog on random operations.
@@ -112,6 +114,8 @@ def check(
         Of operations and stall patterns, not negative.
     executors : sequence of str, optional
         From :data:`RTL_EXECUTORS`; all that the machine has if absent.
+    plan : Plan
+        What of the Verilog is protected.
     tell : callable
         Is told what goes on.
 
@@ -125,7 +129,7 @@ def check(
     if seed < 0:
         raise BadInput(f"seed must not be negative, not {seed}")
     chosen = tuple(executors) if executors else available_executors()
-    block = Block(core, config)
+    block = Block(core, config, plan)
     operations = core.random_operations(config, vectors, np.random.default_rng(seed))
     result = CheckResult(core.name, config, len(operations), seed, chosen)
     result.macs = sum(op.macs for op in operations)

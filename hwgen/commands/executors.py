@@ -9,6 +9,7 @@ from pathlib import Path
 import sim
 from hwgen import toolchain
 from hwgen.errors import BadInput
+from hwgen.faults.protection.plan import UNPROTECTED, Plan
 from hwgen.program.dataflow import Waiting, deadlock_sentence
 from hwgen.program.program import Program
 from hwgen.program.table import ENGINES
@@ -68,9 +69,9 @@ def simulate(
 
 
 @cache
-def harness(config: SystemConfig) -> SystemHarness:
-    """The Verilog of an accelerator, compiled now or before."""
-    return SystemHarness(config, (Path(sim.__file__).parent / "dram.hpp").read_text())
+def harness(config: SystemConfig, plan: Plan = UNPROTECTED) -> SystemHarness:
+    """The Verilog of an accelerator, protected as a plan says, compiled now or before."""
+    return SystemHarness(config, (Path(sim.__file__).parent / "dram.hpp").read_text(), plan)
 
 
 def deadlock_message(config: SystemConfig, program: Program, seen: machine.Run | Mapping[str, int]) -> str:

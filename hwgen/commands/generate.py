@@ -12,12 +12,13 @@ from hwgen.config import CoreConfig
 from hwgen.core import Core
 from hwgen.emit import Emission
 from hwgen.errors import BadInput
+from hwgen.faults.protection.plan import REPORTS, UNPROTECTED, Plan, digest_of
 from hwgen.files import write_all
 from hwgen.streams import Stream
 from hwgen.verify.block import emission
 from hwgen.version import VERSION
 
-__all__ = ["Generated", "c_header", "generate", "manifest", "role"]
+__all__ = ["Generated", "c_header", "generate", "guarded", "manifest", "role"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class Generated:
         Written, or found unchanged.
     bytes : int
         Size of the Verilog.
+    plan : Plan
+        What of it is protected.
+    notes : tuple of str
+        What is protected otherwise than asked for.
     """
 
     config: CoreConfig
@@ -43,41 +48,66 @@ class Generated:
     modules: tuple[str, ...]
     files: tuple[Path, ...]
     bytes: int
+    plan: Plan = UNPROTECTED
+    notes: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Of the configuration, and of its protection."""
+        return digest_of(self.config.digest, self.plan)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; keys of the design's section 8."""
         return {
             "config": self.config.to_dict(),
-            "digest": self.config.digest,
+            "digest": self.digest,
             "top": self.top,
             "modules": list(self.modules),
             "files": [str(path) for path in self.files],
             "bytes": self.bytes,
+            **({} if self.plan.empty else {"protection": self.plan.to_dict(), "notes": list(self.notes)}),
         }
 
 
-def generate(core: Core, config: CoreConfig, folder: Path, top: str | None = None) -> Generated:
+def guarded(made: Emission, plan: Plan) -> tuple[Emission, dict[str, str], dict[str, Any]]:
+    """Verilog as it is written, files about its protection, and what a manifest says of it: nothing without a plan."""
+    if plan.empty:
+        return made, {}, {}
+    from hwgen.faults.protection.emission import protect_emission  # for those who need it
+
+    found = protect_emission(made, plan)
+    return found.emission, found.files(), {"protection": found.facts()}
+
+
+def generate(
+    core: Core, config: CoreConfig, folder: Path, top: str | None = None, plan: Plan = UNPROTECTED
+) -> Generated:
     """Write ``<top>.v``, ``<top>.h``, ``manifest.json`` and the models of vendor cells into ``folder``.
 
-    Each file is replaced at one stroke, and only if it changed.
+    With protection, also ``protection.toml``, the plan, and ``protection.json``, what was made of it. Each file is
+    replaced at one stroke, and only if it changed.
 
     Raises
     ------
     BadInput
-        If the folder cannot be used, or ``top`` is no Verilog identifier.
+        If the folder cannot be used, ``top`` is no Verilog identifier, or the plan does not fit the design.
     """
     if top is not None and not (top.isidentifier() and top.isascii()):
         raise BadInput(f"top must be a Verilog identifier (letters, digits, _), not {top!r}")
-    made = emission(core, config, top)
+    made, about, facts = guarded(emission(core, config, top), plan)
+    digest = digest_of(config.digest, plan)
     models = {f"simulation/{path.name}": path.read_text() for path in core.simulation_sources(config)}
     files = {
         f"{made.top}.v": made.verilog,
-        f"{made.top}.h": c_header(core, config, made.top),
+        f"{made.top}.h": c_header(core, config, made.top, digest),
         **models,
+        **about,
     }
-    files["manifest.json"] = json.dumps(manifest(core, config, made, list(files)), indent=2) + "\n"
+    found = manifest(core, config, made, list(files)) | facts | {"digest": digest}
+    files["manifest.json"] = json.dumps(found, indent=2) + "\n"
     paths = write_all(folder, files)
-    return Generated(config, made.top, made.modules, tuple(paths), len(made.verilog.encode()))
+    notes = tuple(facts["protection"]["notes"]) if facts else ()
+    return Generated(config, made.top, made.modules, tuple(paths), len(made.verilog.encode()), plan, notes)
 
 
 def manifest(core: Core, config: CoreConfig, made: Emission, files: list[str]) -> dict[str, Any]:
@@ -106,6 +136,8 @@ def role(name: str) -> str:
     """What a generated file is for, by its name."""
     if name.startswith("simulation/"):
         return "simulation model of a vendor cell; leave out for synthesis"
+    if name.startswith("protection."):
+        return "what is protected, and how"
     return {"v": "verilog", "h": "C header"}[name.rsplit(".", 1)[1]]
 
 
@@ -114,6 +146,7 @@ def _meaning(port: str, streams: tuple[Stream, ...]) -> str:
         "clk": "clock",
         "rst": "reset",
         "error": "what came over the streams cannot be; stays set until reset",
+        **REPORTS,
     }
     if port in fixed:
         return fixed[port]
@@ -149,15 +182,16 @@ def _stream(stream: Stream) -> dict[str, Any]:
     }
 
 
-def c_header(core: Core, config: CoreConfig, top: str) -> str:
-    """Parameters and stream layouts as C macros."""
+def c_header(core: Core, config: CoreConfig, top: str, digest: str | None = None) -> str:
+    """Parameters and stream layouts as C macros; the digest is the configuration's own if absent."""
+    digest = digest or config.digest
     guard = f"{top.upper()}_H"
     lines = [
-        f"/* {config}; hwgen {VERSION}, digest {config.digest} */",
+        f"/* {config}; hwgen {VERSION}, digest {digest} */",
         f"#ifndef {guard}",
         f"#define {guard}",
         "",
-        f'#define {top.upper()}_DIGEST "{config.digest}"',
+        f'#define {top.upper()}_DIGEST "{digest}"',
     ]
     facts: Mapping[str, Any] = config.to_dict() | dict(core.characteristics(config))
     for name, value in facts.items():

@@ -10,7 +10,11 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Drawing
 
 from hwgen.commands.inject import MODELS, Injection
+from hwgen.commands.inject_terms import MEANINGS, NAMES, PHASES, named_outcomes
+from hwgen.commands.network_report import network_section
+from hwgen.faults.consequence_campaign import NetworkCampaign
 from hwgen.faults.figures import Floats, Grid, Groups, Sample, Shares, grids, kind_of
+from hwgen.faults.models import MEANINGS as MODEL_MEANINGS
 from hwgen.faults.outcome import CLASSES, NOT_MASKED, SILENT, UNDETECTED, Outcome
 from hwgen.faults.results import Share
 from hwgen.faults.safety import DISCLAIMER, METHOD, Assessment, Figures
@@ -28,33 +32,15 @@ COLOURS = {
 }  # fmt: skip
 """Of the outcomes, in the order in which bars are made of them."""
 
-_NAMES = {
-    Outcome.MASKED: "masked", Outcome.LATENT: "latent", Outcome.SDC: "wrong result",
-    Outcome.CRITICAL: "critical result", Outcome.HANG: "hang", Outcome.PROTOCOL: "protocol error",
-    Outcome.DETECTED: "detected", Outcome.CORRECTED: "corrected",
-}  # fmt: skip
-_MEANINGS = {
-    Outcome.MASKED: "results and the state at the end are those of the run without the fault",
-    Outcome.LATENT: "results are right, and the state at the end differs",
-    Outcome.SDC: "silent data corruption: results are wrong, and nothing said so",
-    Outcome.CRITICAL: "a wrong result that changes the application's answer",
-    Outcome.HANG: "the run did not end within twice its cycles",
-    Outcome.PROTOCOL: "a handshake rule of a port was broken",
-    Outcome.DETECTED: "the hardware reported an error",
-    Outcome.CORRECTED: "the hardware reported that it corrected the fault, and results are right",
-}
-_MODEL_TEXTS = {
-    "seu": "one bit inverted once", "mbu": "neighbouring bits inverted once", "stuck-at-0": "a bit stuck at 0",
-    "stuck-at-1": "a bit stuck at 1", "intermittent": "a bit inverted now and then", "word": "a word inverted once",
-    "column-at-0": "a memory's bit line at 0", "column-at-1": "a memory's bit line at 1",
-}  # fmt: skip
 _DRAWS = {
     "exhaustive": "every site in every cycle", "uniform": "uniform, without replacement",
     "stratified": "stratified by class, bit and phase",
+    "importance": "more often where a pilot saw what was looked for",
 }  # fmt: skip
 _HEAT = LinearSegmentedColormap.from_list("heat", ["#f2f7fb", "#9ecae1", "#0072B2", "#08305c"])
 _MOST_TEXTS = 300  # cells that have their number written in
 _MOST_TICKS = 24
+_NARROW = 0.06  # part of the run that has room for a phase's name
 _COARSE = 0.01  # half-width of an interval from which on tenths of a percent say nothing
 _MOST_REGISTERS = 20
 _MOST_GRIDS = 2
@@ -62,7 +48,9 @@ _BANDS = {"with an effect": ("#0072B2", NOT_MASKED), "undetected failure": ("#D5
           "wrong result": ("#E69F00", SILENT)}  # fmt: skip
 
 
-def injection_report(found: Injection, assessment: Assessment, *, workload: str = "") -> Report:
+def injection_report(
+    found: Injection, assessment: Assessment, *, workload: str = "", network: NetworkCampaign | None = None
+) -> Report:
     """The report of a campaign.
 
     Parameters
@@ -73,8 +61,12 @@ def injection_report(found: Injection, assessment: Assessment, *, workload: str 
         Its safety figures.
     workload : str
         What the user called the job.
+    network : NetworkCampaign, optional
+        What faults meant for a network.
     """
-    sample = Sample(found.rows, found.subject.sites, found.population, found.strata, found.request.confidence)
+    sample = Sample(
+        found.rows, found.subject.sites, found.population, found.strata, found.request.confidence, found.plan
+    )
     whole = found.summary.whole
     where = found.subject.name if workload in found.subject.name else f"{found.subject.name}, {workload}"
     return Report(
@@ -83,9 +75,10 @@ def injection_report(found: Injection, assessment: Assessment, *, workload: str 
         facts=_facts(found, workload),
         sections=[
             _outcomes(found, sample),
+            *([] if network is None else [network_section(network)]),
             _places(sample),
             _bits(sample),
-            _times(sample, found.subject.lanes.cycles),
+            _times(sample, found),
             _latency(found, sample),
             _registers(sample),
             _safety(assessment),
@@ -135,9 +128,11 @@ def _one(shares: Shares, i: int) -> Interval | None:
 
 def _facts(found: Injection, workload: str) -> dict[str, str]:
     request, members, table = found.request, found.population, found.subject.sites
-    model = _MODEL_TEXTS[request.model] if request.model in MODELS else request.model
+    model = MODEL_MEANINGS[MODELS[request.model]]
     if request.model == "mbu":
         model = f"{request.size} {model}"
+    if request.model == "override":
+        model += f", {request.value:#x}"
     last = members.first + members.cycles
     draws = _DRAWS[request.sampling] + ("; stopped early" if found.stopped else "")
     facts = {
@@ -156,6 +151,11 @@ def _facts(found: Injection, workload: str) -> dict[str, str]:
     for name, kept in (("selected sites", request.where), ("selected classes", request.classes)):
         if kept:
             facts[name] = ", ".join(kept)
+    if (woken := found.waking) is not None:
+        facts["trigger"] = (
+            f"{' and '.join(request.triggers)}, for time {woken.count} of {len(woken.matches):,}: faults begin in "
+            f"cycle {woken.first:,}, once in a run"
+        )
     if found.computed:
         facts["rate"] = f"{found.rate:,.0f} faults per second"
     if (both := found.agreement) is not None:
@@ -173,10 +173,10 @@ def _outcomes(found: Injection, sample: Sample) -> Section:
     everything = sample.by(lambda e: "all")
     mix = sample.mix(everything)[0]
     rows: list[list[Cell]] = []
-    for outcome in sorted(Outcome, key=list(COLOURS).index, reverse=True):
+    for outcome in named_outcomes(found):
         count = whole.outcomes[outcome.name.lower()]
         share = _one(sample.shares(everything, {outcome}), 0)
-        rows.append([_NAMES[outcome], count, _text(share), _MEANINGS[outcome]])
+        rows.append([NAMES[outcome], count, _text(share), MEANINGS[outcome]])
     kinds = sample.by(lambda e: e.kind.value.replace("_", "-"))
     effect, wrong = sample.shares(kinds, NOT_MASKED), sample.shares(kinds, SILENT)
     table = [_row("all", whole)]
@@ -189,6 +189,8 @@ def _outcomes(found: Injection, sample: Sample) -> Section:
         note = (
             "Score intervals over strata. Shares are those of strata weighed by their faults, not of counts."
         )
+    if found.plan:
+        note = "Shares are weighed means of draws that are not uniform; intervals are like Wilson's."
     items: list[Table | Figure] = [
         Table(title="Outcomes", columns=["outcome", "faults", "share", "meaning"], rows=rows,
               note=note),
@@ -199,10 +201,14 @@ def _outcomes(found: Injection, sample: Sample) -> Section:
         _mixed("Outcomes by block", sample, blocks),
     ]  # fmt: skip
     masked = mix[Outcome.MASKED]
+    alarms = ""
+    if whole.outcomes["detected"]:
+        alarms = f"\n\n{_text(whole.alarm)} of the faults are false alarms: detected, though the results were right."
     return Section(
         title="Outcomes",
         text=f"{_percent(float(masked))} of the faults are masked. Effects are all other outcomes; their share is the "
-        "architectural vulnerability factor (AVF). It contains latent faults, which did no harm in this run.",
+        "architectural vulnerability factor (AVF). It contains latent faults, which did no harm in this run."
+        + alarms,
         items=items,
     )
 
@@ -218,14 +224,14 @@ def _mixed(title: str, sample: Sample, groups: Groups) -> Figure:
     parts = _parts(mix[kept])
     names = [str(groups.names[i]) for i in kept]
     svg = stacked_bars(names, parts, ylabel="share of the faults [%]", value_format=".1f",
-                       colours={_NAMES[o]: c for o, c in COLOURS.items()})  # fmt: skip
+                       colours={NAMES[o]: c for o, c in COLOURS.items()})  # fmt: skip
     return Figure(title=title, svg=svg, note="Masked faults are left out.")
 
 
 def _parts(mix: Floats) -> dict[str, list[float]]:
     """Outcomes that occur, in percent; always wrong results, so that there is something to draw."""
     return {
-        _NAMES[o]: [100 * float(value) for value in mix[:, o]]
+        NAMES[o]: [100 * float(value) for value in mix[:, o]]
         for o in COLOURS
         if o is not Outcome.MASKED and (mix[:, o].any() or o is Outcome.SDC)
     }
@@ -295,7 +301,7 @@ def _bits(sample: Sample) -> Section:
     return Section(title="Which bit", text="" if items else "No register has more than one bit.", items=items)
 
 
-def _times(sample: Sample, cycles: int) -> Section:
+def _times(sample: Sample, found: Injection) -> Section:
     groups = sample.by_cycle()
     spans = np.array(groups.names, np.float64)
     shares = {
@@ -303,15 +309,24 @@ def _times(sample: Sample, cycles: int) -> Section:
         for name, (_, outcomes) in _BANDS.items()
         if name != "wrong result" or not np.array_equal(*_two(sample, groups))
     }
-    svg = _bands(spans, shares)
+    svg = _bands(spans, shares, found.phases if found.subject.phases else {})
     length = int(spans[0, 1] - spans[0, 0])
     note = (
-        f"{len(spans)} parts of about {length:,} cycle{'s' * (length > 1)} of the run's {cycles:,}; bands are "
-        f"{100 * sample.confidence:g} % intervals."
+        f"{len(spans)} parts of about {length:,} cycle{'s' * (length > 1)} of the run's "
+        f"{found.subject.lanes.cycles:,}; bands are {100 * sample.confidence:g} % intervals."
     )
-    return Section(
-        title="When", items=[Figure(title="Share of the faults by the cycle they strike in", svg=svg, note=note)]
-    )  # fmt: skip
+    rows: list[list[Cell]] = []
+    for share in found.summary.phases:
+        first, end = found.phases[share.name]
+        rows.append(
+            [share.name, f"{first:,}..{end - 1:,}", share.samples, _text(share.avf), _text(share.sdc)]
+        )
+    items: list[Table | Figure] = [
+        Figure(title="Share of the faults by the cycle they strike in", svg=svg, note=note),
+        Table(title="By phase", columns=["phase", "cycles", "faults", "with an effect (AVF)", "wrong result"],
+              rows=rows, note=PHASES if found.subject.phases else "Equal parts of the run."),
+    ]  # fmt: skip
+    return Section(title="When", items=items)
 
 
 def _two(sample: Sample, groups: Groups) -> tuple[Floats, Floats]:
@@ -458,6 +473,11 @@ def _definitions(found: Injection) -> Section:
             "Sampling stopped when the interval of all effects was narrow enough; that interval is widened for the "
             "stopping, those of parts are not."
         )
+    if found.plan:
+        sections.append(
+            "Registers in which a uniform pilot saw the outcome that was looked for were struck more often, and count "
+            "less. Safety figures rest on the pilot alone."
+        )
     if found.strata:
         sections.append(
             "The draws are stratified: intervals are score intervals over strata, and blocks of the safety figures "
@@ -511,7 +531,7 @@ def _ticks(put: Callable[..., object], names: Sequence[str]) -> None:
 
 def _columns(names: Sequence[str], parts: Mapping[str, Sequence[float]], *, xlabel: str) -> str:
     """Narrow bars made of parts, side by side however many there are."""
-    colours = {_NAMES[outcome]: colour for outcome, colour in COLOURS.items()}
+    colours = {NAMES[outcome]: colour for outcome, colour in COLOURS.items()}
     with look():
         figure, axes = new_axes(HEIGHT)
         base = np.zeros(len(names))
@@ -528,8 +548,8 @@ def _columns(names: Sequence[str], parts: Mapping[str, Sequence[float]], *, xlab
         return as_svg(figure)
 
 
-def _bands(spans: Floats, shares: Mapping[str, Shares]) -> str:
-    """Shares over the run as steps in bands of their intervals."""
+def _bands(spans: Floats, shares: Mapping[str, Shares], phases: Mapping[str, tuple[int, int]]) -> str:
+    """Shares over the run as steps in bands of their intervals, with marks where phases begin."""
     edges = np.append(spans[:, 0], spans[-1, 1])
     with look():
         figure, axes = new_axes(HEIGHT)
@@ -540,6 +560,18 @@ def _bands(spans: Floats, shares: Mapping[str, Shares]) -> str:
             axes.fill_between(edges, low, high, step="post", color=colour, alpha=0.18, linewidth=0)
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(bottom=0)
+        narrow = _NARROW * (edges[-1] - edges[0])
+        for name, (first, end) in phases.items():
+            axes.axvline(first, color=INK, linewidth=0.7, linestyle=":")
+            if end - first > narrow:
+                axes.text(
+                    (first + end) / 2,
+                    1.01,
+                    name,
+                    transform=axes.get_xaxis_transform(),
+                    ha="center",
+                    fontsize=8,
+                )
         scale(axes.xaxis, log=False)
         axes.grid(visible=True)
         captions(axes, xlabel="cycle of the fault", ylabel="share of the faults [%]", title="")

@@ -8,13 +8,14 @@ from hwgen import toolchain
 from hwgen.commands.system_generate import SYSTEM_SUMMARY
 from hwgen.commands.targets import supported
 from hwgen.errors import HwgenError
+from hwgen.faults.models import MEANINGS
 from hwgen.registry import cores
 from hwgen.system.config import SystemConfig
 from hwgen.system.configs import named
 
 __all__ = ["KINDS", "listing", "tools"]
 
-KINDS = ("cores", "configs", "tools")
+KINDS = ("cores", "configs", "faults", "tools")
 """Kinds of things that can be listed."""
 
 
@@ -25,6 +26,8 @@ def listing(kind: str) -> dict[str, str]:
     if kind == "configs":
         found = {name: f"supported: {config}" for name, (_, config) in supported().items()}
         return found | {name: f"{one.status}: {one.summary}" for name, one in named().items()}
+    if kind == "faults":
+        return {model.name.lower().replace("_", "-"): text for model, text in MEANINGS.items()}
     return tools()
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from hwgen.commands import executors
 from hwgen.errors import BadInput, HwgenError
+from hwgen.faults.protection.plan import UNPROTECTED, Plan
 from hwgen.numerics import IntArray
 from hwgen.program.table import ENGINES
 from hwgen.system.check import check, order
@@ -170,6 +171,7 @@ def check_system(
     seed: int = 0,
     networks: int | None = None,
     size: int = 40,
+    plan: Plan = UNPROTECTED,
     tell: Callable[[str], None] = lambda text: None,
 ) -> SystemCheckResult:
     """Compare golden model, simulator and Verilog of an accelerator.
@@ -186,6 +188,8 @@ def check_system(
         Compiled random networks; a quarter of the programs, at least one, if absent.
     size : int
         Random runs per program.
+    plan : Plan
+        What of the Verilog is protected.
     tell : callable
         Is told what goes on.
 
@@ -208,11 +212,11 @@ def check_system(
         else:
             made.append((f"network {number - vectors}", random_network_program(config, rng)))
     tell("building the Verilog simulation")
-    executors.harness(config)
+    executors.harness(config, plan)
     for number, (name, program) in enumerate(made):
         tell(name)
         dram = random_dram(np.random.default_rng([seed, number, 1]))
-        run, found = compare(config, name, program, dram)
+        run, found = compare(config, name, program, dram, plan=plan)
         result.runs.append(run)
         result.differences += found
     return result
@@ -229,7 +233,12 @@ def random_dram(rng: np.random.Generator) -> Dram:
 
 
 def compare(
-    config: SystemConfig, name: str, made: RandomProgram, dram: Dram, told: Dram | None = None
+    config: SystemConfig,
+    name: str,
+    made: RandomProgram,
+    dram: Dram,
+    told: Dram | None = None,
+    plan: Plan = UNPROTECTED,
 ) -> tuple[ProgramRun, list[SystemDifference]]:
     """One program on all executors.
 
@@ -245,6 +254,8 @@ def compare(
         The memory.
     told : Dram, optional
         What the simulator is told instead: to see whether a wrong simulator would be noticed.
+    plan : Plan
+        What of the Verilog is protected.
 
     Returns
     -------
@@ -261,7 +272,7 @@ def compare(
         check(program, config, dram_bytes=len(made.memory), program_address=made.address)
         simulated = executors.simulate(config, program, told or dram)
         parameters = (dram.latency, dram.interval, dram.depth, dram.write_latency)
-        seen = executors.harness(config).run(
+        seen = executors.harness(config, plan).run(
             made.memory,
             made.address,
             len(body),

@@ -8,9 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hwgen.commands.generate import Generated, role
+from hwgen.commands.design import Design
+from hwgen.commands.generate import Generated, generate, guarded, role
 from hwgen.emit import Emission
 from hwgen.errors import BadInput
+from hwgen.faults.protection.plan import REPORTS, UNPROTECTED, Plan, digest_of
 from hwgen.files import write_all
 from hwgen.program import header
 from hwgen.program.program import VERSION as PROGRAM_VERSION
@@ -22,7 +24,7 @@ from hwgen.system.structure import spaces
 from hwgen.verify.system_harness import emission, simulation_sources
 from hwgen.version import VERSION
 
-__all__ = ["SYSTEM_SUMMARY", "characteristics", "generate_system"]
+__all__ = ["SYSTEM_SUMMARY", "characteristics", "generate_design", "generate_system"]
 
 SYSTEM_SUMMARY = (
     "a whole accelerator: instruction fetch, DSP and LUT core, vector engine, banked buffers, AXI"
@@ -34,6 +36,7 @@ _PORTS = {
     "irq": "interrupt, active high, until software clears it",
     "running": "a program runs; trace",
     "event_began": "engines whose instruction starts in this cycle, by number; trace",
+    **REPORTS,
     "event_ended": "engines whose instruction ends in this cycle, by number; trace",
 }
 _CHANNELS = {
@@ -48,24 +51,42 @@ _SIGNALS = {
 _BUSES = {"s_axi": "control (AXI4-Lite slave)", "m_axi": "memory (AXI4 master)"}
 
 
-def generate_system(config: SystemConfig, folder: Path, top: str | None = None) -> Generated:
+def generate_system(
+    config: SystemConfig, folder: Path, top: str | None = None, plan: Plan = UNPROTECTED
+) -> Generated:
     """Write ``<top>.v``, ``<top>.h``, ``manifest.json`` and the models of vendor cells into ``folder``.
 
-    Each file is replaced at one stroke, and only if it changed.
+    With protection, also ``protection.toml``, the plan, and ``protection.json``, what was made of it. Each file is
+    replaced at one stroke, and only if it changed.
 
     Raises
     ------
     BadInput
-        If the folder cannot be used, or ``top`` is no Verilog identifier.
+        If the folder cannot be used, ``top`` is no Verilog identifier, or the plan does not fit the design.
     """
     if top is not None and not (top.isidentifier() and top.isascii()):
         raise BadInput(f"top must be a Verilog identifier (letters, digits, _), not {top!r}")
-    made = emission(config, top or config.core)
+    made, about, facts = guarded(emission(config, top or config.core), plan)
+    digest = digest_of(config.digest, plan)
     models = {f"simulation/{path.name}": path.read_text() for path in simulation_sources(config)}
-    files = {f"{made.top}.v": made.verilog, f"{made.top}.h": _header(config, made.top), **models}
-    files["manifest.json"] = json.dumps(_manifest(config, made, list(files)), indent=2) + "\n"
+    files = {
+        f"{made.top}.v": made.verilog,
+        f"{made.top}.h": _header(config, made.top, digest),
+        **models,
+        **about,
+    }
+    found = _manifest(config, made, list(files)) | facts | {"digest": digest}
+    files["manifest.json"] = json.dumps(found, indent=2) + "\n"
     paths = write_all(folder, files)
-    return Generated(config, made.top, made.modules, tuple(paths), len(made.verilog.encode()))
+    notes = tuple(facts["protection"]["notes"]) if facts else ()
+    return Generated(config, made.top, made.modules, tuple(paths), len(made.verilog.encode()), plan, notes)
+
+
+def generate_design(found: Design, folder: Path, top: str | None = None) -> Generated:
+    """Write a core or an accelerator, see :func:`generate_system`."""
+    if found.core is None:
+        return generate_system(found.system, folder, top, found.plan)
+    return generate(found.core, found.config, folder, top, found.plan)
 
 
 def characteristics(config: SystemConfig) -> dict[str, int]:
@@ -129,16 +150,16 @@ def _meaning(port: str) -> str:
     return f"{_BUSES[bus]}, {_CHANNELS[channel]}: {_SIGNALS[signal[len(channel) :]]}"
 
 
-def _header(config: SystemConfig, top: str) -> str:
+def _header(config: SystemConfig, top: str, digest: str) -> str:
     """Parameters, registers and instruction encoders for C and C++."""
     name = top.upper()
     facts: Mapping[str, Any] = config.to_dict() | characteristics(config)
     lines = [
-        f"/* {config}; hwgen {VERSION}, digest {config.digest} */",
+        f"/* {config}; hwgen {VERSION}, digest {digest} */",
         f"#ifndef {name}_H",
         f"#define {name}_H",
         "",
-        f'#define {name}_DIGEST "{config.digest}"',
+        f'#define {name}_DIGEST "{digest}"',
     ]
     for key, value in facts.items():
         text = f'"{value}"' if isinstance(value, str) else str(int(value))

@@ -16,6 +16,7 @@ from hwgen.system.configs import NamedConfig, load, named
 
 __all__ = [
     "accelerator",
+    "changed",
     "is_core",
     "parse_settings",
     "resolve",
@@ -74,7 +75,7 @@ def resolve(target: str, settings: Mapping[str, str]) -> tuple[Core, CoreConfig]
         return core, core.config.from_settings(settings)
     if target in supported():
         core, config = supported()[target]
-        return core, _changed(config, settings)
+        return core, changed(config, settings)
     names = ", ".join([*cores(), SystemConfig.core, *supported(), *named()])
     raise BadInput(f"there is no core or configuration {target!r}; there are {names} (see `hwgen list`)")
 
@@ -95,13 +96,24 @@ def resolve_system(target: str, settings: Mapping[str, str]) -> SystemConfig | N
     if target == SystemConfig.core:
         return SystemConfig.from_settings(settings)
     if target.endswith(".toml"):
-        return _changed(load(Path(target)).config, settings)
-    found = named().get(target)
-    return None if found is None else _changed(found.config, settings)
+        found = load(Path(target))
+        if not found.plan.empty:
+            raise BadInput(
+                f"{target} is a protected design, which this command does not know; take one without"
+            )
+        return changed(found.config, settings)
+    one = named().get(target)
+    return None if one is None else changed(one.config, settings)
 
 
-def _changed(config: _Config, settings: Mapping[str, str]) -> _Config:
-    """A configuration with other values of some parameters."""
+def changed(config: _Config, settings: Mapping[str, str]) -> _Config:
+    """A configuration with other values of some parameters.
+
+    Raises
+    ------
+    BadInput
+        If a parameter is unknown, or its value is wrong.
+    """
     given = type(config).from_settings(settings)  # checks names and kinds
     return replace(config, **{name: getattr(given, name) for name in settings})
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -28,11 +29,12 @@ NEVER = (1 << 32) - 1
 OUTCOME = np.dtype(
     [
         ("site", "<i8"), ("cycle", "<u4"), ("model", "u1"), ("outcome", "u1"), ("stratum", "<u4"), ("latency", "<u4"),
-        ("end", "<u4"), ("wrong", "<u4"), ("digest", "<u8"),
+        ("end", "<u4"), ("wrong", "<u4"), ("digest", "<u8"), ("effect", "u1"),
     ]
 )  # fmt: skip
 """A row of results: the fault, its :class:`hwgen.faults.outcome.Outcome`, cycles from its first active cycle to the
-design's report of an error (2^32 - 1: none), length of the run, words that differ, digest of all that was given."""
+design's report of an error (2^32 - 1: none), length of the run, words that differ, digest of all that was given, and
+the outcome that it would have if no report counted."""
 
 
 def classified(rows: Faults, results: Faults, fault_free: Any) -> Faults:
@@ -56,11 +58,17 @@ def classified(rows: Faults, results: Faults, fault_free: Any) -> Faults:
     outcome[results["digest"] != fault_free["digest"]] = Outcome.SDC
     outcome[results["status"] == 1] = Outcome.HANG
     outcome[results["status"] == 2] = Outcome.PROTOCOL
+    made["effect"] = outcome
+    right = (outcome == Outcome.MASKED) | (outcome == Outcome.LATENT)
+    outcome[right & (results["mended"] > fault_free["mended"])] = Outcome.CORRECTED
     flagged = results["flag"] != fault_free["flag"]
     outcome[flagged] = Outcome.DETECTED
     made["outcome"] = outcome
     made["latency"] = np.where(flagged, results["flag"] - rows["cycle"], NEVER)
     return made
+
+
+_OPENING = threading.Lock()
 
 
 @dataclass(eq=False)
@@ -78,9 +86,15 @@ class Work:
     subject: Subject
     lanes: int = 256
 
+    outcome: ClassVar[np.dtype[np.void]] = OUTCOME
+    """What it gives for each fault."""
+    threads: ClassVar[bool] = True
+    """Whether several threads may call it at once."""
+
     def __call__(self, rows: Faults) -> Faults:
         """One row of :data:`OUTCOME` for each row of a plan."""
-        engine = self.subject.lanes
+        with _OPENING:
+            engine = self.subject.lanes
         results, _ = engine.inject(rows, lanes=self.lanes)
         return classified(rows, results.astype(RESULT, copy=False), engine.fault_free)
 
@@ -130,7 +144,7 @@ class _Stop:
 
 def manifest(
     subject: Subject, plan: Plan, settings: dict[str, Any], *, shard_size: int | None = None,
-    precision: Precision | None = None,
+    precision: Precision | None = None, outcome: np.dtype[np.void] = OUTCOME,
 ) -> Manifest:  # fmt: skip
     """What decides the results of a campaign.
 
@@ -146,6 +160,8 @@ def manifest(
         Faults of a file of results.
     precision : Precision, optional
         Rule for stopping.
+    outcome : dtype
+        Of a row of results.
     """
     size = shard_size or max(1024, min(1 << 17, plan.total // 64))
     head = (
@@ -158,7 +174,7 @@ def manifest(
         netlist=subject.netlist.digest,
         stimulus=subject.digest,
         faults=listed.hexdigest()[:16],
-        outcome=OUTCOME,
+        outcome=outcome,
         shard_size=size,
         total=plan.total,
         versions={"hwgen": VERSION},
@@ -170,6 +186,7 @@ def perform(
     folder: Path, subject: Subject, plan: Plan, described: Manifest, *, resume: bool = False, processes: int = 1,
     cluster: str | None = None, lanes: int = 256, precision: Precision | None = None,
     progress: Callable[[int, int], None] | None = None, warn: Callable[[str], None] | None = None,
+    work: Work | None = None,
 ) -> tuple[Store, Finished]:  # fmt: skip
     """Run a campaign, or what is missing of it.
 
@@ -193,6 +210,8 @@ def perform(
         Is told faults done and in all.
     warn : callable, optional
         Is told which files were damaged.
+    work : Work, optional
+        What is done with faults, if it is more than to classify them.
 
     Raises
     ------
@@ -202,7 +221,7 @@ def perform(
     store = Store.resume(folder, described, warn) if resume else Store.create(folder, described)
     with store:
         done = run(
-            store, plan, Work(subject, lanes), plan.total, processes=processes, cluster=cluster, progress=progress,
-            stop=None if precision is None else _Stop(precision),
+            store, plan, work or Work(subject, lanes), plan.total, processes=processes, cluster=cluster,
+            progress=progress, stop=None if precision is None else _Stop(precision),
         )  # fmt: skip
     return Store.open(folder), done

@@ -115,7 +115,8 @@ class Consequences:
     @property
     def rate(self) -> float:
         """Faults per second, all steps together."""
-        return len(self.rows) / sum(self.seconds.values())
+        spent = sum(self.seconds.values())
+        return len(self.rows) / spent if spent else 0.0
 
 
 def consequences(

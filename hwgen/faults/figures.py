@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.faults import statistics
+from hwgen.faults.importance import Importance
 from hwgen.faults.models import Faults
 from hwgen.faults.outcome import Outcome
 from hwgen.faults.plan import Population, Stratum
@@ -197,6 +198,8 @@ class Sample:
         Of a stratified campaign; a group's share is then that of its strata, weighed by their faults.
     confidence : float
         Of each interval by itself.
+    plan : Importance, optional
+        Of a campaign with importance sampling.
     """
 
     rows: Faults
@@ -204,6 +207,7 @@ class Sample:
     population: Population
     strata: tuple[Stratum, ...] = ()
     confidence: float = 0.95
+    plan: Importance | None = None
 
     @cached_property
     def _places(self) -> tuple[IntArray, ...]:
@@ -297,6 +301,8 @@ class Sample:
 
     def mix(self, groups: Groups) -> Floats:
         """Share of every outcome in every group, shape (groups, outcomes); not a number without faults."""
+        if self.plan is not None:
+            return self._weighted_mix(groups, self.plan.weights(self.rows))
         drawn = self._count(groups, np.ones(len(self.rows), np.bool_))
         weight = np.where(drawn > 0, groups.sizes, 0) / np.maximum(drawn, 1)
         total = (weight * drawn).sum(axis=0)
@@ -304,12 +310,26 @@ class Sample:
         hits = [(weight * self._count(groups, self.rows["outcome"] == one)).sum(axis=0) for one in Outcome]
         return np.asarray(np.stack(hits, axis=1) / total[:, None])
 
+    def _weighted_mix(self, groups: Groups, weights: Floats) -> Floats:
+        found = np.zeros((len(groups.names), len(Outcome)))
+        some = groups.member >= 0
+        np.add.at(found, (groups.member[some], self.rows["outcome"][some]), weights[some])
+        total = found.sum(axis=1, keepdims=True)
+        total[total == 0] = np.nan
+        return np.asarray(found / total)
+
     def shares(self, groups: Groups, outcomes: Collection[Outcome]) -> Shares:
         """Share of some outcomes in every group, with Wilson's interval, or the stratified one like it."""
         drawn = self._count(groups, np.ones(len(self.rows), np.bool_))
-        hits = self._count(groups, np.isin(self.rows["outcome"], [int(one) for one in outcomes]))
+        chosen = [int(one) for one in outcomes]
+        hits = self._count(groups, np.isin(self.rows["outcome"], chosen))
         bounds = np.full((3, len(groups.names)), np.nan)
         for i in np.flatnonzero(drawn.any(axis=0)):
+            if self.plan is not None:
+                own = self.rows[groups.member == i]
+                found = self.plan.share(own, np.isin(own["outcome"], chosen), self.confidence)
+                bounds[:, i] = found.estimate, found.low, found.high
+                continue
             found = self._interval(hits[:, i], drawn[:, i], groups.sizes[:, i])
             bounds[:, i] = found.estimate, found.low, found.high
         return Shares(drawn.sum(axis=0), bounds[0], bounds[1], bounds[2])

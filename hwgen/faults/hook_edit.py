@@ -13,10 +13,13 @@ from hwgen import toolchain
 from hwgen.errors import BadInput, HwgenError
 from hwgen.faults.netlist import _Names
 
-__all__ = ["Bit", "Editor", "design_json", "tidy_verilog", "words_of"]
+__all__ = ["REPORTS", "Bit", "Editor", "design_json", "tidy_verilog", "words_of"]
 
 Bit = int | str
 """A net's number in Yosys' JSON, or the character of a constant."""
+
+REPORTS = ("fault_detected", "fault_corrected")
+"""Ports of protected designs, with the names of the registers behind them: hooks have no such names."""
 
 _KEPT = {"init", "ram_style", "rom_style", "no_rw_check", "keep"}
 _UNARY = {"$not", "$reduce_or"}
@@ -189,7 +192,7 @@ class Editor:
         self.cells: dict[str, Any] = module["cells"]
         self.ports: dict[str, Any] = module["ports"]
         self.nets: dict[str, Any] = module["netnames"]
-        taken = [n for n in (*self.nets, *self.cells) if n.startswith("fault_")]
+        taken = [n for n in (*self.nets, *self.cells) if n.startswith("fault_") and n not in REPORTS]
         if taken:
             raise BadInput(
                 f"module {kind} has {taken[0]}; names that begin with fault_ are those of hooks: rename it"

@@ -199,7 +199,8 @@ class MemoryHooks:
         raw = e.net(len(q), register.raw, self._take_init(q))
         e.register(cell["connections"]["CLK"][0], loaded, raw, enable=register.enable)
         at: dict[int, Bit] = dict.fromkeys(register.words, "1")
-        for s, word in register.words.items() if len(at) > 1 else ():
+        # What is wrong with a row is known of all its words together.
+        for s, word in register.words.items() if len(group) > WORD_BITS else ():
             # From a register, so that the decoder is not on the way of what was read.
             at[s] = e.net(1, f"fault_{label}_slice_{s}", 0)[0]
             e.register(self._clock, [e.any([self._at(first + s), self._at(word)])], [at[s]])

@@ -266,9 +266,7 @@ class _Hooking:
             for name in path:
                 kind = self.kinds[kind].get(name) if kind else None
             if path != other or kind is None or a == b:
-                raise BadInput(
-                    f"{one} and {two} are not two registers of one instance; see `hwgen list faults`"
-                )
+                raise BadInput(f"{one} and {two} are not two registers of one instance; see `hwgen sites`")
             pair = min(a, b), max(a, b)
             if pair not in self._swaps.setdefault(kind, []):
                 self._swaps[kind].append(pair)

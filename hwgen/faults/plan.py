@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from hwgen.errors import BadInput
 from hwgen.faults import draws, statistics
-from hwgen.faults.models import FAULT, Faults, Model
+from hwgen.faults.models import FAULT, Faults, Model, masks
 from hwgen.faults.sites import Element, Kind, SiteTable
 
 __all__ = [
@@ -29,11 +29,14 @@ __all__ = [
     "Stratum",
     "Uniform",
     "population",
+    "rows_of",
     "strata_of",
 ]
 
 ROW = np.dtype([*((name, FAULT[name]) for name in FAULT.names or ()), ("stratum", "<u4")])
 """A fault and the stratum that it was drawn from."""
+
+_PROTOTYPE = ("model", "size", "duration", "period", "on", "value")
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Population:
     first, cycles : int
         Window: first cycle, and how many.
     prototype : tuple
-        Model, size, duration, period and on-time of every fault, see :data:`hwgen.faults.models.FAULT`.
+        Model, size, duration, period, on-time and value of every fault, see :data:`hwgen.faults.models.FAULT`.
     bits : tuple of (int, int) or None
         Of each element: the bits that count, first and one after the last; all of them if absent.
     """
@@ -55,7 +58,7 @@ class Population:
     elements: tuple[Element, ...]
     first: int
     cycles: int
-    prototype: tuple[int, int, int, int, int]
+    prototype: tuple[int, int, int, int, int, int]
     bits: tuple[tuple[int, int], ...] | None = None
 
     @cached_property
@@ -64,8 +67,13 @@ class Population:
         return np.array([high - low for low, high in spans], np.int64)
 
     @cached_property
+    def sites_of(self) -> npt.NDArray[np.int64]:
+        """Sites of each element."""
+        return self._widths * np.array([e.depth for e in self.elements], np.int64)
+
+    @cached_property
     def _ends(self) -> npt.NDArray[np.int64]:
-        return np.cumsum(self._widths * np.array([e.depth for e in self.elements], np.int64))
+        return np.cumsum(self.sites_of)
 
     @property
     def sites(self) -> int:
@@ -91,7 +99,7 @@ class Population:
         made = np.zeros(len(numbers), FAULT)
         made["site"] = first + row * width + low[element] + bit
         made["cycle"] = self.first + cycle
-        for name, value in zip(("model", "size", "duration", "period", "on"), self.prototype, strict=True):
+        for name, value in zip(_PROTOTYPE, self.prototype, strict=True):
             made[name] = value
         return made
 
@@ -109,7 +117,7 @@ def population(
     cycles : int
         Of the fault-free run.
     prototype : Faults
-        One fault: model, size, duration, period and on-time of all.
+        One fault: model, size, duration, period, on-time and value of all.
     where : sequence of str
         Labels, or beginnings of labels, of elements; everything if empty.
     classes : sequence of str
@@ -135,9 +143,7 @@ def population(
         if e.kind in kinds and (not classes or e.group.value in classes) and not (reachable and e.vendor)
     ]  # fmt: skip
     if not kept:
-        raise BadInput(
-            "the selection has no site; widen --sites, --classes or --kinds (see `hwgen list faults`)"
-        )
+        raise BadInput("the selection has no site; widen --sites, --classes or --kinds (see `hwgen sites`)")
     first, end = window or (0, cycles)
     if not 0 <= first < end <= cycles:
         raise BadInput(f"the window {first}..{end} is not within the run's cycles 0..{cycles}")
@@ -148,8 +154,16 @@ def population(
             raise BadInput("columns are struck in memories; add --kinds memory")
         # One row stands for all: a column has no row.
         kept = [replace(e, depth=1) for e in kept]
-    numbers_of = tuple(int(one[name]) for name in ("model", "size", "duration", "period", "on"))
-    return Population(tuple(kept), first, end - first, numbers_of)  # type: ignore[arg-type]
+    if one["model"] in (Model.OVERRIDE, Model.SWAP):
+        # One bit stands for all: a register loads as a whole.
+        kept = [replace(e, width=1) for e in kept if e.kind is Kind.FLIP_FLOP]
+        if not kept:
+            raise BadInput("overrides and swaps strike registers; leave out --kinds memory")
+    numbers_of = tuple(int(one[name]) for name in _PROTOTYPE)
+    made = Population(tuple(kept), first, end - first, numbers_of)  # type: ignore[arg-type]
+    if one["model"] in (Model.OVERRIDE, Model.SWAP):
+        masks(table, made.faults(np.arange(made.sites) * made.cycles))  # refuses what cannot be
+    return made
 
 
 class Plan(ABC):
@@ -166,7 +180,8 @@ class Plan(ABC):
         """What decides the faults, for the manifest."""
 
 
-def _rows(listed: Faults, stratum: npt.ArrayLike) -> Faults:
+def rows_of(listed: Faults, stratum: npt.ArrayLike) -> Faults:
+    """Faults as rows of :data:`ROW`."""
     made = np.zeros(len(listed), ROW)
     for name in FAULT.names or ():
         made[name] = listed[name]
@@ -187,7 +202,7 @@ class Exhaustive(Plan):
 
     def __call__(self, first: int, count: int) -> Faults:
         """See :class:`Plan`."""
-        return _rows(self.population.faults(np.arange(first, first + count, dtype=np.int64)), 0)
+        return rows_of(self.population.faults(np.arange(first, first + count, dtype=np.int64)), 0)
 
     def to_dict(self) -> dict[str, Any]:
         """See :class:`Plan`."""
@@ -211,7 +226,7 @@ class Uniform(Plan):
     def __call__(self, first: int, count: int) -> Faults:
         """See :class:`Plan`."""
         numbers = draws.permuted(self.seed, 0, np.arange(first, first + count), len(self.population))
-        return _rows(self.population.faults(numbers), 0)
+        return rows_of(self.population.faults(numbers), 0)
 
     def to_dict(self) -> dict[str, Any]:
         """See :class:`Plan`."""
@@ -272,7 +287,7 @@ def strata_of(whole: Population, phases: int = 4) -> tuple[Stratum, ...]:
                 part = replace(
                     whole, elements=tuple(members), bits=spans, first=cuts[i], cycles=cuts[i + 1] - cuts[i]
                 )
-                found.append(Stratum((group.value, text, f"phase {i + 1} of {phases}"), part))
+                found.append(Stratum((group.value, text, f"cycles {cuts[i]}..{cuts[i + 1] - 1}"), part))
     return tuple(found)
 
 
@@ -322,7 +337,7 @@ class Stratified(Plan):
             begin = int(self._ends[h]) - self.sizes[h] - (self.skip[h] if self.skip else 0)
             members = self.strata[h].population
             drawn = draws.permuted(self.seed, int(h) + 1, numbers[mine] - begin, len(members))
-            made[mine] = _rows(members.faults(drawn), h)
+            made[mine] = rows_of(members.faults(drawn), h)
         return made
 
     def to_dict(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.faults import statistics
+from hwgen.faults.importance import Importance
 from hwgen.faults.models import Faults, Model
 from hwgen.faults.outcome import Counts, Outcome
 from hwgen.faults.plan import Stratum
@@ -39,6 +40,8 @@ class Share:
         Share of faults that are not masked.
     sdc : Interval
         Share that gave a wrong result without a word.
+    alarm : Interval
+        Share that were reported as not corrected, though the design did what it should: false alarms.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Share:
     outcomes: dict[str, int]
     avf: Interval
     sdc: Interval
+    alarm: Interval
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -57,6 +61,7 @@ class Share:
             "outcomes": self.outcomes,
             "avf": _interval(self.avf),
             "sdc": _interval(self.sdc),
+            "false_alarms": _interval(self.alarm),
         }
 
 
@@ -68,8 +73,8 @@ class Summary:
     ----------
     whole : Share
         All faults.
-    classes, blocks : tuple of Share
-        By what a site does, and by where it is.
+    classes, blocks, phases : tuple of Share
+        By what a site does, where it is, and when it is struck.
     latency : dict of str to float
         Cycles from a fault to the design's report: median, 95 % quantile and maximum, if there was a report.
     """
@@ -78,6 +83,7 @@ class Summary:
     classes: tuple[Share, ...]
     blocks: tuple[Share, ...]
     latency: dict[str, float]
+    phases: tuple[Share, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -87,8 +93,10 @@ class Summary:
             "outcomes": self.whole.outcomes,
             "avf": _interval(self.whole.avf),
             "sdc": _interval(self.whole.sdc),
+            "false_alarms": _interval(self.whole.alarm),
             "classes": [share.to_dict() for share in self.classes],
             "blocks": [share.to_dict() for share in self.blocks],
+            "phases": [share.to_dict() for share in self.phases],
             "latency": self.latency,
         }
 
@@ -106,12 +114,19 @@ def _outcomes(rows: Faults) -> _Counted:
 
 
 def _share(
-    name: str, rows: Faults, sizes: dict[int, int], method: Callable[..., Interval], confidence: float
+    name: str,
+    rows: Faults,
+    sizes: dict[int, int],
+    method: Callable[..., Interval],
+    confidence: float,
+    plan: Importance | None = None,
 ) -> Share:
     """Outcomes of rows that were drawn from strata of these sizes."""
     population = sum(sizes.values())
 
     def interval(chosen: npt.NDArray[np.bool_]) -> Interval:
+        if plan is not None:
+            return plan.share(rows, chosen, confidence)
         if len(sizes) == 1:
             return method(int(chosen.sum()), len(rows), confidence, population)
         strata = []
@@ -124,7 +139,9 @@ def _share(
 
     effect = interval(rows["outcome"] != Outcome.MASKED)
     sdc = interval((rows["outcome"] == Outcome.SDC) | (rows["outcome"] == Outcome.CRITICAL))
-    return Share(name, len(rows), population, _outcomes(rows), effect, sdc)
+    harmless = (rows["effect"] == Outcome.MASKED) | (rows["effect"] == Outcome.LATENT)
+    alarm = interval((rows["outcome"] == Outcome.DETECTED) & harmless)
+    return Share(name, len(rows), population, _outcomes(rows), effect, sdc, alarm)
 
 
 def groups(rows: Faults, table: SiteTable, key: Callable[[Element], str]) -> dict[str, npt.NDArray[np.bool_]]:
@@ -137,7 +154,8 @@ def groups(rows: Faults, table: SiteTable, key: Callable[[Element], str]) -> dic
 
 def summary(
     rows: Faults, table: SiteTable, elements: Iterable[Element], cycles: int, *, strata: Sequence[Stratum] = (),
-    exact: bool = False, confidence: float = 0.95,
+    exact: bool = False, confidence: float = 0.95, phases: Mapping[str, tuple[int, int]] | None = None,
+    plan: Importance | None = None,
 ) -> Summary:  # fmt: skip
     """Shares and their intervals.
 
@@ -157,6 +175,10 @@ def summary(
         Clopper-Pearson intervals instead of Wilson's.
     confidence : float
         Of all intervals, each by itself.
+    phases : mapping of str to (int, int), optional
+        Parts of the window: first cycle, and one after the last.
+    plan : Importance, optional
+        Of a campaign with importance sampling.
     """
     method = statistics.clopper_pearson if exact else statistics.wilson
     chosen = list(elements)
@@ -170,10 +192,20 @@ def summary(
                 sizes = {h: n for h, n in sizes.items() if (rows["stratum"][mask] == h).any()}
             else:
                 sizes = {0: sum(e.sites for e in members) * cycles}
-            found.append(_share(name, rows[mask], sizes, method, confidence))
+            found.append(_share(name, rows[mask], sizes, method, confidence, plan))
         return tuple(found)
 
-    sizes = _sizes(strata, lambda e: True) if strata else {0: sum(e.sites for e in chosen) * cycles}
+    def during(name: str, first: int, end: int) -> Share | None:
+        own = rows[(rows["cycle"] >= first) & (rows["cycle"] < end)]
+        if strata:
+            sizes = {
+                h: n for h, n in _sizes(strata, span=(first, end)).items() if (own["stratum"] == h).any()
+            }
+        else:
+            sizes = {0: sum(e.sites for e in chosen) * (end - first)}
+        return _share(name, own, sizes, method, confidence, plan) if len(own) else None
+
+    sizes = _sizes(strata) if strata else {0: sum(e.sites for e in chosen) * cycles}
     told = rows["latency"][rows["outcome"] == Outcome.DETECTED]
     latency = (
         {"median": float(np.median(told)), "p95": float(np.quantile(told, 0.95)), "max": float(told.max())}
@@ -181,15 +213,20 @@ def summary(
         else {}
     )
     return Summary(
-        _share("all", rows, sizes, method, confidence),
+        _share("all", rows, sizes, method, confidence, plan),
         by(lambda e: e.group.value),
         by(lambda e: e.block),
         latency,
+        tuple(share for name, span in (phases or {}).items() if (share := during(name, *span)) is not None),
     )
 
 
-def _sizes(strata: Sequence[Stratum], wanted: Callable[[Element], bool]) -> dict[int, int]:
-    """Faults of every stratum on some elements."""
+def _sizes(
+    strata: Sequence[Stratum],
+    wanted: Callable[[Element], bool] = lambda e: True,
+    span: tuple[int, int] = (0, 1 << 62),
+) -> dict[int, int]:
+    """Faults of every stratum on some elements, in some cycles."""
     found = {}
     for h, stratum in enumerate(strata):
         p = stratum.population
@@ -197,8 +234,9 @@ def _sizes(strata: Sequence[Stratum], wanted: Callable[[Element], bool]) -> dict
         sites = sum(
             (high - low) * e.depth for e, (low, high) in zip(p.elements, spans, strict=True) if wanted(e)
         )
-        if sites:
-            found[h] = sites * p.cycles
+        cycles = min(p.first + p.cycles, span[1]) - max(p.first, span[0])
+        if sites and cycles > 0:
+            found[h] = sites * cycles
     return found
 
 
@@ -209,6 +247,7 @@ def block_counts(
     cycles: int,
     *,
     mechanisms: frozenset[str] = frozenset(),
+    block: Callable[[Element], str] = lambda e: e.block,
 ) -> list[Counts]:
     """Counts for the safety figures: a row for each block, kind of element and kind of fault.
 
@@ -218,16 +257,18 @@ def block_counts(
         As of :func:`summary`; of campaigns that draw uniformly or take everything.
     mechanisms : frozenset of str
         Labels of elements that protect others.
+    block : callable
+        The block of an element.
     """
     found: list[Counts] = []
     chosen = list(elements)
     transient = ~np.isin(rows["model"], [int(m) for m in _PERMANENT])
 
     def key(e: Element) -> str:
-        return f"{e.block}|{e.kind.value}|{int(e.label in mechanisms)}"
+        return f"{block(e)}|{e.kind.value}|{int(e.label in mechanisms)}"
 
     for name, mask in groups(rows, table, key).items():
-        block, kind, mechanism = name.split("|")
+        where, kind, mechanism = name.split("|")
         members = [e for e in chosen if key(e) == name]
         bits = sum(e.sites for e in members)
         for lasting, own in (("transient", mask & transient), ("permanent", mask & ~transient)):
@@ -236,10 +277,10 @@ def block_counts(
             counted = np.bincount(rows["outcome"][own], minlength=len(Outcome))
             found.append(
                 Counts(
-                    block=block, element=kind, kind=lasting, bits=bits, samples=int(own.sum()),
+                    block=where, element=kind, kind=lasting, bits=bits, samples=int(own.sum()),
                     population=bits * cycles,
                     counts={one: int(counted[one]) for one in Outcome if counted[one]},
-                    mechanism=mechanism == "1",
+                    mechanism=mechanism == "1", stratum="mechanism" if mechanism == "1" else "",
                 )
             )  # fmt: skip
     return found

@@ -17,7 +17,8 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import wait as futures_wait
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -124,11 +125,12 @@ def run(
     work : callable
         ``work(faults)`` gives one row of outcomes for each, always the same. With several processes or a cluster, both
         are pickled, and unpickled once per process (on a cluster: per thread), so that an object may open what is
-        expensive at its first call and keep it.
+        expensive at its first call and keep it. A work with a true attribute ``threads`` can be called by several
+        threads at once, and does not hold them up: then threads take the place of processes on this machine.
     total : int
         Faults of the campaign, from 0 on.
     processes : int
-        Processes on this machine, from 1 on; 1 is this process. Not used with a cluster.
+        Processes or threads on this machine, from 1 on; 1 is this process. Not used with a cluster.
     cluster : str, optional
         Address of the scheduler of a Dask cluster, such as ``tcp://host:8786``. Its workers need this package, the same
         version, and the modules of `faults` and `work`.
@@ -228,6 +230,8 @@ def _results(
     """Shards and their outcomes, in any order."""
     if cluster is None and processes == 1:
         return ((task.shard, job.outcomes(task)) for task in tasks)
+    if cluster is None and getattr(job.work, "threads", False):
+        return _threaded(job, iter(tasks), processes)
     try:
         blob = pickle.dumps(job)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
@@ -238,6 +242,25 @@ def _results(
     if cluster is None:
         return _local(blob, iter(tasks), processes)
     return _remote(blob, iter(tasks), cluster)
+
+
+def _threaded(job: _Job, tasks: Iterator[_Task], count: int) -> Generator[tuple[int, Rows], None, None]:
+    """By threads of this process: nothing has to be opened again, and the fault-free run is there once."""
+    with ThreadPoolExecutor(count) as pool:
+        waiting: dict[Future[Rows], int] = {}
+        try:
+            for task in _first(tasks, _AHEAD * count):
+                waiting[pool.submit(job.outcomes, task)] = task.shard
+            while waiting:
+                for future in futures_wait(waiting, return_when=FIRST_COMPLETED).done:
+                    shard = waiting.pop(future)
+                    rows = future.result()
+                    for task in _first(tasks, 1):
+                        waiting[pool.submit(job.outcomes, task)] = task.shard
+                    yield shard, rows
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 _OPENED = threading.local()

@@ -209,7 +209,7 @@ class SiteTable:
             near = [e.label for e in self.elements if e.name == tail or tail in e.path][:3]
             raise BadInput(
                 f"there is no site {name!r}"
-                + (f"; near are {', '.join(near)}" if near else "; see `hwgen list faults`")
+                + (f"; near are {', '.join(near)}" if near else "; see `hwgen sites`")
             )
         return found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from hwgen.faults.engine.engine import LaneEngine
 from hwgen.faults.engine.tables import Numbers, stream_table, system_table, with_memory
 from hwgen.faults.hooks import Hooked, hooked
 from hwgen.faults.lower import lower
-from hwgen.faults.models import Faults
+from hwgen.faults.models import Faults, swaps
 from hwgen.faults.netlist import Netlist, read_netlist
 from hwgen.faults.operations import Program
+from hwgen.faults.phases import Phases, stream_phases, system_phases
 from hwgen.faults.sites import SiteTable
 from hwgen.faults.verilated.engine import ExternalMemory, VerilatedEngine, VerilatedRun
 from hwgen.files import output_folder, write_if_changed
@@ -53,11 +54,14 @@ class Subject(ABC):
         Top module.
     verilog : tuple of (str, str)
         Names and texts of the sources: the design first, then models of vendor cells.
+    mechanisms : frozenset of str
+        Labels of elements that protect others.
     """
 
     name: str
     top: str
     verilog: tuple[tuple[str, str], ...]
+    mechanisms: frozenset[str] = field(default=frozenset(), kw_only=True)
 
     @property
     @abstractmethod
@@ -135,18 +139,25 @@ class Subject(ABC):
     @cached_property
     def verilated(self) -> VerilatedEngine:
         """The hooked Verilog, compiled."""
+        return self._compiled(self.hooked)
+
+    def _compiled(self, made: Hooked) -> VerilatedEngine:
         return VerilatedEngine(
-            self.hooked, self.sites, self.program, self.bench, memory_model=self.memory_model,
+            made, self.sites, self.program, self.bench, memory_model=self.memory_model,
             simulation_sources=self.sources[1:],
         )  # fmt: skip
 
     def run_verilated(self, listed: Faults, *, forked: bool = True, processes: int = 2) -> VerilatedRun:
-        """Faults on the hooked Verilog."""
-        return self.verilated.run(self.job, listed, memory=self.memory, forked=forked, processes=processes)
+        """Faults on the hooked Verilog; registers that faults exchange get hooks for it, and all is built anew."""
+        pairs = swaps(self.sites, listed)
+        engine = self.verilated
+        if pairs:
+            engine = self._compiled(hooked(self.sources, self.top, vendor=True, swaps=pairs))
+        return engine.run(self.job, listed, memory=self.memory, forked=forked, processes=processes)
 
     @property
-    def phases(self) -> dict[str, tuple[int, int]]:
-        """Parts of the run with a name: first cycle, and one after the last; there may be none."""
+    def phases(self) -> Phases:
+        """Parts of the run with a name; there may be none."""
         return {}
 
 
@@ -188,6 +199,11 @@ class CoreSubject(Subject):
     def job(self) -> Numbers:
         """Beats and patterns."""
         return stream_table(self.program, self.streams, self.stimulus, _QUIET)
+
+    @cached_property
+    def phases(self) -> Phases:
+        """See :func:`hwgen.faults.phases.stream_phases`."""
+        return stream_phases(self.lanes, self.streams)
 
     def results(self, words: npt.NDArray[np.uint64]) -> list[IntArray]:
         """Results of the operations, from what :meth:`LaneEngine.observe` gave for one fault."""
@@ -252,7 +268,12 @@ class SystemSubject(Subject):
     @cached_property
     def memory(self) -> ExternalMemory:
         """Memory outside."""
-        return ExternalMemory(self.image, self.bus_bytes, len(self.lowered.memories))
+        return ExternalMemory(self.image, self.bus_bytes)
+
+    @cached_property
+    def phases(self) -> Phases:
+        """See :func:`hwgen.faults.phases.system_phases`."""
+        return system_phases(self.lanes)
 
     def memory_after(self, words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
         """Bytes of memory after the run, from what :meth:`LaneEngine.observe` gave for one fault."""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen import toolchain
+from hwgen.errors import BadInput
 from hwgen.faults.engine.engine import Effort, LaneEngine
 from hwgen.faults.engine.tables import with_memory
 from hwgen.faults.gate_hooks import GateLevel, gate_level
@@ -87,30 +88,56 @@ class TransientLab:
             simulation_sources=self.sources[1:],
         )  # fmt: skip
 
-    def inject(
-        self, gates: npt.ArrayLike, cycles: npt.ArrayLike, *, lanes: int = 512
-    ) -> tuple[npt.NDArray[np.void], Effort]:
-        """Transients at gates, by the lane engine.
+    @cached_property
+    def _sites(self) -> npt.NDArray[np.int64]:
+        """Site of the design of the first bit of each register of the gates' program; a register's bits follow it."""
+        known = {(e.label, e.kind): e for e in self.subject.sites}
+        found = []
+        for register in self.program.registers:
+            mine = self.lanes.table.elements[register.element]
+            there = known[mine.label, mine.kind]
+            found.append(there.first + mine.low + register.low - there.low)
+        return np.array(found, np.int64)
+
+    def inject(self, gates: npt.ArrayLike, cycles: npt.ArrayLike) -> tuple[npt.NDArray[np.void], Effort]:
+        """Transients at gates, by the lane engine: the cycle of each on gates, what follows it on words.
 
         Parameters
         ----------
         gates, cycles : array_like of int, shape (faults,)
             Numbers of gates, and the cycle in which each gives the wrong value.
-        lanes : int
-            Of :data:`hwgen.faults.engine.engine.LANES`.
 
         Returns
         -------
         structured array of RESULT, shape (faults,), Effort
+            Effort of what follows.
 
         Raises
         ------
         BadInput
             If there is no such gate or cycle.
         """
-        numbers = np.asarray(gates, np.int64)
+        numbers, when = np.asarray(gates, np.int64), np.asarray(cycles, np.int64)
         self.level.locate(numbers)  # refuses those that there are not
-        return self.lanes.transients(self._lowered[1][numbers], cycles, lanes=lanes)
+        late = when[when >= self.lanes.cycles]
+        if late.size:
+            raise BadInput(
+                f"a transient in cycle {late[0]} comes after the end; the run has cycles 0..{self.lanes.cycles - 1}"
+            )
+        values = self._lowered[1][numbers]
+        shown, changes = self.lanes.spread(values, when)
+        words = self.subject.lanes
+        results = np.full(len(numbers), words.fault_free)
+        # What the design gives differs in the very cycle: all on gates.
+        results[shown], _ = self.lanes.transients(values[shown], when[shown])
+        upsets = np.sort(
+            changes["fault"].astype(np.int64) << 32 | self._sites[changes["reg"]] + changes["bit"]
+        )
+        fault, site = upsets >> 32, upsets & 0xFFFF_FFFF
+        new = np.diff(fault, prepend=-1) != 0
+        struck = fault[new]
+        results[struck], effort = words.differing(np.cumsum(new) - 1, site, when[struck])
+        return results, effort
 
     def run_verilated(
         self, gates: npt.ArrayLike, cycles: npt.ArrayLike, *, processes: int = 2

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import struct
-import tempfile
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from hwgen.errors import BadInput
+from hwgen.files import replacing
 from hwgen.program import encoding
 from hwgen.program.encoding import Columns, Instr
 from hwgen.program.table import INSTRUCTION_BYTES
@@ -179,21 +177,8 @@ class Program:
             If the program is not whole, or the file cannot be written.
         """
         data = self.to_bytes()
-        try:
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                umask = os.umask(0)
-                os.umask(umask)
-                Path(temporary).chmod(0o666 & ~umask)
-                Path(temporary).replace(path)
-            except BaseException:
-                with contextlib.suppress(FileNotFoundError):
-                    Path(temporary).unlink()
-                raise
-        except OSError as error:
-            raise BadInput(f"{path} cannot be written ({error.strerror}); name another file") from None
+        with replacing(path) as partial:
+            partial.write_bytes(data)
 
     @classmethod
     def load(cls, path: Path, *, digest: str | None = None) -> Program:

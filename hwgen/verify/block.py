@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from hwgen import toolchain
 from hwgen.config import CoreConfig
 from hwgen.core import Core
 from hwgen.emit import Emission, emit
+from hwgen.faults.protection.plan import Plan, digest_of
 from hwgen.files import output_folder, write_if_changed
 from hwgen.streams import Stream
 from hwgen.verify.bench import CocotbBench
@@ -37,15 +38,23 @@ class Block:
         The core.
     config : CoreConfig
         Its configuration.
+    plan : Plan
+        What of it is protected.
     """
 
     core: Core
     config: CoreConfig
+    plan: Plan = field(default_factory=Plan)
 
     @cached_property
     def emission(self) -> Emission:
         """Its Verilog."""
-        return emission(self.core, self.config)
+        made = emission(self.core, self.config)
+        if self.plan.empty:
+            return made
+        from hwgen.faults.protection.emission import protect_emission  # for those who need it
+
+        return protect_emission(made, self.plan).emission
 
     @property
     def streams(self) -> Sequence[Stream]:
@@ -55,7 +64,7 @@ class Block:
     @cached_property
     def sources(self) -> list[Path]:
         """Its Verilog in the cache, and the models of vendor cells in it."""
-        folder = output_folder(toolchain.cache_dir() / "verilog" / self.config.digest)
+        folder = output_folder(toolchain.cache_dir() / "verilog" / digest_of(self.config.digest, self.plan))
         path = folder / f"{self.emission.top}.v"
         write_if_changed(path, self.emission.verilog)
         return [path, *self.core.simulation_sources(self.config)]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from hwgen import toolchain
 from hwgen.emit import Emission, emit
 from hwgen.errors import HwgenError, Misbehaviour
+from hwgen.faults.protection.plan import Plan, digest_of
 from hwgen.files import output_folder, write_if_changed
 from hwgen.parts.dsp48e2 import SIMULATION_MODEL as DSP_MODEL
 from hwgen.parts.popcount import SIMULATION_MODEL as LUT_MODEL
@@ -99,10 +100,13 @@ class SystemHarness:
         The accelerator.
     memory_model : str
         C++ text of the memory's contract, ``sim/dram.hpp``.
+    plan : Plan, optional
+        What of it is protected.
     """
 
-    def __init__(self, config: SystemConfig, memory_model: str):
+    def __init__(self, config: SystemConfig, memory_model: str, plan: Plan | None = None):
         self.config = config
+        self.plan = plan or Plan()
         here = Path(__file__).parent
         registers = {r.name: r.offset for r in REGISTERS}
         self.wanted = {n: a for n, a in registers.items() if n not in ("CONTROL", "PROGRAM_HIGH")}
@@ -114,7 +118,7 @@ class SystemHarness:
             + (here / "system_harness.cpp").read_text()
         )
         made = self.emission
-        folder = output_folder(toolchain.cache_dir() / "verilog" / config.digest)
+        folder = output_folder(toolchain.cache_dir() / "verilog" / digest_of(config.digest, self.plan))
         path = folder / f"{made.top}.v"
         write_if_changed(path, made.verilog)
         lines = [f'no_inline -module "{name}"\n' for name in made.repeated]
@@ -131,7 +135,12 @@ class SystemHarness:
     @cached_property
     def emission(self) -> Emission:
         """The Verilog."""
-        return emission(self.config)
+        made = emission(self.config)
+        if self.plan.empty:
+            return made
+        from hwgen.faults.protection.emission import protect_emission  # for those who need it
+
+        return protect_emission(made, self.plan).emission
 
     def run(
         self,

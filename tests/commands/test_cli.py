@@ -200,7 +200,7 @@ BAD_INPUT = {
     "top name": (("generate", "dsp_gemm", "--top", "2x"), r"top must be a Verilog identifier .*, not '2x'"),
     "settings for all": (
         ("generate", "supported", "--set", "rows=1"),
-        r"'supported' takes neither --set nor --top; .*",
+        r"'supported' takes none of --set, --top, --protect, --hooks; .*",
     ),
 }
 

@@ -222,6 +222,18 @@ def test_stratified_draws(run: Run, folder: Path, tmp_path: Path) -> None:
     assert "holds another campaign" in err
 
 
+def test_importance(run: Run, tmp_path: Path) -> None:
+    given = (*CORE, "--importance", "hang", "--samples", 1500, "-o", tmp_path / "out")
+    code, out, _ = run(*given, "--json", tmp_path / "a.json", "--report", tmp_path)
+    assert code == 0
+    found = read(tmp_path / "a.json")
+    assert found["outcomes"]["hang"] > 30  # of 1,500 uniform ones, some 10 would be
+    assert "Safety figures rest on the pilot alone" in (tmp_path / "report.html").read_text()
+    code, again, _ = run(*given, "--resume")
+    assert code == 0
+    assert next(line for line in out.splitlines() if line.startswith("hang")) in again
+
+
 def test_early_stop(run: Run, tmp_path: Path) -> None:
     given = (*CORE, "--early-stop", "--error", 0.05, "-o", tmp_path / "out")
     code, out, _ = run(*given, "--samples", 20_000, "--json", tmp_path / "a.json", "--report", tmp_path)
@@ -240,7 +252,9 @@ def test_early_stop(run: Run, tmp_path: Path) -> None:
         (("--sites", "nowhere"), "there is no site 'nowhere'"),
         (("--window", "5..100000"), "not within the run's cycles"),
         (("--window", "5"), "--window takes FIRST..END"),
-        (("--exhaustive", "--samples", "3"), "leave out --stratified, --samples"),
+        (("--exhaustive", "--samples", "3"), "leave out --stratified, --importance, --samples"),
+        (("--importance", "hang", "--stratified"), "two ways to draw"),
+        (("--importance", "hang", "--early-stop"), "--early-stop is for uniform draws"),
         (("--lifetime", "100"), "add --rates FILE"),
         (("--rates", "no-such.toml"), "no-such.toml cannot be read"),
         (("--classes", "memory"), "the selection has no site"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def drawn(one: Subject, model: Model, count: int, seed: int = 3) -> Faults:
     cycle = rng.integers(0, one.lanes.cycles, count)
     memories = [e for e in table.elements if e.kind is Kind.MEMORY]
     registers = [e for e in table.elements if e.kind is Kind.FLIP_FLOP]
-    if model in (Model.WORD, Model.MBU):
+    if model in (Model.WORD, Model.MBU, Model.OVERRIDE):
         registers = [e for e in registers if 2 <= e.width <= 32]
         memories = [e for e in memories if e.width <= 32]
     wanted = memories if model in (Model.COLUMN_AT_0, Model.COLUMN_AT_1) else registers
@@ -68,8 +69,40 @@ def drawn(one: Subject, model: Model, count: int, seed: int = 3) -> Faults:
         row = int(rng.integers(min(e.depth, 4 if i % 8 else e.depth)))
         # A multi-bit upset must lie within one hook: any pair in a register of at most 32 bits does.
         sites.append(e.first + row * e.width + int(rng.integers(e.width)))
+    if model is Model.SWAP:
+        pairs = _pairs(one)
+        chosen = [pairs[i] for i in rng.integers(len(pairs), size=count)]
+        return faults(
+            [a for a, _ in chosen],
+            cycle,
+            model,
+            duration=int(rng.integers(1, 4)),
+            value=[b for _, b in chosen],
+        )
+    if model is Model.OVERRIDE:
+        widths = [one.sites.site(site).element.width for site in sites]
+        return faults(sites, cycle, model, duration=3, value=[int(rng.integers(1 << w)) for w in widths])
     extra = {"period": 7, "on": 2, "duration": 60} if model is Model.INTERMITTENT else {}
     return faults(sites, cycle, model, size=2, **extra)
+
+
+def _pairs(one: Subject) -> list[tuple[int, int]]:
+    """Registers that can be exchanged, none of them twice; the first sites of each."""
+    labels = Counter(e.label for e in one.sites)
+    behind = {
+        label for layout in one.hooked.layouts.values() for names in layout.raw.values() for label, _ in names
+    }
+    found: list[tuple[int, int]] = []
+    open_: dict[tuple[object, ...], int] = {}
+    for e in one.sites:
+        if e.kind is Kind.MEMORY or labels[e.label] > 1 or e.name in behind or e.width < 2:
+            continue
+        key = e.path, e.width
+        if key in open_:
+            found.append((open_.pop(key), e.first))
+        else:
+            open_[key] = e.first
+    return found
 
 
 def verilog_of(path: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from hwgen.faults.results import summary
 from hwgen.faults.sites import Element, Kind, SiteTable
 from hwgen.faults.statistics import wilson
 
-SEU = (0, 1, 1, 1, 1)
+SEU = (0, 1, 1, 1, 1, 0)
 CYCLES = 50
 
 

@@ -102,7 +102,7 @@ def test_an_accelerators_block() -> None:
 def test_without_protection_nothing_changes() -> None:
     one = subject("array")
     text = one.verilog[0][1]
-    for blocks in ({}, {"column_0": []}, {"*": ["abft"]}):
+    for blocks in ({}, {"column_0": []}):
         made = protected(one.sources, one.top, Plan.of(blocks))
         assert made.verilog == text
         assert made.reports == ()

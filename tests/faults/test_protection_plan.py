@@ -8,7 +8,7 @@ import pytest
 
 from hwgen.errors import BadInput
 from hwgen.faults.protection.codes import Code, check_bits, hsiao, parity
-from hwgen.faults.protection.plan import Choice, Plan, Scheme
+from hwgen.faults.protection.plan import Checksums, Choice, Plan, Scheme
 from tests.faults.subjects import subject
 
 BLOCKS = {
@@ -39,7 +39,8 @@ def test_what_schemes_mean() -> None:
     assert Choice.of(["dmr", "secded"]) == Choice(Scheme.DMR, Scheme.SECDED)
     assert Choice.of(["hardened", "secded"]) == Choice(None, Scheme.SECDED, True)
     assert Choice.of(["tmr", "memories:none"]) == Choice(Scheme.TMR, None)
-    assert Choice.of(["abft"]).empty
+    assert Choice.of(["abft", "parity"]) == Choice(Scheme.PARITY, Scheme.PARITY, abft=Checksums.ROWS)
+    assert not Choice.of(["abft:columns"]).empty
     assert Choice.of([]).empty
 
 
@@ -57,6 +58,7 @@ def test_the_longest_path_counts() -> None:
     [
         ({"a": ["crc"]}, "no protection 'crc'"),
         ({"a": ["dmr", "tmr"]}, "exclude each other"),
+        ({"a": ["abft", "abft:columns"]}, "abft:both is for rows and columns"),
         ({"a": ["dmr", "secded", "memories:parity"]}, "exclude each other"),
         ({"a": ["memories:tmr"]}, "memories alone"),
         ({"a": "parity"}, "list of schemes"),

@@ -460,7 +460,7 @@ def dying(name, holder):
                 os.kill(os.getpid(), signal.SIGKILL)
         return whole(*arguments, **options)
     setattr(holder, name, half)
-for name, holder in (("fsync", os), ("replace", Path), ("mkdir", Path), ("flock", module.fcntl), ("chmod", Path)):
+for name, holder in (("fsync", os), ("replace", Path), ("mkdir", Path), ("flock", module.fcntl)):
     dying(name, holder)
 t.filled(Path(sys.argv[1]))
 """
@@ -470,7 +470,7 @@ t.filled(Path(sys.argv[1]))
     ("step", "time"),
     [
         *(("mkdir", 1), ("mkdir", 2), ("flock", 1), ("fsync", 1), ("replace", 1), ("fsync", 2), ("fsync", 5)),
-        *(("chmod", 3), ("replace", 4), ("fsync", 6), ("replace", 6), ("fsync", 12)),
+        *(("fsync", 3), ("replace", 4), ("fsync", 6), ("replace", 6), ("fsync", 12)),
     ],
 )
 def test_killed_at_every_step_of_writing(tmp_path: Path, step: str, time: int) -> None:

@@ -15,7 +15,7 @@ from hwgen.parts.chain.chain import Chain, packed_act_bits
 from hwgen.parts.chain.mac import mac_shapes
 from hwgen.parts.chain.separate import Separate, sum_shape
 
-__all__ = ["Column", "chain_terms"]
+__all__ = ["Column", "block_ram", "chain_terms"]
 
 _SUM_BITS = 32
 
@@ -94,7 +94,7 @@ class Column(Unit):
         width = len(self.fields) * _SUM_BITS
 
         accumulators: Memory[Any, Any] = Memory(
-            shape=width, depth=self.config.tile_steps, init=[], attrs=_block_ram(self.config.tile_steps)
+            shape=width, depth=self.config.tile_steps, init=[], attrs=block_ram(self.config.tile_steps)
         )
         m.submodules.accumulators = accumulators
         read = accumulators.read_port()
@@ -115,7 +115,7 @@ class Column(Unit):
             m.d.sync += stored.word_select(i, _SUM_BITS).eq(new)
 
         results: Memory[Any, Any] = Memory(
-            shape=width, depth=self.config.result_depth, init=[], attrs=_block_ram(self.config.result_depth)
+            shape=width, depth=self.config.result_depth, init=[], attrs=block_ram(self.config.result_depth)
         )
         m.submodules.results = results
         out = results.read_port()
@@ -180,6 +180,6 @@ class Column(Unit):
         return segments[0]
 
 
-def _block_ram(depth: int) -> dict[str, str]:
+def block_ram(depth: int) -> dict[str, str]:
     """Memories of a block RAM's depth belong into block RAM; smaller ones are the synthesizer's choice."""
     return {"ram_style": "block"} if depth >= 64 else {}

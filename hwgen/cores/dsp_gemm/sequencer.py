@@ -22,6 +22,13 @@ class Sequencer(Unit):
     activations of the pass before, because that is when the shadow weights became the active ones. The runner
     takes one activation beat per step. No ``ready`` depends on a ``valid``, and none on another stream's.
 
+    Parameters
+    ----------
+    config : DspGemmConfig
+        The core.
+    more : flow and shape
+        Members that a subclass adds.
+
     Members
     -------
     cmd_valid, cmd_ready, m, n, k, accumulate, keep : In, Out
@@ -46,7 +53,7 @@ class Sequencer(Unit):
         An entry of the result buffer was read.
     """
 
-    def __init__(self, config: DspGemmConfig):
+    def __init__(self, config: DspGemmConfig, **more: Any):
         self.config = config
         size = config.size_bits
         super().__init__({
@@ -57,6 +64,7 @@ class Sequencer(Unit):
             "row_mask": Out(config.rows), "odd": Out(1), "swap": Out(1),
             "step_write": Out(1), "step_send": Out(1), "step_clear": Out(1), "step_last": Out(1),
             "step_index": Out(index_bits(config.tile_steps)), "freed": In(1),
+            **more,
         })  # fmt: skip
 
     @property
@@ -182,8 +190,10 @@ class Sequencer(Unit):
             m.d.sync += [pending.eq(walk["row_mask"]), busy.eq(1), shadow_used.eq(1)]
         return {name: value for name, value in held.items() if name != "column_mask"}
 
-    def _runner(self, m: Module, load: dict[str, Value], loaded: Signal, start: Signal, swap: Signal) -> None:
-        """Takes the pass's activations, one step per beat."""
+    def _runner(
+        self, m: Module, load: dict[str, Value], loaded: Signal, start: Signal, swap: Signal
+    ) -> Value:
+        """Takes the pass's activations, one step per beat; gives whether the step is the pass's last."""
         cfg = self.config
         now = {name: Signal(len(value), name=f"run_{name}") for name, value in load.items()}
         active = Signal()
@@ -225,6 +235,7 @@ class Sequencer(Unit):
             m.d.sync += [now[name].eq(value) for name, value in load.items()]
             m.d.sync += [active.eq(1), first.eq(1), step.eq(0)]
         m.d.sync += credits.eq(credits - self.step_send + self.freed)
+        return at_last
 
 
 def _thermometer(count: Value, lanes: int) -> Value:

@@ -5,8 +5,10 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <tuple>
 
 #include FAULTS_BENCH
+#include "collapse.hpp"
 #include "whole.hpp"
 
 namespace faults {
@@ -61,10 +63,46 @@ class Engine {
         r.digest = bench.digest() + golden_.contents;
         r.end = bench.end();
         r.flag = bench.flag();
+        r.mended = bench.mended();
         r.status = bench.status();
         return r;
     }
     u64 value(u32 cycle, u32 v) const { return program_.load(golden_.frame(cycle), v); }
+
+    /// What wrong values of one cycle leave behind: bits of registers that differ, in `changes()`; a fault's `shown` is set if it
+    /// changes what the design gives, or what a memory takes, in that cycle. Then there are none of it.
+    void spread(const u64* values, const u32* cycles, u64 count, u8* shown) {
+        static constexpr int L = 512;
+        Probe<L, Bench> probe(program_, golden_);
+        std::vector<std::pair<u64, u32>> order;
+        for (u32 i = 0; i < count; ++i) order.push_back({u64{cycles[i]} << 32 | values[i], i});
+        std::sort(order.begin(), order.end());
+        changes_.clear();
+        std::vector<Target> targets(L);
+        for (std::size_t at = 0, end; at < order.size(); at = end) {
+            const u32 cycle = cycles[order[at].second];
+            probe.begin(cycle);
+            for (end = at; end < order.size() && end < at + L && cycles[order[end].second] == cycle; ++end) {
+                Target& target = targets[end - at];
+                target = {3, static_cast<u32>(values[order[end].second]), 0, 0, 1};
+                probe.strike(static_cast<int>(end - at), &target);
+            }
+            u64 known[L / 64];
+            const auto& found = probe.look(known);
+            for (std::size_t i = at; i < end; ++i) shown[order[i].second] = known[(i - at) / 64] >> ((i - at) % 64) & 1;
+            for (const auto& change : found) {
+                const u32 number = order[at + static_cast<std::size_t>(change.lane)].second;
+                if (shown[number]) continue;
+                for (u64 left = change.flip; left; left &= left - 1) {
+                    changes_.push_back({number, change.reg, static_cast<u32>(__builtin_ctzll(left))});
+                }
+            }
+        }
+    }
+    struct Left {
+        u32 fault, reg, bit;
+    };
+    const std::vector<Left>& changes() const { return changes_; }
 
     /// Words that one faulty copy gives, and then bytes that external memories hold.
     u64 observed() const {
@@ -95,44 +133,72 @@ class Engine {
         whole.run(copies, results);
     }
 
-    void inject(const FaultList& list, const u32* order, const u32* batches, u32 count, int lanes, u32 limit,
-                Result* results, u64* effort) {
-        if (lanes == 64) go<64>(list, order, batches, count, limit, results, effort);
-        else if (lanes == 256) go<256>(list, order, batches, count, limit, results, effort);
-        else go<512>(list, order, batches, count, limit, results, effort);
+    void inject(const FaultList& list, int lanes, u32 window, u32 limit, Result* results, u64* effort) {
+        if (lanes == 64) go<64>(list, window, limit, results, effort);
+        else if (lanes == 256) go<256>(list, window, limit, results, effort);
+        else go<512>(list, window, limit, results, effort);
     }
 
   private:
-    template <int L>
-    void go(const FaultList& list, const u32* order, const u32* batches, u32 count, u32 limit, Result* results, u64* effort) {
+    /// Faults that come to the same are simulated once, `window` cycles after another, neighbours together.
+    template <int L> void go(const FaultList& list, u32 window, u32 limit, Result* results, u64* effort) {
+        Groups found = Collapse<L, Bench>(program_, golden_).run(list.faults);
+        std::vector<Group>& groups = found.groups;
+        const std::vector<u32> order = ordered(groups, window);
+        std::vector<Result> own(groups.size());
         Lanes<L, Bench> lanes(program_, golden_);
         std::unique_ptr<Whole<WHOLE, Bench>> whole;
         std::vector<Escape<Bench>> escapes;
         Effort spent;
         std::vector<const Fault*> faults;
-        for (u32 b = 0; b < count; ++b) {
+        for (std::size_t at = 0; at < order.size(); at += L) {
+            const std::size_t end = std::min(order.size(), at + L);
             faults.clear();
-            for (u32 i = batches[b]; i < batches[b + 1]; ++i) faults.push_back(&list.faults[order[i]]);
-            lanes.run(faults.data(), order + batches[b], static_cast<int>(faults.size()), results, escapes, spent);
-            if (escapes.size() < ENOUGH && b + 1 < count) continue;
-            if (escapes.empty()) continue;
+            for (std::size_t i = at; i < end; ++i) faults.push_back(&groups[order[i]].fault);
+            lanes.run(faults.data(), order.data() + at, static_cast<int>(faults.size()), own.data(), escapes, spent);
+            if (escapes.empty() || (escapes.size() < ENOUGH && end < order.size())) continue;
             if (!whole) whole = std::make_unique<Whole<WHOLE, Bench>>(program_, golden_, limit);
-            whole->run(escapes, results);
+            whole->run(escapes, own.data());
         }
+        Result quiet = fault_free();
+        for (u32 i : found.gone) found.each(i, [&](u32 member) { results[member] = quiet; });
+        quiet.latent = 1;
+        for (u32 i : found.latent) found.each(i, [&](u32 member) { results[member] = quiet; });
+        for (u32 i = 0; i < groups.size(); ++i) found.each(groups[i].first, [&](u32 member) { results[member] = own[i]; });
         effort[0] = spent.operations;
         effort[1] = spent.cycles;
         effort[2] = spent.batches;
         effort[3] = spent.escapes;
+        effort[4] = groups.size();
+    }
+    /// Numbers of groups in the order in which they share batches.
+    static std::vector<u32> ordered(std::vector<Group>& groups, u32 window) {
+        using Key = std::tuple<u64, u64, u64>;
+        std::vector<std::pair<Key, u32>> keys;
+        keys.reserve(groups.size());
+        for (u32 i = 0; i < groups.size(); ++i) {
+            Fault& fault = groups[i].fault;
+            if (!fault.targets) fault.targets = &groups[i].target;
+            const Target& first = fault.targets[0];
+            const u64 place = u64{fault.start / window} << 32 | first.index;
+            keys.push_back({{place, first.flip, u64{first.memory} << 32 | fault.start}, i});
+        }
+        std::sort(keys.begin(), keys.end());
+        std::vector<u32> order;
+        order.reserve(keys.size());
+        for (const auto& [key, i] : keys) order.push_back(i);
+        return order;
     }
     static constexpr int WHOLE = 64;         // copies at once that are simulated whole: more would leave the cache
     static constexpr std::size_t ENOUGH = 2048;  // copies that wait for it
 
+    std::vector<Left> changes_;
     Program program_;
     Job job_;
     Golden<Bench> golden_;
 };
 
-std::string complaint;
+thread_local std::string complaint;  // campaigns call from several threads
 
 }  // namespace
 }  // namespace faults
@@ -169,12 +235,25 @@ int faults_observe(Engine* engine, const uint64_t* list, uint64_t count, uint32_
     }
 }
 
-/// `batches` are `count + 1` places in `order`, which has a number of a fault for each lane.
-int faults_inject(Engine* engine, const uint64_t* list, uint64_t faults_count, const uint32_t* order, const uint32_t* batches,
-                  uint32_t count, int lanes, uint32_t limit, faults::Result* results, uint64_t* effort) {
+/// How many bits `faults_changes` tells of.
+int64_t faults_spread(Engine* engine, const uint64_t* values, const uint32_t* cycles, uint64_t count, uint8_t* shown) {
     try {
-        const faults::FaultList faults({list}, faults_count);
-        engine->inject(faults, order, batches, count, lanes, limit, results, effort);
+        engine->spread(values, cycles, count, shown);
+        return static_cast<int64_t>(engine->changes().size());
+    } catch (const std::exception& error) {
+        faults::complaint = error.what();
+        return -1;
+    }
+}
+void faults_changes(const Engine* engine, void* out) {
+    std::memcpy(out, engine->changes().data(), engine->changes().size() * sizeof engine->changes()[0]);
+}
+
+/// Results do not depend on `lanes` and `window`.
+int faults_inject(Engine* engine, const uint64_t* list, uint64_t count, int lanes, uint32_t window, uint32_t limit,
+                  faults::Result* results, uint64_t* effort) {
+    try {
+        engine->inject(faults::FaultList({list}, count), lanes, window, limit, results, effort);
         return 0;
     } catch (const std::exception& error) {
         faults::complaint = error.what();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,11 @@ import numpy.typing as npt
 from hwgen.errors import BadInput, HwgenError
 from hwgen.faults.engine.native import library
 from hwgen.faults.engine.tables import Numbers, Pieces, program_table
-from hwgen.faults.models import Faults, masks
+from hwgen.faults.models import Faults, Model, faults, masks
 from hwgen.faults.operations import Program
 from hwgen.faults.sites import SiteTable
 
-__all__ = ["LANES", "RESULT", "Effort", "LaneEngine"]
+__all__ = ["CHANGE", "LANES", "RESULT", "Effort", "LaneEngine"]
 
 LANES = (64, 256, 512)
 """Faults that can be simulated at once."""
@@ -23,24 +24,31 @@ LANES = (64, 256, 512)
 RESULT = np.dtype(
     [
         ("digest", "<u8"), ("end", "<u4"), ("wrong", "<u4"), ("flag", "<u4"), ("status", "u1"), ("latent", "u1"),
-        ("escaped", "u1"), ("padding", "u1"),
+        ("escaped", "u1"), ("mended", "u1"),
     ]
 )  # fmt: skip
 """What came of a fault: digest of all that the design gave, cycles until it was done, words that differ, cycle in which
-it reported an error (2^32 - 1: never), 0 done | 1 hung | 2 broke a rule, whether its state differs in the end, and
-whether it was simulated whole."""
+it reported an error (2^32 - 1: never), 0 done | 1 hung | 2 broke a rule, whether its state differs in the end, whether
+it was simulated whole, and whether it reported that it corrected an error."""
+
+CHANGE = np.dtype([("fault", "<u4"), ("reg", "<u4"), ("bit", "<u4")])
+"""A bit of a register of the program that differs: number of the fault, of the register, and of the bit."""
 
 NEVER = (1 << 32) - 1
+
+_WINDOW = 48  # of 8 to whole runs, the quickest on cores and accelerators
 
 
 @dataclass(frozen=True)
 class Effort:
-    """What the engine did: operations on all lanes, cycles of batches, batches, copies that were simulated whole."""
+    """What the engine did: operations on all lanes, cycles of batches, batches, copies that were simulated whole, and
+    faults that were simulated; the others come to the same as one of these, or vanish on the way."""
 
     operations: int
     cycles: int
     batches: int
     escapes: int
+    simulated: int
 
 
 class LaneEngine:
@@ -124,8 +132,7 @@ class LaneEngine:
         if lanes not in LANES:
             raise BadInput(f"lanes must be one of {', '.join(map(str, LANES))}, not {lanes}")
         self._refuse_late(listed)
-        numbers, first = self._pieces.table(listed, masks(self.table, listed))
-        return self._run(numbers, first, listed["cycle"], lanes, window)
+        return self._run(self._numbers(listed), len(listed), lanes, window)
 
     def transients(
         self, values: npt.ArrayLike, cycles: npt.ArrayLike, *, lanes: int = 512
@@ -152,18 +159,74 @@ class LaneEngine:
         table[:, 0], table[:, 6] = when, where
         table[:, [1, 2, 3, 4, 9]] = 1  # duration, period, on, targets, mask
         table[:, 5] = 3
-        return self._run(table.reshape(-1), where.astype(np.int64), when.astype(np.uint32), lanes, None)
+        return self._run(table.reshape(-1), len(where), lanes, None)
+
+    def spread(
+        self, values: npt.ArrayLike, cycles: npt.ArrayLike
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.void]]:
+        """What transients leave behind at the end of their cycle.
+
+        Parameters
+        ----------
+        values, cycles : array_like of int
+            As for :meth:`transients`.
+
+        Returns
+        -------
+        bool array, shape (faults,)
+            Whether the design gives something else in that cycle, or a memory takes something else.
+        structured array of CHANGE
+            Bits of registers that differ, of the other faults.
+        """
+        where, when = np.asarray(values, np.uint64), np.asarray(cycles, np.uint32)
+        shown = np.zeros(len(where), np.bool_)
+        found = self._library.faults_spread(
+            self._engine, where.ctypes.data, when.ctypes.data, len(where), shown.ctypes.data
+        )
+        if found < 0:
+            raise HwgenError(
+                f"the lane engine failed: {self._library.faults_complaint().decode()}; report this"
+            )
+        changes = np.zeros(found, CHANGE)
+        self._library.faults_changes(self._engine, changes.ctypes.data)
+        return shown, changes
+
+    def differing(
+        self, fault: npt.NDArray[np.int64], site: npt.NDArray[np.int64], cycle: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.void], Effort]:
+        """Simulate upsets of any number of flip-flops in a cycle.
+
+        Parameters
+        ----------
+        fault, site : int64 array, shape (upsets,)
+            Number of a fault, ascending, each at least once, and a flip-flop that it strikes.
+        cycle : int64 array, shape (faults,)
+            When each fault strikes.
+
+        Returns
+        -------
+        structured array of RESULT, shape (faults,), Effort
+        """
+        first = np.flatnonzero(np.diff(fault, prepend=-1))
+        begin = 5 * (first + np.arange(len(first)))
+        numbers = np.zeros(5 * (len(fault) + len(first)), np.uint64)
+        numbers[begin] = cycle
+        for column in (1, 2, 3):
+            numbers[begin + column] = 1
+        numbers[begin + 4] = np.diff(first, append=len(fault))
+        at = 5 * (np.arange(len(fault)) + fault + 1)
+        for column in range(5):
+            numbers[at + column] = self._upsets[site, 5 + column]
+        return self._run(numbers, len(cycle), 256, None)
 
     def _run(
-        self, numbers: Numbers, first: npt.NDArray[np.int64], cycle: npt.NDArray[np.uint32], lanes: int,
-        window: int | None,
-    ) -> tuple[npt.NDArray[np.void], Effort]:  # fmt: skip
-        order, batches = _batches(first, cycle, lanes, window or self.cycles)
-        results = np.zeros(len(cycle), RESULT)
-        effort = np.zeros(4, np.uint64)
+        self, numbers: Numbers, count: int, lanes: int, window: int | None
+    ) -> tuple[npt.NDArray[np.void], Effort]:
+        results = np.zeros(count, RESULT)
+        effort = np.zeros(5, np.uint64)
         failed = self._library.faults_inject(
-            self._engine, numbers.ctypes.data, len(cycle), order.ctypes.data, batches.ctypes.data, len(batches) - 1,
-            lanes, self.limit, results.ctypes.data, effort.ctypes.data,
+            self._engine, numbers.ctypes.data, count, lanes, window or _WINDOW, self.limit, results.ctypes.data,
+            effort.ctypes.data,
         )  # fmt: skip
         if failed:
             raise HwgenError(
@@ -188,7 +251,7 @@ class LaneEngine:
             As :meth:`inject` gives it.
         """
         self._refuse_late(listed)
-        numbers, _ = self._pieces.table(listed, masks(self.table, listed))
+        numbers = self._numbers(listed)
         words = np.zeros((len(listed), self._library.faults_observed(self._engine)), np.uint64)
         results = np.zeros(len(listed), RESULT)
         failed = self._library.faults_observe(
@@ -200,19 +263,26 @@ class LaneEngine:
             )
         return words, results
 
+    @cached_property
+    def _upsets(self) -> Numbers:
+        """Upsets of flip-flops as the engine takes them, by site; cycles are filled in."""
+        listed = faults(np.arange(self.table.flip_flops), 0)
+        return self._pieces.table(listed, masks(self.table, listed)).reshape(len(listed), -1)
+
+    def _numbers(self, listed: Faults) -> Numbers:
+        """Faults as the engine takes them."""
+        site = listed["site"]
+        simple = (listed["model"] == Model.SEU) & (site >= 0) & (site < self.table.flip_flops)
+        if not simple.all():
+            return self._pieces.table(listed, masks(self.table, listed))
+        numbers: Numbers = self._upsets[site]  # most campaigns are of these
+        for column, name in enumerate(("cycle", "duration", "period", "on")):
+            numbers[:, column] = listed[name]
+        return numbers.reshape(-1)
+
     def _refuse_late(self, listed: Faults) -> None:
         late = listed[listed["cycle"] >= self.cycles]
         if late.size:
             raise BadInput(
                 f"a fault in cycle {int(late['cycle'][0])} comes after the end; the run has cycles 0..{self.cycles - 1}"
             )
-
-
-def _batches(
-    first: npt.NDArray[np.int64], cycle: npt.NDArray[np.uint32], lanes: int, window: int
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """Faults in an order in which neighbours reach the same part of the design, and where batches begin."""
-    part = cycle // window
-    order = np.lexsort((cycle, first, part)).astype(np.uint32)
-    begins = np.arange(0, len(order), lanes)
-    return order, np.append(begins, len(order)).astype(np.uint32)

@@ -8,8 +8,10 @@ namespace faults {
 
 /// What is struck: bits of a register or of words of a memory, or of what an operation gives. Masks of zeros strike nothing.
 struct Target {
-    u8 memory;  // 0 a register, 1 a word of a memory, 2 what is read from a memory, at any address, 3 a value within its cycle
-    u32 index, row;
+    // 0 a register, 1 a word of a memory, 2 what is read from a memory, at any address, 3 a value within its cycle,
+    // 4 two registers that load what the other should
+    u8 memory;
+    u32 index, row;  // row: of a memory, or the other register
     u64 clear, flip;
 };
 
@@ -29,8 +31,8 @@ struct Fault {
 };
 
 /// What an output of the design means to its bench in a cycle: nothing, a word that is given, when things happen, or that a
-/// fault was detected.
-enum Effect : u8 { IGNORED, DATA, FLOW, FLAG };
+/// fault was detected, or corrected.
+enum Effect : u8 { IGNORED, DATA, FLOW, FLAG, MENDED };
 
 constexpr u32 NONE = ~u32{0};
 
@@ -48,7 +50,7 @@ struct Result {
     Status status;
     u8 latent;       // state differs at the end, or where the run was left
     u8 escaped;      // whether it was simulated alone: for statistics of the engine
-    u8 padding;
+    u8 mended;       // whether it reported that it corrected an error
 };
 static_assert(sizeof(Result) == 24, "as in engine.py");
 
@@ -60,7 +62,7 @@ inline u64 mixed(u64 place, u64 word) {
     return (x ^ (x >> 31)) * (2 * place + 1);
 }
 
-/// Place of a word of an external memory in that digest.
-inline u64 place_of(u32 memory, u64 row) { return u64{memory} << 40 | row; }
+/// Place in that digest of a word of an external memory, by its number among these.
+inline u64 place_of(u32 number, u64 row) { return u64{number} << 40 | row; }
 
 }  // namespace faults

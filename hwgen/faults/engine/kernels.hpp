@@ -429,6 +429,16 @@ template <int L> struct Kernels {
             return false;
         });
     }
+    /// Lanes of a type from one place to another: sizes are known, so that no loop is needed.
+    static void copy(Type type, void* to, const void* from) {
+        switch (type) {
+            case PLANE: std::memcpy(to, from, size(PLANE)); return;
+            case BYTE: std::memcpy(to, from, size(BYTE)); return;
+            case HALF: std::memcpy(to, from, size(HALF)); return;
+            case WORD: std::memcpy(to, from, size(WORD)); return;
+            default: std::memcpy(to, from, size(LONG));
+        }
+    }
     static constexpr u32 size(Type type) { return type == PLANE ? L / 8 : static_cast<u32>(L) * bytes_of(type); }
 };
 

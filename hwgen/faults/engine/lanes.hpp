@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "fault.hpp"
-#include "kernels.hpp"
+#include "rows.hpp"
 #include "scalar.hpp"
 
 namespace faults {
@@ -40,7 +40,7 @@ template <int L, typename Bench> class Lanes {
     static constexpr int PLANES = L / 64;
 
   public:
-    Lanes(const Program& program, const Golden<Bench>& golden) : p_(program), golden_(golden) {
+    Lanes(const Program& program, const Golden<Bench>& golden) : p_(program), golden_(golden), rows_(program) {
         const std::size_t values = p_.width.size();
         std::size_t total = 0;
         auto room = [&](u32 v) {
@@ -64,17 +64,16 @@ template <int L, typename Bench> class Lanes {
         differs_.assign(values, 0);
         in_state_.assign(values, 0);
         dirty_.assign((p_.ops.size() + 63) / 64, 0);
-        for (const Memory& m : p_.memories) slot_.emplace_back(m.depth, -1);
-        rows_.resize(p_.memories.size());
         touched_.assign(p_.memories.size(), 0);
-        output_of_.resize(values);
         maker_.assign(values, NONE);
         for (u32 i = 0; i < p_.ops.size(); ++i) maker_[p_.ops[i].result] = i;
         reports_.assign(values, 0);
+        std::vector<std::pair<u32, u32>> shown;
         for (u32 i = 0; i < p_.outputs.size(); ++i) {
-            output_of_[p_.outputs[i]].push_back(i);
+            shown.emplace_back(p_.outputs[i], i);
             if (is_state_[p_.outputs[i]] && golden_.benches[0].reports(i)) reports_[p_.outputs[i]] = 1;
         }
+        output_of_ = Lists(values, shown);
     }
 
     /// Simulate up to L faults; `numbers` are their places in `results`. Lanes that leave go to `escapes`.
@@ -85,6 +84,7 @@ template <int L, typename Bench> class Lanes {
         std::fill(std::begin(exchanged_), std::end(exchanged_), 0);
         std::fill(std::begin(wrong_), std::end(wrong_), 0);
         std::fill(std::begin(flag_), std::end(flag_), NONE);
+        std::fill(std::begin(mended_), std::end(mended_), u8{0});
         for (int k = 0; k < PLANES; ++k) gone_[k] = 0;
         u32 first = ~u32{0}, last = 0;
         for (int i = 0; i < count; ++i) {
@@ -105,7 +105,7 @@ template <int L, typename Bench> class Lanes {
             const bool reading = columns(t);
             for (u32 v : marked_) differs_[v] = 0;
             marked_.clear();
-            const u64 computed = state_.empty() && !overlaid_ && !reading ? 0 : evaluate(t);
+            const u64 computed = state_.empty() && rows_.empty() && !reading ? 0 : evaluate(t);
             effort.operations += computed;
             ++effort.cycles;
             u64 leaving[PLANES] = {};
@@ -123,12 +123,12 @@ template <int L, typename Bench> class Lanes {
             edge(t);
             strike(t);
             if (leave) scrub(t + 1, leaving);
-            if (t + 1 >= last && state_.empty() && !overlaid_) break;
+            if (t + 1 >= last && state_.empty() && rows_.empty()) break;
         }
         finish(t, numbers, results);
     }
 
-  private:
+  protected:
     static constexpr u64 CROWDED = 6;   // a part of the operations that is more than a few faults should need
     static constexpr int PATIENT = 8;   // cycles of that before lanes are looked at
     static constexpr u32 MANY = 24;     // registers that differ in a lane that is too much
@@ -147,11 +147,11 @@ template <int L, typename Bench> class Lanes {
     u64 evaluate(u32 t) {
         u64 computed = 0;
         for (u32 v : state_) mark(v);
-        for (u32 m = 0; overlaid_ && m < rows_.size(); ++m) {
-            if (rows_[m].empty()) continue;
+        for (u32 m = 0; !rows_.empty() && m < p_.memories.size(); ++m) {
+            if (rows_.of(m).empty()) continue;
             for (u32 op : p_.reads[m]) {
                 const u64 row = fault_free(p_.ops[op].a);
-                if (row < slot_[m].size() && slot_[m][row] >= 0) dirty_[op / 64] |= u64{1} << (op % 64);
+                if (rows_.find(m, row)) dirty_[op / 64] |= u64{1} << (op % 64);
             }
         }
         std::size_t transient = 0;
@@ -217,20 +217,16 @@ template <int L, typename Bench> class Lanes {
         const u32 m = op.b;
         const Type type = p_.type(op.result);
         u8* out = lanes(op.result);
-        auto take = [&](u64 row, u64 word) {
-            const int slot = row < slot_[m].size() ? slot_[m][row] : -1;
-            if (slot < 0) K::fill(type, out, word);
-            else std::memcpy(out, pool_[static_cast<u32>(slot)].get(), K::size(type));
-        };
         const u64 row = fault_free(op.a);
-        take(row, golden);
+        if (const u8* own = rows_.find(m, row)) K::copy(type, out, own);
+        else K::fill(type, out, golden);
         if (differs_[op.a]) {
             u64 other[PLANES];
             K::differing(p_.type(op.a), lanes(op.a), row, other);
             each_lane(other, [&](int i) {
-                const u64 own = K::lane(p_.type(op.a), lanes(op.a), i);
-                const int slot = own < slot_[m].size() ? slot_[m][own] : -1;
-                K::set(type, out, i, slot < 0 ? golden_.word(m, own, t) : K::lane(type, pool_[static_cast<u32>(slot)].get(), i));
+                const u64 address = K::lane(p_.type(op.a), lanes(op.a), i);
+                const u8* own = rows_.find(m, address);
+                K::set(type, out, i, own ? K::lane(type, own, i) : golden_.word(m, address, t));
             });
         }
         if (!column_reads_.empty()) {
@@ -268,6 +264,10 @@ template <int L, typename Bench> class Lanes {
                 u64 other[PLANES];
                 const u64 golden = fault_free(v);
                 if (!K::differing(p_.type(v), lanes(v), golden, other)) continue;
+                if (effect == MENDED) {
+                    each_lane(other, [&](int i) { mended_[i] = 1; });
+                    continue;
+                }
                 if (effect == FLAG) {
                     each_lane(other, [&](int i) { flag_[i] = std::min(flag_[i], t); });
                     continue;
@@ -317,13 +317,14 @@ template <int L, typename Bench> class Lanes {
             Escape<Bench> e{numbers[i], faults_[i], t, exchanged_[i], wrong_[i], flag_[i], golden_.benches[t], {}, {}};
             e.bench.exchange(exchanged_[i]);
             e.bench.report(flag_[i]);
+            if (mended_[i]) e.bench.mend();
             for (u32 v : state_) {
                 const u64 word = K::lane(p_.type(v), lanes(v), i);
                 if (word != fault_free(v)) e.registers.emplace_back(v, word);
             }
-            for (u32 m = 0; m < rows_.size(); ++m) {
-                for (u32 row : rows_[m]) {
-                    const u64 word = K::lane(memory_type(m), pool_[static_cast<u32>(slot_[m][row])].get(), i);
+            for (u32 m = 0; m < p_.memories.size(); ++m) {
+                for (u32 row : rows_.of(m)) {
+                    const u64 word = K::lane(rows_.type(m), rows_.find(m, row), i);
                     if (word != golden_.word(m, row, t)) e.memories.push_back({{m, row}, word});
                 }
             }
@@ -333,33 +334,10 @@ template <int L, typename Bench> class Lanes {
         });
     }
 
-    Type memory_type(u32 m) const { return type_of(static_cast<u8>(p_.memories[m].width)); }
-
-    u8* row_lanes(u32 m, u32 row, u64 content) {
-        int& slot = slot_[m][row];
-        if (slot < 0) {
-            if (free_.empty()) {
-                free_.push_back(static_cast<int>(pool_.size()));
-                pool_.emplace_back(static_cast<u8*>(std::aligned_alloc(64, static_cast<std::size_t>(L) * 8)));
-            }
-            slot = free_.back();
-            free_.pop_back();
-            rows_[m].push_back(row);
-            ++overlaid_;
-            K::fill(memory_type(m), pool_[static_cast<u32>(slot)].get(), content);
-        }
-        return pool_[static_cast<u32>(slot)].get();
-    }
+    u8* row_lanes(u32 m, u32 row, u64 content) { return rows_.at(m, row, content); }
     /// Gives a row back if no lane differs from the fault-free run at the start of a cycle.
     void settle(u32 m, u32 row, u32 cycle) {
-        const int slot = slot_[m][row];
-        if (slot < 0) return;
-        u64 other[PLANES];
-        if (K::differing(memory_type(m), pool_[static_cast<u32>(slot)].get(), golden_.word(m, row, cycle), other)) return;
-        slot_[m][row] = -1;
-        free_.push_back(slot);
-        rows_[m].erase(std::find(rows_[m].begin(), rows_[m].end(), row));
-        --overlaid_;
+        if (rows_.find(m, row)) rows_.settle(m, row, golden_.word(m, row, cycle));
     }
 
     /// Registers and memories at the end of a cycle.
@@ -369,8 +347,8 @@ template <int L, typename Bench> class Lanes {
         for (u32 v : marked_) {
             for (u32 m : p_.stores[v]) touched_[m] = 1;
         }
-        for (u32 m = 0; m < rows_.size(); ++m) {
-            if (touched_[m] || !rows_[m].empty()) write(t, m);
+        for (u32 m = 0; m < p_.memories.size(); ++m) {
+            if (touched_[m] || !rows_.of(m).empty()) write(t, m);
             touched_[m] = 0;
         }
         for (u32 v : marked_) {
@@ -381,7 +359,7 @@ template <int L, typename Bench> class Lanes {
                     report(t + 1, v, q);
                     continue;
                 }
-                std::memcpy(lanes_[~t & 1][q], lanes(v), K::size(p_.type(q)));
+                K::copy(p_.type(q), lanes_[~t & 1][q], lanes(v));
                 next_.push_back(q);
             }
         }
@@ -400,7 +378,7 @@ template <int L, typename Bench> class Lanes {
 
     void write(u32 t, u32 m) {
         const Memory& memory = p_.memories[m];
-        const Type type = memory_type(m);
+        const Type type = rows_.type(m);
         bool strays = false;
         for (const WritePort& port : memory.writes) strays |= differs_[port.enable] || differs_[port.address];
         changed_.clear();
@@ -409,9 +387,9 @@ template <int L, typename Bench> class Lanes {
             const u64 row = fault_free(port.address);
             if (!strays) {
                 if (!enabled || row >= memory.depth) continue;
-                if (!differs_[port.data] && slot_[m][row] < 0) continue;
+                if (!differs_[port.data] && !rows_.find(m, row)) continue;
                 u8* to = row_lanes(m, static_cast<u32>(row), 0);
-                if (differs_[port.data]) std::memcpy(to, lanes(port.data), K::size(type));
+                if (differs_[port.data]) K::copy(type, to, lanes(port.data));
                 else K::fill(type, to, fault_free(port.data));
                 changed_.push_back(static_cast<u32>(row));
                 continue;
@@ -439,29 +417,25 @@ template <int L, typename Bench> class Lanes {
 
     /// Faults of this cycle, on what the next one begins with.
     void strike(u32 t) {
-        const u8* after = golden_.frame(t + 1);
         for (int i : active_) {
             if (!faults_[i]->active(t) || gone(i)) continue;
             for (u32 k = 0; k < faults_[i]->count; ++k) {
                 const Target& target = faults_[i]->targets[k];
+                if (target.memory == 4) {
+                    exchange(i, p_.registers[target.index].q, p_.registers[target.row].q, t);
+                    continue;
+                }
                 if (target.memory >= 2) continue;
                 if (target.memory) {
                     u8* to = row_lanes(target.index, target.row, golden_.word(target.index, target.row, t + 1));
-                    const Type type = memory_type(target.index);
+                    const Type type = rows_.type(target.index);
                     K::set(type, to, i, struck(K::lane(type, to, i), target));
                     struck_rows_.push_back({target.index, target.row});
                     continue;
                 }
                 const u32 q = p_.registers[target.index].q;
-                u8* to = lanes_[~t & 1][q];
-                const Type type = p_.type(q);
-                if (!in_state_[q]) {
-                    K::fill(type, to, p_.load(after, q));
-                    state_.push_back(q);
-                    in_state_[q] = 1;
-                }
-                K::set(type, to, i, struck(K::lane(type, to, i), target));
-                struck_values_.push_back(q);
+                u8* to = coming(q, t);
+                K::set(p_.type(q), to, i, struck(K::lane(p_.type(q), to, i), target));
             }
         }
         active_.erase(
@@ -471,6 +445,23 @@ template <int L, typename Bench> class Lanes {
         struck_rows_.clear();
         for (u32 q : struck_values_) keep_if_differs(q, t + 1);
         struck_values_.clear();
+    }
+    /// Lanes of a register at the start of the next cycle, kept from now on.
+    u8* coming(u32 q, u32 t) {
+        u8* to = lanes_[~t & 1][q];
+        if (!in_state_[q]) {
+            K::fill(p_.type(q), to, p_.load(golden_.frame(t + 1), q));
+            state_.push_back(q);
+            in_state_[q] = 1;
+        }
+        struck_values_.push_back(q);
+        return to;
+    }
+    void exchange(int i, u32 one, u32 two, u32 t) {
+        u8 *a = coming(one, t), *b = coming(two, t);
+        const u64 word = K::lane(p_.type(one), a, i);
+        K::set(p_.type(one), a, i, K::lane(p_.type(two), b, i));
+        K::set(p_.type(two), b, i, word);
     }
     void keep_if_differs(u32 q, u32 cycle) {
         u64 other[PLANES];
@@ -489,12 +480,12 @@ template <int L, typename Bench> class Lanes {
             each_lane(leaving, [&](int i) { K::set(p_.type(q), lanes_[cycle & 1][q], i, golden); });
             keep_if_differs(q, cycle);
         }
-        for (u32 m = 0; m < rows_.size(); ++m) {
-            const std::vector<u32> rows = rows_[m];
+        for (u32 m = 0; m < p_.memories.size(); ++m) {
+            const std::vector<u32> rows = rows_.of(m);
             for (u32 row : rows) {
-                u8* to = pool_[static_cast<u32>(slot_[m][row])].get();
+                u8* to = rows_.find(m, row);
                 const u64 golden = golden_.word(m, row, cycle);
-                each_lane(leaving, [&](int i) { K::set(memory_type(m), to, i, golden); });
+                each_lane(leaving, [&](int i) { K::set(rows_.type(m), to, i, golden); });
                 settle(m, row, cycle);
             }
         }
@@ -510,27 +501,24 @@ template <int L, typename Bench> class Lanes {
             K::differing(p_.type(q), lanes_[end & 1][q], p_.load(golden_.frame(end), q), other);
             for (int k = 0; k < PLANES; ++k) latent[k] |= other[k];
         }
-        for (u32 m = 0; m < rows_.size(); ++m) {
-            for (u32 row : rows_[m]) {
+        for (u32 m = 0; m < p_.memories.size(); ++m) {
+            for (u32 row : rows_.of(m)) {
                 u64 other[PLANES];
-                const u8* lanes = pool_[static_cast<u32>(slot_[m][row])].get();
+                const u8* lanes = rows_.find(m, row);
                 const u64 golden = golden_.word(m, row, end);
-                K::differing(memory_type(m), lanes, golden, other);
+                K::differing(rows_.type(m), lanes, golden, other);
                 if (p_.memories[m].external) {
-                    const u64 place = place_of(m, row);
+                    const u64 place = place_of(p_.memories[m].number, row);
                     each_lane(other, [&](int i) {
-                        exchanged_[i] += mixed(place, K::lane(memory_type(m), lanes, i)) - mixed(place, golden);
+                        exchanged_[i] += mixed(place, K::lane(rows_.type(m), lanes, i)) - mixed(place, golden);
                         ++wrong_[i];
                     });
                 } else {
                     for (int k = 0; k < PLANES; ++k) latent[k] |= other[k];
                 }
-                free_.push_back(slot_[m][row]);
-                slot_[m][row] = -1;
             }
-            rows_[m].clear();
         }
-        overlaid_ = 0;
+        rows_.clear();
         for (u32 v : marked_) differs_[v] = 0;
         marked_.clear();
         for (u32 q : state_) in_state_[q] = 0;
@@ -544,6 +532,7 @@ template <int L, typename Bench> class Lanes {
             r.end = bench.end();
             r.wrong = wrong_[i];
             r.flag = std::min(bench.flag(), flag_[i]);
+            r.mended = bench.mended() || mended_[i];
             r.status = bench.status();
             r.latent = latent[i / 64] >> (i % 64) & 1;
         }
@@ -571,21 +560,18 @@ template <int L, typename Bench> class Lanes {
     std::vector<u64> dirty_, out_;
     std::vector<u32> marked_, state_, next_, changed_, struck_values_, column_reads_;
     std::vector<std::pair<u32, u32>> struck_rows_;
-    std::vector<std::vector<u32>> output_of_;
-    std::vector<std::vector<int>> slot_;   // by memory and row: lanes in the pool, or -1
-    std::vector<std::vector<u32>> rows_;   // by memory: rows that have some
-    std::vector<std::unique_ptr<u8, Free>> pool_;
-    std::vector<int> free_;
+    Lists output_of_;
+    Rows<L> rows_;
     std::vector<Given> given_;
     std::vector<Transient> transients_;
     std::vector<u32> maker_;  // by value: the operation that gives it
     std::vector<int> waiting_, active_;  // lanes whose faults come, by their beginning; that have begun and are not over
-    u32 overlaid_ = 0;
     const Fault* const* faults_ = nullptr;
     const u8* frame_ = nullptr;
     int count_ = 0, side_ = 0, busy_ = 0;
     u64 exchanged_[L], gone_[PLANES];
     u32 wrong_[L], flag_[L];
+    u8 mended_[L];
 };
 
 }  // namespace faults

@@ -2,9 +2,11 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 namespace faults {
@@ -44,8 +46,34 @@ struct WritePort {
 struct Memory {
     u32 width, depth;
     bool external;  // outside of the design: its contents are what the design gives
+    u32 number;     // among the external ones
     std::vector<u64> init;
     std::vector<WritePort> writes;
+};
+
+/// A list of numbers for each of many keys, all in one array.
+class Lists {
+  public:
+    struct List {
+        const u32 *first, *last;
+        const u32* begin() const { return first; }
+        const u32* end() const { return last; }
+        bool empty() const { return first == last; }
+    };
+    Lists() = default;
+    Lists(std::size_t keys, std::vector<std::pair<u32, u32>> pairs) : begins_(keys + 1) {
+        std::sort(pairs.begin(), pairs.end());
+        pairs.erase(std::unique(pairs.begin(), pairs.end()), pairs.end());
+        for (const auto& [key, number] : pairs) {
+            ++begins_[key + 1];
+            numbers_.push_back(number);
+        }
+        for (std::size_t k = 0; k < keys; ++k) begins_[k + 1] += begins_[k];
+    }
+    List operator[](u32 key) const { return {numbers_.data() + begins_[key], numbers_.data() + begins_[key + 1]}; }
+
+  private:
+    std::vector<u32> begins_, numbers_;
 };
 
 /// Reads numbers from one flat array.
@@ -66,9 +94,9 @@ struct Program {
     std::vector<u32> inputs, outputs;
     u32 reset = 0;  // which of the inputs
     // Derived: readers of values, and where a frame of the trace has them.
-    std::vector<std::vector<u32>> readers;    // operations
-    std::vector<std::vector<u32>> loads;      // registers whose next value it is
-    std::vector<std::vector<u32>> stores;     // memories with a write port that looks at it
+    Lists readers;  // operations
+    Lists loads;    // registers whose next value it is
+    Lists stores;   // memories with a write port that looks at it
     std::vector<std::vector<u32>> reads;      // by memory: operations
     std::vector<u32> place;
     u32 frame = 0;
@@ -105,11 +133,14 @@ struct Program {
             const u32 d = r.small(), q = r.small();
             registers.push_back({d, q, r.next()});
         }
+        u32 externals = 0;
         for (u32 n = r.small(); n--;) {
             Memory m;
             m.width = r.small();
             m.depth = r.small();
             m.external = r.next() != 0;
+            m.number = externals;
+            externals += m.external;
             for (u32 k = r.small(); k--;) m.init.push_back(r.next());
             for (u32 k = r.small(); k--;) {
                 const u32 a = r.small(), d = r.small();
@@ -152,24 +183,23 @@ struct Program {
   private:
     void derive() {
         const std::size_t values = width.size();
-        readers.resize(values);
-        loads.resize(values);
-        stores.resize(values);
         reads.resize(memories.size());
         place.assign(values, 0);
-        auto once = [](std::vector<u32>& list, u32 x) {
-            if (list.empty() || list.back() != x) list.push_back(x);
-        };
+        using Pairs = std::vector<std::pair<u32, u32>>;
+        Pairs reading, loading, storing;
         for (u32 i = 0; i < ops.size(); ++i) {
-            operands(ops[i], [&](u32 v) { if (!constant[v]) once(readers[v], i); });
+            operands(ops[i], [&](u32 v) { if (!constant[v]) reading.emplace_back(v, i); });
             if (ops[i].code == READ) reads[ops[i].b].push_back(i);
         }
-        for (u32 i = 0; i < registers.size(); ++i) once(loads[registers[i].d], i);
+        for (u32 i = 0; i < registers.size(); ++i) loading.emplace_back(registers[i].d, i);
         for (u32 i = 0; i < memories.size(); ++i) {
             for (const WritePort& port : memories[i].writes) {
-                for (u32 v : {port.address, port.data, port.enable}) once(stores[v], i);
+                for (u32 v : {port.address, port.data, port.enable}) storing.emplace_back(v, i);
             }
         }
+        readers = Lists(values, reading);
+        loads = Lists(values, loading);
+        stores = Lists(values, storing);
         // Wide values first, so that all lie at multiples of their size.
         for (int type = LONG; type >= PLANE; --type) {
             for (u32 v = 0; v < values; ++v) {

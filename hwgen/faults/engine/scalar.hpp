@@ -109,7 +109,7 @@ template <typename Bench> struct Golden {
         keep();  // registers after the last edge, for faults that strike at the very end
         for (u32 m = 0; m < memory.size(); ++m) {
             if (!p.memories[m].external) continue;
-            for (u64 row = 0; row < memory[m].size(); ++row) contents += mixed(place_of(m, row), memory[m][row]);
+            for (u64 row = 0; row < memory[m].size(); ++row) contents += mixed(place_of(p.memories[m].number, row), memory[m][row]);
         }
     }
 

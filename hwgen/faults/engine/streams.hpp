@@ -26,7 +26,7 @@ struct Stream {
 struct StreamJob {
     std::vector<Stream> streams;
     u32 quiet;  // cycles without a beat that end a finished run
-    u32 error, detected;  // output pins that report an error, and a fault; NONE if there is none
+    u32 error, detected, corrected;  // output pins that report an error, a fault, and that one was put right; or NONE
     mutable std::vector<u64> expected;  // what the first run, the fault-free one, gave
     mutable bool recording = true;
 
@@ -34,6 +34,7 @@ struct StreamJob {
         quiet = r.small();
         error = r.small();
         detected = r.small();
+        corrected = r.small();
         u32 place = 0;
         for (u32 n = r.small(); n--;) {
             Stream s{};
@@ -104,6 +105,7 @@ class StreamBench {
         for (const u32 pin : {job_->error, job_->detected}) {
             if (pin != NONE && out[pin] && flag_ == NONE) flag_ = cycle_;
         }
+        if (job_->corrected != NONE && out[job_->corrected]) mended_ = true;
         if (extra && status_ != BROKE) {
             status_ = BROKE;
             broke_ = cycle_;
@@ -139,6 +141,7 @@ class StreamBench {
     Effect effect(u32 output, const u64* out) const {
         if (output == job_->error) return FLOW;
         if (reports(output)) return FLAG;
+        if (output == job_->corrected) return MENDED;
         for (u32 i = 0; i < job_->streams.size(); ++i) {
             const Stream& s = job_->streams[i];
             const bool open = s.gate[cycle_ % s.gate.size()] != 0;
@@ -174,6 +177,9 @@ class StreamBench {
     bool reports(u32 output) const { return output == job_->detected; }
     /// It did in a cycle before, or never.
     void report(u32 cycle) { flag_ = std::min(flag_, cycle); }
+    /// Whether it ever told that it corrected something.
+    bool mended() const { return mended_; }
+    void mend() { mended_ = true; }
 
   private:
     void give(u32 place, u64 word) {
@@ -190,7 +196,7 @@ class StreamBench {
     u64 digest_ = 0;
     u32 cycle_ = 0, last_ = 0, broke_ = 0, flag_ = NONE, wrong_ = 0;
     Status status_ = FINISHED;
-    bool done_ = false;
+    bool done_ = false, mended_ = false;
 };
 
 }  // namespace faults

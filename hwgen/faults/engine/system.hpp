@@ -20,7 +20,7 @@ struct SystemJob {
     u32 awaddr_in, awvalid_in, wdata_in, wstrb_in, wvalid_in, bready_in, araddr_in, arvalid_in, rready_in;
     u32 arvalid, awvalid, wvalid, wlast, rready, bready, araddr, awaddr, arlen, awlen, wstrb;
     u32 host_awready, host_wready, host_bvalid, host_arready, host_rvalid, host_rdata, irq;
-    u32 detected;             // reports a fault; NONE if there is none
+    u32 detected, corrected;  // report a fault, and that one was put right; NONE if there is none
     std::vector<u64> writes;  // address and value of each
     u32 status, failed;       // register to read at the end, and its bit that says that there was an error
     mutable bool recording = true;
@@ -37,7 +37,7 @@ struct SystemJob {
                          &awaddr_in, &awvalid_in, &wdata_in, &wstrb_in, &wvalid_in, &bready_in, &araddr_in, &arvalid_in,
                          &rready_in, &arvalid, &awvalid, &wvalid, &wlast, &rready, &bready, &araddr, &awaddr, &arlen,
                          &awlen, &wstrb, &host_awready, &host_wready, &host_bvalid, &host_arready, &host_rvalid,
-                         &host_rdata, &irq, &detected}) {
+                         &host_rdata, &irq, &detected, &corrected}) {
             *pin = r.small();
         }
         status = r.small();
@@ -94,6 +94,7 @@ class SystemBench {
         in.awbeats = static_cast<uint32_t>(out[j.awlen]) + 1;
         if (status_ != BROKE) memory_.edge(in, out[j.wstrb], out[j.wlast] != 0);
         if (j.detected != NONE && out[j.detected]) report(cycle_);
+        if (j.corrected != NONE && out[j.corrected]) mend();
         ++cycle_;
         if (memory_.violation()) {
             if (status_ != BROKE) end_ = cycle_;
@@ -132,7 +133,7 @@ class SystemBench {
     bool acts_on(u32 output) const {
         const SystemJob& j = *job_;
         for (u32 pin : {j.arvalid, j.awvalid, j.wvalid, j.wlast, j.rready, j.bready, j.araddr, j.awaddr, j.arlen, j.awlen, j.wstrb,
-                        j.irq, j.detected}) {
+                        j.irq, j.detected, j.corrected}) {
             if (output == pin) return true;
         }
         return false;
@@ -151,6 +152,9 @@ class SystemBench {
     bool reports(u32 output) const { return output == job_->detected; }
     /// It did in a cycle before, or never.
     void report(u32 cycle) { flag_ = std::min(flag_, cycle); }
+    /// Whether it ever told that it corrected something.
+    bool mended() const { return mended_; }
+    void mend() { mended_ = true; }
 
     /// What it means if an output differs. Data to memory are part of the program.
     Effect effect(u32 output, const u64* out) const {
@@ -158,6 +162,7 @@ class SystemBench {
         const dram::Timing& timing = memory_.timing;
         const bool writing = step_ < j.writes.size() / 2;
         if (reports(output)) return FLAG;
+        if (output == j.corrected) return MENDED;
         if (output == j.arvalid || output == j.awvalid || output == j.wvalid || output == j.irq) return FLOW;
         if (output == j.araddr || output == j.arlen) return out[j.arvalid] ? FLOW : IGNORED;
         if (output == j.awaddr || output == j.awlen) return out[j.awvalid] ? FLOW : IGNORED;
@@ -175,7 +180,7 @@ class SystemBench {
     const SystemJob* job_ = nullptr;
     dram::Protocol memory_{dram::Config{}, 8, 0};
     u32 step_ = 0, cycle_ = 0, end_ = 0, flag_ = NONE;
-    bool address_sent_ = false, data_sent_ = false, asks_ = false, done_ = false;
+    bool address_sent_ = false, data_sent_ = false, asks_ = false, done_ = false, mended_ = false;
     Status status_ = FINISHED;
 };
 

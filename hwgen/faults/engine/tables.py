@@ -8,18 +8,21 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.faults.hook_edit import REPORTS
 from hwgen.faults.models import Faults, Masks
 from hwgen.faults.operations import Code, LoweredMemory, Op, Program
 from hwgen.streams import Stream
 from hwgen.system.registers import register
 from hwgen.verify.stimulus import Stimulus
 
-__all__ = ["Numbers", "Pieces", "program_table", "stream_table", "system_table", "with_memory"]
+__all__ = ["MEMORY_PINS", "Numbers", "Pieces", "program_table", "stream_table", "system_table", "with_memory"]
 
 Numbers = npt.NDArray[np.uint64]
 
+MEMORY_PINS = ("memory_row", "memory_target", "memory_take")
+"""Inputs that :func:`with_memory` adds: which row is read, which one is written, and whether it is."""
+
 _NONE = (1 << 32) - 1
-_DETECTED = "fault_detected"  # output of a protected design
 
 
 def program_table(program: Program) -> Numbers:
@@ -69,7 +72,8 @@ def _places(sizes: Mapping[str, int]) -> dict[str, int]:
 def stream_table(program: Program, streams: tuple[Stream, ...], stimulus: Stimulus, quiet: int) -> Numbers:
     """What the other side of every stream does."""
     inputs, outputs = input_pins(program), output_pins(program)
-    out: list[int] = [quiet, outputs.get("error", _NONE), outputs.get(_DETECTED, _NONE), len(streams)]
+    reports = [outputs.get(name, _NONE) for name in ("error", *REPORTS)]
+    out: list[int] = [quiet, *reports, len(streams)]
     for s in streams:
         sent = s.direction == "in"
         ours, theirs = (inputs, outputs) if sent else (outputs, inputs)
@@ -132,7 +136,7 @@ def with_memory(program: Program, memory: npt.NDArray[np.uint8], bus_bytes: int)
         lanes = shown[8 * word : 8 * word + widths[result] // 8]
         before.append(Op(Code.CONCAT, result, tuple(lanes), 0, tuple(8 * i for i in range(len(lanes)))))
     inputs = {name: values for name, values in program.inputs.items() if name != "m_axi_rdata"}
-    inputs |= {"memory_row": (show,), "memory_target": (target,), "memory_take": (take,)}
+    inputs |= dict(zip(MEMORY_PINS, ((show,), (target,), (take,)), strict=True))
     return replace(
         program, widths=tuple(widths), constants=constants, inputs=inputs, ops=(*before, *program.ops, *after),
         memories=tuple(memories),
@@ -166,10 +170,11 @@ def system_table(
     inputs, outputs = input_pins(program), output_pins(program)
     out = [*dram, bus_bytes, size // bus_bytes, size]
     out += [inputs[f"m_axi_{name}"] for name in _MASTER_IN]
-    out += [inputs[name] for name in ("memory_row", "memory_target", "memory_take")]
+    out += [inputs[name] for name in MEMORY_PINS]
     out += [inputs[f"s_axi_{name}"] for name in _HOST_IN]
     out += [outputs[f"m_axi_{name}"] for name in _MASTER_OUT]
-    out += [outputs[f"s_axi_{name}"] for name in _HOST_OUT] + [outputs["irq"], outputs.get(_DETECTED, _NONE)]
+    out += [outputs[f"s_axi_{name}"] for name in _HOST_OUT] + [outputs["irq"]]
+    out += [outputs.get(name, _NONE) for name in REPORTS]
     writes = {
         "IRQ_ENABLE": 3,
         "PROGRAM_LOW": address & 0xFFFF_FFFF,
@@ -203,17 +208,16 @@ class Pieces:
         self._element, self._low, self._width, self._memory, self._index = columns
         self._start = self._element * self._STRIDE + self._low
 
-    def table(self, listed: Faults, given: Masks) -> tuple[Numbers, npt.NDArray[np.int64]]:
-        """Faults for the engine, and what the first piece of each is: registers first, memories after them."""
+    def table(self, listed: Faults, given: Masks) -> Numbers:
+        """Faults for the engine."""
         begin = given.element * self._STRIDE + given.low
         first = np.searchsorted(self._start, begin, side="right") - 1
         last = np.searchsorted(self._start, begin + given.width - 1, side="right") - 1
         when = [listed[name] for name in ("cycle", "duration", "period", "on")]
         targets = [*self._target(given, first, begin), np.ones(len(listed), np.uint64)]
         whole = np.stack([*map(_unsigned, when), targets.pop(), *targets], axis=1)
-        key = self._memory[first] << 32 | self._index[first]
         if np.array_equal(first, last):
-            return whole.reshape(-1), key
+            return whole.reshape(-1)
         parts: list[Numbers] = []
         at = 0
         for i in np.flatnonzero(first != last).tolist():
@@ -227,7 +231,7 @@ class Pieces:
                 np.array([len(several) // 5, *several], np.uint64),
             ]
             at = i + 1
-        return np.concatenate([*parts, whole[at:].reshape(-1)]), key
+        return np.concatenate([*parts, whole[at:].reshape(-1)])
 
     def _target(
         self, given: Masks, piece: npt.NDArray[np.int64], begin: npt.NDArray[np.int64]
@@ -237,8 +241,18 @@ class Pieces:
         end = np.minimum(begin + given.width, self._start[piece] + self._width[piece]) - self._start[piece]
         mask = (_ALL >> _unsigned(64 - (end - low))) << _unsigned(low)
         kind = np.where(given.column, 2, self._memory[piece])
-        masks = [np.where(some, mask, np.uint64(0)) for some in (given.clear, given.flip)]
-        return [_unsigned(kind), _unsigned(self._index[piece]), _unsigned(given.row), *masks]
+        row = given.row
+        swapped = given.other >= 0
+        if swapped.any():
+            # Registers of one width are cut alike.
+            same = np.searchsorted(self._start, given.other * self._STRIDE + self._low[piece])
+            kind = np.where(swapped, 4, kind)
+            row = np.where(swapped, self._index[np.minimum(same, len(self._index) - 1)], row)
+        flip = np.where(given.value == _ALL, mask, given.value << _unsigned(low) & mask)
+        masks = [
+            np.where(some, bits, np.uint64(0)) for some, bits in ((given.clear, mask), (given.flip, flip))
+        ]
+        return [_unsigned(kind), _unsigned(self._index[piece]), _unsigned(row), *masks]
 
 
 _ALL = np.uint64((1 << 64) - 1)

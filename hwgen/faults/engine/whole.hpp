@@ -283,16 +283,19 @@ template <int L, typename Bench> class Whole {
             for (int i = 0; i < L; ++i) lane_[static_cast<std::size_t>(i)].out[k] = K::lane(p_.type(v), values_[v], i);
         }
         for (auto& planes : wrote_) planes.fill(0);
-        u64 moving[PLANES] = {};  // lanes in which something that matters changes
+        // Lanes in which something that matters changes; of interest only if a copy might stand still.
+        u64 moving[PLANES] = {};
+        bool watched = false;
+        for (const Copy& copy : lane_) watched = watched || (copy.escape && copy.bench.still());
         for (u32 m = 0; m < p_.memories.size(); ++m) {
             write(m);
-            for (int k = 0; vital_memory_[m] && k < PLANES; ++k) moving[k] |= wrote_[m][static_cast<std::size_t>(k)];
+            for (int k = 0; watched && vital_memory_[m] && k < PLANES; ++k) moving[k] |= wrote_[m][static_cast<std::size_t>(k)];
         }
-        for (const Move& move : staged_) std::memcpy(move.next, values_[move.d], move.size);
+        for (const Move& move : staged_) K::copy(move.type, move.next, values_[move.d]);
         for (const Move& move : moves_) {
             u8* q = values_[move.q];
-            if (move.vital) K::changed(move.type, q, move.next, moving);
-            std::memcpy(q, move.next, move.size);
+            if (watched && move.vital) K::changed(move.type, q, move.next, moving);
+            K::copy(move.type, q, move.next);
         }
         std::size_t ended = 0;
         for (int i = 0; i < L; ++i) {
@@ -302,7 +305,7 @@ template <int L, typename Bench> class Whole {
             copy.bench.edge(copy.out.data());
             ++copy.cycle;
             // Two cycles alike, nobody at work outside, no fault to come: all cycles will be.
-            const bool still = !(moving[i / 64] >> (i % 64) & 1) && copy.bench.still() && copy.cycle >= copy.escape->fault->over();
+            const bool still = watched && !(moving[i / 64] >> (i % 64) & 1) && copy.bench.still() && copy.cycle >= copy.escape->fault->over();
             copy.still = still ? copy.still + 1 : 0;
             if (copy.bench.done() || copy.cycle >= limit_ || copy.still == 2) {
                 leave(i, results);
@@ -322,7 +325,7 @@ template <int L, typename Bench> class Whole {
         bool any = false;
         for (int k = 0; k < PLANES; ++k) any |= other[k] != 0;
         if (!any) return;
-        std::memcpy(asked.data(), values_[op.a], asked.size());
+        K::copy(type, asked.data(), values_[op.a]);
         each_lane(other, [&](int i) {
             const Copy& copy = lane_[static_cast<std::size_t>(i)];
             if (!copy.escape) return;
@@ -372,6 +375,13 @@ template <int L, typename Bench> class Whole {
         if (!fault.active(copy.cycle)) return;
         for (u32 k = 0; k < fault.count; ++k) {
             const Target& target = fault.targets[k];
+            if (target.memory == 4) {
+                const u32 one = p_.registers[target.index].q, two = p_.registers[target.row].q;
+                const u64 word = K::lane(p_.type(one), values_[one], i);
+                K::set(p_.type(one), values_[one], i, K::lane(p_.type(two), values_[two], i));
+                K::set(p_.type(two), values_[two], i, word);
+                continue;
+            }
             if (target.memory >= 2) continue;
             if (target.memory) {
                 copy.overlay.set(key(target.index, target.row), struck(content(copy, target.index, target.row), target));
@@ -396,23 +406,26 @@ template <int L, typename Bench> class Whole {
             if (word == golden) return;
             if (p_.memories[m].external) {
                 ++r.wrong;
-                r.digest += mixed(place_of(m, row), word) - mixed(place_of(m, row), golden);
+                r.digest += mixed(place_of(p_.memories[m].number, row), word) - mixed(place_of(p_.memories[m].number, row), golden);
             } else {
                 latent = true;
             }
         };
         copy.overlay.each([&](u64 place, u64 word) { compare(static_cast<u32>(place >> 40), static_cast<u32>(place), word); });
         for (u32 m = 0; m < p_.memories.size(); ++m) {
+            if (latent && !p_.memories[m].external) continue;  // nothing more to learn
             golden_.each_written_since(m, copy.escape->cycle, [&](u32 row) {
                 if (!copy.overlay.find(key(m, row))) compare(m, row, golden_.word(m, row, copy.escape->cycle));
             });
         }
         const u8* after = golden_.frame(golden_.cycles);
         for (const Register& reg : p_.registers) {
+            if (latent) break;
             if (!p_.constant[reg.q] && !reports_[reg.q] && K::lane(p_.type(reg.q), values_[reg.q], i) != p_.load(after, reg.q)) latent = true;
         }
         r.end = copy.bench.end();
         r.flag = copy.bench.flag();
+        r.mended = copy.bench.mended();
         r.status = copy.bench.status();
         r.latent = latent;
         r.escaped = 1;

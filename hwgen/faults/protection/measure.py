@@ -129,8 +129,10 @@ def guard(subject: Subject, plan: Plan, *, vendor: bool = False) -> Guarded:
         for cycle in range(one.cycles):
             if any(one.value(cycle, a) != two.value(cycle, b) for a, b in pairs):
                 raise Misbehaviour(f"with protection {subject.name} gives another {name} in cycle {cycle}")
-    if two.fault_free["flag"] != one.fault_free["flag"]:
+    if two.fault_free["flag"] != one.fault_free["flag"] or two.fault_free["mended"]:
         raise Misbehaviour(f"protected {subject.name} reports a fault where there is none")
+    # Which registers were added is known only now that its sites are; nothing that was built depends on it.
+    vars(after)["mechanisms"] = frozenset(e.label for e in after.sites if made.is_added(e))
     return Guarded(subject, after, made, made.sites(subject.sites, after.sites))
 
 
@@ -178,7 +180,7 @@ def block_sites(table: SiteTable, block: str, kind: Kind | None = None) -> npt.N
         and kind in (None, e.kind)
     ]
     if not found:
-        raise BadInput(f"block {block!r} has no {kind or 'site'}s; see `hwgen list faults`")
+        raise BadInput(f"block {block!r} has no {kind or 'site'}s; see `hwgen sites`")
     return np.concatenate(found)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from hwgen.faults.hook_edit import Bit
 from hwgen.faults.hook_memory import MemoryHooks, ReadRegister, read_registers
 from hwgen.faults.hook_registers import Masks
+from hwgen.faults.protection.abft import Emitted, observe
 from hwgen.faults.protection.codes import Code, hsiao, parity
 from hwgen.faults.protection.copies import Findings, copy_instance, copy_own
 from hwgen.faults.protection.edit import PREFIX, Guarded
@@ -81,6 +82,7 @@ def protect_module(
     children: Mapping[str, Variant | int],
     top: bool,
     make_copy: MakeCopy,
+    watch: Mapping[str, Emitted] | None = None,
 ) -> Variant:
     """Protect a module.
 
@@ -98,9 +100,18 @@ def protect_module(
         Whether it is the top module.
     make_copy : callable
         Gives the name of a module for copies.
+    watch : mapping of str to Emitted, optional
+        Checkers of instances; of the module itself by the empty name.
     """
     editor = Guarded(kind, module)
     made = Variant(kind, module, children=children)
+    # What a core's ports are now: copies may change who drives them.
+    seen = {
+        name: dict(editor.cells[name]["connections"])
+        if name
+        else {n: p["bits"] for n, p in editor.ports.items()}
+        for name in watch or ()
+    }
     registers = {n for n, c in editor.cells.items() if c["type"] == "$dff"}
     memories = {n for n, c in editor.cells.items() if c["type"] == "$mem_v2"}
     if choice.hardened:
@@ -130,6 +141,7 @@ def protect_module(
             made.grown[label] = int(editor.cells[name]["parameters"]["WIDTH"], 2)
             protect_memory(editor, name, behind, code, _MEMORY_BITS[choice.memories], found)
     _own_registers(editor, choice, registers, memories, behind, found)
+    made.copies += [observe(editor, name, (watch or {})[name], bits, found) for name, bits in seen.items()]
     _report(editor, made, found, top)
     made.added, made.renamed, made.notes = editor.added, editor.renamed, found.notes
     return made

@@ -14,7 +14,18 @@ from typing import Any
 from hwgen.errors import BadInput
 from hwgen.faults.sites import SiteTable
 
-__all__ = ["COPIES", "REST", "TOP", "Choice", "Plan", "Scheme"]
+__all__ = [
+    "COPIES",
+    "REPORTS",
+    "REST",
+    "TOP",
+    "UNPROTECTED",
+    "Checksums",
+    "Choice",
+    "Plan",
+    "Scheme",
+    "digest_of",
+]
 
 TOP = "top"
 """The block of the top module's own registers and memories; what is inside its instances is in other blocks."""
@@ -32,6 +43,24 @@ class Scheme(StrEnum):
     TMR = "tmr"
     HARDENED = "hardened"
     ABFT = "abft"
+
+
+class Checksums(StrEnum):
+    """What :attr:`Scheme.ABFT` adds up: rows of results, columns, or both."""
+
+    ROWS = "abft"
+    COLUMNS = "abft:columns"
+    BOTH = "abft:both"
+
+    @property
+    def rows(self) -> bool:
+        """Whether rows are among it."""
+        return self is not Checksums.COLUMNS
+
+    @property
+    def columns(self) -> bool:
+        """Whether columns are."""
+        return self is not Checksums.ROWS
 
 
 COPIES = {Scheme.DMR: 2, Scheme.TMR: 3}
@@ -62,31 +91,36 @@ class Choice:
         Of its memories: parity or SECDED; or the same copies as of the registers.
     hardened : bool
         Whether its registers are marked as hardened.
-    abft : bool
-        Whether the generator gave it checksums; nothing is done here then.
+    abft : Checksums, optional
+        Checksums of the GEMM cores in it, of which there must be one; the block may be a core, or hold some.
     """
 
     registers: Scheme | None = None
     memories: Scheme | None = None
     hardened: bool = False
-    abft: bool = False
+    abft: Checksums | None = None
 
     @classmethod
     def of(cls, words: Iterable[str]) -> Choice:
         """Schemes by name.
 
         ``secded`` beside another scheme is for memories alone; ``memories:`` and ``parity``, ``secded`` or ``none``
-        says what memories get. Otherwise they get what registers do (with residues: parity).
+        says what memories get. Otherwise they get what registers do (with residues: parity). ``abft`` is for sums of
+        rows, ``abft:columns`` and ``abft:both`` are for the others.
 
         Raises
         ------
         BadInput
             If there is no such scheme, or two exclude each other.
         """
-        listed = list(words)
+        every = list(words)
+        sums = [Checksums(word) for word in every if word in set(Checksums)]
+        listed = [word for word in every if word not in set(Checksums)]
         plain = [_scheme(word) for word in listed if not word.startswith(_PREFIX)]
         own = [word.removeprefix(_PREFIX) for word in listed if word.startswith(_PREFIX)]
-        registers = [s for s in plain if s not in (Scheme.SECDED, Scheme.HARDENED, Scheme.ABFT)]
+        registers = [s for s in plain if s not in (Scheme.SECDED, Scheme.HARDENED)]
+        if len(set(sums)) > 1:
+            raise BadInput(f"{' and '.join(sums)} exclude each other; abft:both is for rows and columns")
         if len(registers) > 1 or len(own) > 1 or (own and Scheme.SECDED in plain and len(plain) > 1):
             raise BadInput(
                 f"the schemes {', '.join(listed)} exclude each other; give one for registers and one for memories"
@@ -99,12 +133,13 @@ class Choice:
             memories = None if own[0] == "none" else _scheme(own[0])
             if memories not in (None, *_OF_MEMORIES):
                 raise BadInput(f"memories alone can have parity, secded or none, not {own[0]!r}")
-        return cls(one, memories, Scheme.HARDENED in plain, Scheme.ABFT in plain)
+        return cls(one, memories, Scheme.HARDENED in plain, sums[0] if sums else None)
 
     @property
     def words(self) -> tuple[str, ...]:
         """Names from which :meth:`of` makes it."""
-        found = [str(s) for s, on in ((Scheme.HARDENED, self.hardened), (Scheme.ABFT, self.abft)) if on]
+        found = [str(Scheme.HARDENED)] if self.hardened else []
+        found += [str(self.abft)] if self.abft else []
         if self.registers:
             found.append(str(self.registers))
         usual = _MEMORIES[self.registers] if self.registers else None
@@ -115,7 +150,7 @@ class Choice:
     @property
     def empty(self) -> bool:
         """Whether nothing is done."""
-        return not (self.registers or self.memories or self.hardened)
+        return not (self.registers or self.memories or self.hardened or self.abft)
 
     @property
     def copies(self) -> int:
@@ -128,7 +163,8 @@ def _scheme(word: str) -> Scheme:
         return Scheme(word)
     except ValueError:
         raise BadInput(
-            f"there is no protection {word!r}; there are {', '.join(Scheme)}, and memories: with parity, secded or none"
+            f"there is no protection {word!r}; there are {', '.join(Scheme)}, abft:columns, abft:both, "
+            "and memories: with parity, secded or none"
         ) from None
 
 
@@ -215,13 +251,12 @@ class Plan:
 
     def choice(self, path: tuple[str, ...]) -> Choice:
         """What an instance gets; the top module has the empty path."""
-        if not path:
-            return self.blocks.get(TOP, self.blocks.get(REST, Choice()))
-        for size in range(len(path), 0, -1):
-            found = self.blocks.get(".".join(path[:size]))
-            if found is not None:
-                return found
-        return self.blocks.get(REST, Choice())
+        return self.blocks.get(self.block(path), Choice())
+
+    def block(self, path: tuple[str, ...]) -> str:
+        """Name of the block that an instance is part of; :data:`REST` if there is no other."""
+        names = [".".join(path[:size]) for size in range(len(path), 0, -1)] if path else [TOP]
+        return next((name for name in names if name in self.blocks), REST)
 
     def check(self, table: SiteTable) -> None:
         """Compare with a design.
@@ -250,6 +285,21 @@ class Plan:
                     sorted(n for n in names if n.rsplit(".", 1)[-1] == tail) or sorted(names, key=_depth)[:6]
                 )
                 raise BadInput(f"the design has no block {name!r}; it has {', '.join(near[:6]) or 'none'}")
+
+
+REPORTS = {
+    "fault_detected": "a fault was detected; stays set until reset",
+    "fault_corrected": "a fault was corrected two cycles ago",
+}
+"""Ports that protected designs have beside their own, and what they mean."""
+
+UNPROTECTED = Plan()
+"""Nothing is protected."""
+
+
+def digest_of(config: str, plan: Plan) -> str:
+    """Digest of a configuration, given its own, with protection; without any, its own."""
+    return config if plan.empty else hashlib.sha256(f"{config} {plan.digest}".encode()).hexdigest()[:16]
 
 
 def _depth(name: str) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ import copy
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,16 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import BadInput, HwgenError
-from hwgen.faults.hook_edit import design_json, tidy_verilog
+from hwgen.faults.hook_edit import REPORTS, design_json, tidy_verilog
 from hwgen.faults.hooks import plainly_named
+from hwgen.faults.protection.abft import Emitted, checker, gemm_cores
 from hwgen.faults.protection.module import Variant, protect_module
 from hwgen.faults.protection.plan import TOP, Choice, Plan
 from hwgen.faults.sites import Element, Kind, SiteTable
 
 __all__ = ["CORRECTED", "DETECTED", "Protected", "SiteMap", "protected"]
 
-DETECTED, CORRECTED = "fault_detected", "fault_corrected"
+DETECTED, CORRECTED = REPORTS
 """Ports of the protected top. The first is set from the first detection to the next reset; the second in each cycle in
 which something was corrected, two cycles later."""
 
@@ -183,13 +184,15 @@ def protected(sources: Sequence[Path], top: str, plan: Plan, *, vendor: bool = F
     if plan.empty and not plan.blocks:
         return Protected(top, own, tuple(sources), plan, vendor)
     modules = plainly_named(design_json(sources if vendor else sources[:1], top), own)
-    work = _Protecting(modules, top, plan)
+    work = _Protecting(modules, top, plan, own)
     made = work.variant((), top)
     if made is None:
         return Protected(top, own, tuple(sources), plan, vendor, notes=tuple(work.notes))
     header = "".join(f"{line}\n" for line in own.splitlines()[:20] if line.startswith("// "))
     header += f"// protection: {plan.digest}\n"
-    text = _assembled(work, tidy_verilog(copy.deepcopy(work.modules), top, header), own, header)
+    # With models of vendors' cells, modules that use these do so by other names.
+    kept = "" if vendor else own
+    text = _assembled(work, tidy_verilog(copy.deepcopy(work.modules), top, header), kept, header)
     return Protected(
         top, text, tuple(sources), plan, vendor, notes=tuple(dict.fromkeys(work.notes)), **work.facts(made)
     )
@@ -198,7 +201,7 @@ def protected(sources: Sequence[Path], top: str, plan: Plan, *, vendor: bool = F
 class _Protecting:
     """Modules that get protection, each once for every way in which its instances are protected."""
 
-    def __init__(self, modules: dict[str, Any], top: str, plan: Plan):
+    def __init__(self, modules: dict[str, Any], top: str, plan: Plan, own: str):
         if top not in modules:
             raise BadInput(f"the sources have no module {top}; they have {', '.join(modules) or 'none'}")
         self.modules, self.top, self.plan = modules, top, plan
@@ -215,33 +218,74 @@ class _Protecting:
         self._original = dict(modules)
         self._variants: dict[Any, Variant] = {}
         plan.check_paths(self._paths())
+        self.texts: dict[str, str] = {}
+        """Verilog of modules that were not in the design."""
+        self.watched = self._watched(own)
+        """Checkers of instances, by path."""
 
-    def _paths(self) -> Iterator[Path_]:
-        def below(path: Path_, kind: str) -> Iterator[Path_]:
-            yield path
+    def _watched(self, own: str) -> dict[Path_, Emitted]:
+        """Checkers that the plan asks for."""
+        wanted = {name for name, choice in self.plan.blocks.items() if choice.abft}
+        if not wanted:
+            return {}
+        found: dict[Path_, Emitted] = {}
+        cores = gemm_cores(own, self.top)
+        left = set(wanted)
+        for path, kind in self._instances():
+            what = self.plan.choice(path).abft
+            if kind not in cores or what is None:
+                continue
+            found[path] = made = checker(kind, cores[kind], what, self._original[kind])
+            left.discard(self.plan.block(path))
+            self.modules |= made.modules
+            self.texts |= made.texts
+            self.kept.add(made.top)
+        if left:
+            there = ", ".join(".".join(path) or TOP for path, kind in self._instances() if kind in cores)
+            raise BadInput(
+                f"block {min(left)!r} has no GEMM core that abft can watch; such cores of the design: {there or 'none'}"
+            )
+        return found
+
+    def _instances(self) -> Iterator[tuple[Path_, str]]:
+        def below(path: Path_, kind: str) -> Iterator[tuple[Path_, str]]:
+            yield path, kind
             for name, inner in self.kinds[kind].items():
                 yield from below((*path, name), inner)
 
         return below((), self.top)
 
+    def _watch(self, path: Path_, kind: str) -> dict[str, Emitted]:
+        """Checkers in an instance; by the empty name that of the top module."""
+        found = {n: self.watched[*path, n] for n in self.kinds[kind] if (*path, n) in self.watched}
+        return found | ({"": self.watched[()]} if not path and () in self.watched else {})
+
+    def _paths(self) -> Iterator[Path_]:
+        return (path for path, _ in self._instances())
+
     def signature(self, path: Path_, kind: str) -> Any:
         """What distinguishes the protection of an instance from that of others of its kind; None if there is none."""
-        choice = self.plan.choice(path)
+        choice = self._choice(path)
         inner = tuple((name, self._role((*path, name), k)) for name, k in self.kinds[kind].items())
-        if choice.empty and all(role is None for _, role in inner):
+        watch = tuple((name, made.top) for name, made in self._watch(path, kind).items())
+        if choice.empty and not watch and all(role is None for _, role in inner):
             return None
-        return kind, choice, inner
+        return kind, choice, inner, watch
+
+    def _choice(self, path: Path_) -> Choice:
+        """What is done in an instance: checksums are beside it."""
+        return replace(self.plan.choice(path), abft=None)
 
     def _role(self, path: Path_, kind: str) -> Any:
         """Of an instance: how often it is copied whole, or its signature."""
-        choice = self.plan.choice(path)
+        choice = self._choice(path)
         if choice.copies > 1 and self._uniform(path, kind, choice):
             return choice.copies
         return self.signature(path, kind)
 
     def _uniform(self, path: Path_, kind: str, choice: Choice) -> bool:
         """Whether an instance has one scheme, that of its copies."""
-        if self.plan.choice(path) != choice or choice.hardened:
+        if self._choice(path) != choice or choice.hardened or self._watch(path, kind):
             return False
         memories = any(c["type"] == "$mem_v2" for c in self._original[kind]["cells"].values())
         if memories and choice.memories is not choice.registers:
@@ -255,11 +299,7 @@ class _Protecting:
             return None
         if signature in self._variants:
             return self._variants[signature]
-        choice = self.plan.choice(path)
-        if choice.abft:
-            self.notes.append(
-                f"{'.'.join(path) or TOP}: checksums are built by the generator, nothing was added here"
-            )
+        choice = self._choice(path)
         children: dict[str, Variant | int] = {}
         for name, role in signature[2]:
             inner = self.kinds[kind][name]
@@ -271,8 +311,9 @@ class _Protecting:
                     children[name] = made
         name = kind if kind == self.top else self._name(f"{kind}_guarded")
         found = protect_module(
-            name, copy.deepcopy(self._original[kind]), choice, children, kind == self.top, self._copy
-        )
+            name, copy.deepcopy(self._original[kind]), choice, children, kind == self.top, self._copy,
+            self._watch(path, kind),
+        )  # fmt: skip
         self._variants[signature] = found
         self.modules[name] = found.module
         if choice.hardened:
@@ -336,7 +377,9 @@ def _assembled(work: _Protecting, tidy: str, own: str, header: str) -> str:
     parts = {found[1]: found[0] for found in _MODULE.finditer(tidy)}
     changed = {v.kind for v in work._variants.values()}
     for name in parts:
-        if name in before and name not in changed:
+        if name in work.texts:
+            parts[name] = work.texts[name]
+        elif name in before and name not in changed:
             parts[name] = before[name]
         elif name in work.same and work.same[name] in before:
             parts[name] = before[work.same[name]].replace(f"module {work.same[name]}(", f"module {name}(", 1)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from hwgen import toolchain
 from hwgen.errors import BadInput, HwgenError
 from hwgen.faults.engine.engine import RESULT
-from hwgen.faults.engine.tables import Numbers, input_pins, output_pins
+from hwgen.faults.engine.tables import MEMORY_PINS, Numbers, input_pins, output_pins
 from hwgen.faults.gate_hooks import GateLevel
 from hwgen.faults.hooks import Hooked
 from hwgen.faults.models import Faults, masks
@@ -40,13 +40,10 @@ class ExternalMemory:
         Bytes before the run.
     bus_bytes : int
         Width of the bus.
-    first : int
-        Number of the first of its memories in the lowered program, one per byte of the bus.
     """
 
     image: npt.NDArray[np.uint8]
     bus_bytes: int
-    first: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,9 +110,10 @@ class VerilatedEngine:
         parts += [(_ENGINE / f"{part}.hpp").read_text() for part in ("program", "fault", self.bench)]
         parts.append(Path(__file__).with_name("serial.cpp").read_text())
         text = re.sub(r'^#(?:pragma once|include ".*\.hpp")$', "", "".join(parts), flags=re.MULTILINE)
-        inner = {"memory_row", "memory_target", "memory_take"}
         ports = {**self._ports("input"), **self._ports("output")}
-        put = "".join(f"    put(top.{n}, in + {at});\n" for n, at in ports["in"].items() if n not in inner)
+        put = "".join(
+            f"    put(top.{n}, in + {at});\n" for n, at in ports["in"].items() if n not in MEMORY_PINS
+        )
         get = "".join(f"    get(top.{n}, out + {at});\n" for n, at in ports["out"].items())
         pins = ports["in"]
         sizes = sum(len(v) for n, v in self.program.inputs.items() if n != "clk") + self._data_words
@@ -206,12 +204,12 @@ class VerilatedEngine:
 
     def _memory(self, memory: ExternalMemory | None) -> Numbers:
         if memory is None:
-            return np.zeros(10, np.uint64)
+            return np.zeros(9, np.uint64)
         inputs, outputs = input_pins(self.program), output_pins(self.program)
         shown = self._ports("input")["in"]["m_axi_rdata"]
-        head = [memory.bus_bytes, shown, inputs["memory_row"], inputs["memory_target"], inputs["memory_take"]]
+        head = [memory.bus_bytes, shown, *(inputs[name] for name in MEMORY_PINS)]
         head += [outputs[f"m_axi_{name}"] for name in ("wdata", "wstrb", "wvalid")]
-        head += [memory.first, len(memory.image)]
+        head.append(len(memory.image))
         padded = np.zeros(-(-len(memory.image) // 8) * 8, np.uint8)
         padded[: len(memory.image)] = memory.image
         return np.concatenate([np.array(head, np.uint64), padded.view("<u8")])
@@ -225,7 +223,7 @@ class VerilatedEngine:
         lowest = first + given.row * width + given.low
         word, row, bit = self.hooked.locate(lowest)
         last = self.hooked.locate(lowest + given.width - 1)[0]
-        wrong = np.flatnonzero((word < 0) | (word != last))
+        wrong = np.flatnonzero(((word < 0) | (word != last)) & (given.other < 0))
         if wrong.size:
             site = self.table.site(int(listed["site"][wrong[0]]))
             why = (
@@ -237,10 +235,14 @@ class VerilatedEngine:
                 f"a fault at {site} cannot be run on the hooked Verilog: {why}; use the lane engine"
             )
         mask = ((np.uint64(1) << given.width.astype(np.uint64)) - np.uint64(1)) << bit.astype(np.uint64)
+        flip = (given.value << bit.astype(np.uint64)) & mask
         zero = np.zeros(len(listed), np.uint64)
+        for i in np.flatnonzero(given.other >= 0):
+            one, two = (self.table.elements[e].label for e in (given.element[i], given.other[i]))
+            word[i], mask[i], flip[i] = self.hooked.swaps[one, two], 0, 0
         columns = (
             listed["cycle"], listed["duration"], listed["period"], listed["on"], word, row, given.column,
-            np.where(given.clear, mask, zero), np.where(given.flip, mask, zero),
+            np.where(given.clear, mask, zero), np.where(given.flip, flip, zero),
         )  # fmt: skip
         table = np.stack([np.asarray(column).astype(np.uint64) for column in columns], axis=1)
         return np.concatenate([np.array([len(listed)], np.uint64), table.reshape(-1)])

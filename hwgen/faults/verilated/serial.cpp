@@ -45,11 +45,11 @@ struct Hooked {
 /// Memory of an accelerator, or nothing.
 struct Bytes {
     std::vector<u8> now;
-    u32 bus = 0, shown = 0, row = 0, target = 0, take = 0, data = 0, strobe = 0, valid = 0, first = 0;
+    u32 bus = 0, shown = 0, row = 0, target = 0, take = 0, data = 0, strobe = 0, valid = 0;
 
     explicit Bytes(Reader& r) {
         bus = r.small();
-        for (u32* pin : {&shown, &row, &target, &take, &data, &strobe, &valid, &first}) *pin = r.small();
+        for (u32* pin : {&shown, &row, &target, &take, &data, &strobe, &valid}) *pin = r.small();
         now.resize(r.next());
         for (std::size_t i = 0; i < now.size(); i += 8) {
             const u64 word = r.next();
@@ -71,7 +71,7 @@ struct Bytes {
     u64 digest(const std::vector<u8>& golden, u32& wrong) const {
         u64 sum = 0;
         for (std::size_t i = 0; bus && i < now.size() / bus * bus; ++i) {
-            sum += mixed(place_of(first + static_cast<u32>(i % bus), i / bus), now[i]);
+            sum += mixed(place_of(static_cast<u32>(i % bus), i / bus), now[i]);
             wrong += now[i] != golden[i];
         }
         return sum;
@@ -133,6 +133,7 @@ struct Machine {
         r.digest = bench.digest() + memory.digest(golden, r.wrong);
         r.end = bench.end();
         r.flag = bench.flag();
+        r.mended = bench.mended();
         r.status = bench.status();
         return r;
     }
