@@ -144,7 +144,7 @@ def test_check_names_a_wrong_cycle_and_exits_1(run: Run, monkeypatch: pytest.Mon
     block = check_module.Block(CORE, config)
     assert block.sources[0].is_file()
     monkeypatch.setattr(DspGemmConfig, "store_delay", property(lambda self: self.read_delay + 4))
-    monkeypatch.setattr(check_module, "Block", lambda core, config: block)
+    monkeypatch.setattr(check_module, "Block", lambda core, config, plan: block)
     code, out, _ = run("check", "dsp_gemm", *SMALL, "--vectors", 3, "--rtl", "harness")
     assert code == 1
     assert "values equal, cycles DIFFER" in out
@@ -176,7 +176,7 @@ def test_hardware_that_hangs_is_a_finding(run: Run, monkeypatch: pytest.MonkeyPa
 BAD_INPUT = {
     "no such target": (
         ("check", "gem"),
-        r"there is no core or configuration 'gem'; there are activation, .*",
+        r"there is no accelerator or core 'gem'; there are attention, .*",
     ),
     "zero rows": (("check", "dsp_gemm", "--set", "rows=0"), r"rows must be an integer in 1\.\.64, not 0"),
     "negative": (("generate", "dsp_gemm", "--set", "cols=-3"), r"cols must be an integer in 1\.\.64, not -3"),

@@ -72,7 +72,7 @@ def test_a_trojan_that_exchanges_registers(run: Run, tmp_path: Path) -> None:
         (("--trigger", "rst=1"), "choose another trigger"),
         (("--trigger", "rst"), "NAME=VALUE"),
         ((*TROJAN, "--window", "1..2"), "leave out --window"),
-        ((*TROJAN, "--stratified"), "leave out --window and --stratified"),
+        ((*TROJAN, "--stratified"), "leave out --window, --stratified and --importance"),
         (("--value", "3"), "leave it out"),
         (("--value", "x"), "takes a number"),
         (("--model", "override"), "give it"),
