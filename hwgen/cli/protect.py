@@ -20,7 +20,7 @@ _SCHEMES = "parity, parity+memories:none, memories:parity, residue, secded, dmr,
 @click.command(
     "protect",
     epilog=examples(
-        "hwgen inject tiny gemm:8x64x8 --samples 100000 -o out/plain",
+        "hwgen inject tiny gemm:8x64x8 --samples 250000 -o out/plain",
         "hwgen protect out/plain --target spfm=99% -o out/protected",
         "hwgen protect out/plain --with out/memory --rates rates.toml --target fit=0.5 -o out/protected",
         "hwgen protect out/plain --target spfm=0.9 --schemes parity --schemes tmr --no-confirm -o out/sketch",

@@ -227,7 +227,7 @@ def read_campaign(folder: Path) -> Campaign:
     """
     if not (folder / "manifest.json").exists() and (folder / "main" / "manifest.json").exists():
         raise BadInput(
-            f"{folder} was drawn by strata, which say little of blocks; draw uniformly, without --stratified"
+            f"{folder} was not drawn uniformly and says little of blocks; leave out --stratified and --importance"
         )
     store = Store.open(folder)
     if store.finished is None:
@@ -440,7 +440,8 @@ def _confirm(
             seed=campaign.request.seed + 1, job=again,
         )  # fmt: skip
         tell(f"new campaign: {request.samples:,} {request.model} faults")
-        where = config.parent / f"campaign_{number}"
+        # Another choice in the same folder is another campaign.
+        where = config.parent / f"confirm_{subject.netlist.digest[:8]}_{number}"
         found = inject(subject, where, request, resume=where.exists(), processes=processes)
         made.append(found)
         # One uniform draw over the whole design is one row: nothing is lost by bounding blocks apart.

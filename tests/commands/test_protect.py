@@ -160,7 +160,7 @@ def test_a_goal_in_fit_uses_raw_rates(folder: Path, tmp_path: Path, run: Run, un
             "two campaigns strike the same",
         ),
         (("one", "--target", "spfm=0.9", "--with", "core", "--schemes", "parity"), "another design or job"),
-        (("strata", "--target", "spfm=0.9"), "without --stratified"),
+        (("strata", "--target", "spfm=0.9"), "leave out --stratified"),
         (("nowhere", "--target", "spfm=0.9"), "holds no campaign"),
     ],
 )

@@ -89,8 +89,37 @@ def test_what_does_nothing_in_a_block_is_no_option() -> None:
     }
     blocks = made(replace(one, effects=(replace(one.effects[0], parts=idle), one.effects[1])))
     assert all([o.name for o in block.options] == ["none", "tmr"] for block in blocks)
+    # In a block without memories, schemes that differ in what memories get are one.
+    twins = replace(one, effects=(*one.effects, replace(one.effects[0], scheme="parity+secded")))
+    areas = {(n, e.scheme): 1 for e in twins.effects for n in NAMES}
+    for block in options(NAMES, [twins], areas, BIT_WEIGHTS, Assumptions(), 0.95):
+        assert [o.name for o in block.options] == ["none", "parity", "tmr"]
     some = made(measured(), {"tmr": ["a"]})
     assert [len(block.options) for block in some] == [3, 2, 2, 2]
+
+
+def test_campaigns_of_registers_and_memories_add_up() -> None:
+    one = measured()
+    other = Measured(
+        tuple(replace(row, element="memory") for row in one.rows),
+        tuple(replace(e, parts={(n, "memory"): p for (n, _), p in e.parts.items()}) for e in one.effects),
+    )
+    # What a campaign did not strike it does not know: its parts of registers are empty.
+    blank = {(n, "flip_flop"): Part(whole=True) for n in NAMES}
+    other = replace(other, effects=tuple(replace(e, parts={**e.parts, **blank}) for e in other.effects))
+    areas = {(n, scheme): AREAS[scheme][n] for scheme in AREAS for n in NAMES}
+    blocks = options(NAMES, [one, other], areas, BIT_WEIGHTS, Assumptions(), 0.95)
+    alone = made(one)
+    for both, single in zip(blocks, alone, strict=True):
+        assert both.exposures["transient"].raw == 2 * single.exposures["transient"].raw
+        for name in ("parity", "tmr"):
+            two, first = (
+                next(o for o in block.options if o.name == name).effects["transient"]
+                for block in (both, single)
+            )
+            assert two.added == 2 * first.added
+            assert two.coverage == first.coverage == 1
+            assert abs(two.coverage_low - first.coverage_low) < 0.1
 
 
 def test_the_same_faults_twice_are_refused() -> None:

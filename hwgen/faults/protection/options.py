@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 
 from hwgen.errors import BadInput
 from hwgen.faults.outcome import Assumptions, Counts
-from hwgen.faults.protection.candidates import Effects, Part
+from hwgen.faults.protection.candidates import Effects, Part, scheme_words
+from hwgen.faults.protection.plan import Choice
 from hwgen.faults.rates import ELEMENTS, Rates
 from hwgen.faults.selection import Block, Effect, Exposure, Option, exposures
 from hwgen.faults.statistics import upper
@@ -93,9 +94,12 @@ def options(
     by_kind: dict[str, dict[str, dict[str, dict[str, Part]]]] = {}
     schemes: dict[str, None] = {}
     for one in measured:
+        struck = {row.element for row in one.rows}
         for e in one.effects:
             schemes[e.scheme] = None
             for (name, element), part in e.parts.items():
+                if element not in struck:  # the campaign says nothing of it
+                    continue
                 by_kind.setdefault(one.kind, {}).setdefault(e.scheme, {}).setdefault(name, {})[element] = part
     found = []
     for name in names:
@@ -104,9 +108,14 @@ def options(
             for kind in by_kind
         }
         made = [Option("none", 0, {})]
+        known: set[Choice] = set()
         for scheme in schemes:
-            if name not in (only or {}).get(scheme, names):
+            choice = Choice.of(scheme_words(scheme))
+            if not any((name, "memory") in e.parts for one in measured for e in one.effects):
+                choice = replace(choice, memories=None)  # it has none
+            if name not in (only or {}).get(scheme, names) or choice in known:
                 continue
+            known.add(choice)
             parts = {kind: table[scheme].get(name, {}) for kind, table in by_kind.items() if own[kind]}
             if any(
                 p.added_bits or p.escaped < p.harmful for several in parts.values() for p in several.values()
@@ -157,7 +166,7 @@ def _effect(
         if part.added_bits > 0:
             raw = rates.fit(row.kind, element) * part.added_bits
             added += raw
-            harm += raw * (upper(part.added_harm, part.added, level) if part.added else 1.0)
+            harm += raw * (float(upper(part.added_harm, part.added, level)) if part.added else 1.0)
     coverage = min(1.0, seen / whole) if whole else 1.0  # of nothing
     low = min(coverage, max(0.0, 1 - left / sure)) if sure else 0.0
     permanent = any(row.kind == "permanent" for row, _ in own.values())
