@@ -39,7 +39,7 @@ __all__ = ["inject_command"]
 
 _MODELS = (
     "seu", "mbu", "stuck-at-0", "stuck-at-1", "intermittent", "word", "column-at-0", "column-at-1", "override",
-    "swap",
+    "swap", "set",
 )  # fmt: skip
 
 

@@ -40,6 +40,7 @@ from hwgen.faults.sites import Kind
 from hwgen.faults.store import Store
 from hwgen.faults.subject import Subject, core_subject, system_subject
 from hwgen.faults.targets import ASIL, judge
+from hwgen.faults.transients import GateSubject
 from hwgen.faults.trojans import Waking, parse_trigger, payload, waking
 
 __all__ = [
@@ -359,6 +360,9 @@ def inject(
     BadInput
         If the request cannot be met.
     """
+    if MODELS.get(request.model) is Model.SET:
+        tell("gates")
+        subject = GateSubject.of(subject)
     tell("fault-free run")
     members = _population(subject, request)
     tell("faults")
@@ -460,7 +464,7 @@ def _population(subject: Subject, request: Request) -> Population:
         window = woken.first, woken.first + 1
     return population(
         subject.sites, subject.lanes.cycles, prototype, where=where, classes=request.classes,
-        kinds=[Kind(kind) for kind in request.kinds], window=window,
+        kinds=[Kind.GATE] if model is Model.SET else [Kind(kind) for kind in request.kinds], window=window,
     )  # fmt: skip
 
 

@@ -138,7 +138,9 @@ def _facts(found: Injection, workload: str) -> dict[str, str]:
     facts = {
         "design": f"top module {found.subject.top}, digest {found.subject.netlist.digest}",
         "job": f"{workload or 'program'}, digest {found.subject.digest}",
-        "sites": f"{members.sites:,} bits ({', '.join(k.replace('_', '-') for k in request.kinds)}) of "
+        "sites": f"{members.sites:,} gates of {len(table):,}"
+        if request.model == "set"
+        else f"{members.sites:,} bits ({', '.join(k.replace('_', '-') for k in request.kinds)}) of "
         f"{table.flip_flops:,} in flip-flops and {table.memory_bits:,} in memories",
         "cycles": f"{members.first:,}..{last:,} of {found.subject.lanes.cycles:,}",
         "faults": f"{request.model}, {model}",

@@ -25,6 +25,7 @@ class SiteClass(StrEnum):
     CONTROL = "control"
     CONFIGURATION = "configuration"
     MEMORY = "memory"
+    LOGIC = "logic"
 
 
 def classify(netlist: Netlist) -> list[SiteClass]:

@@ -102,7 +102,7 @@ class GateLevel:
     _kinds: Mapping[str, _Kind] = field(repr=False)
 
     def __len__(self) -> int:
-        return int(self._firsts[-1])
+        return int(self.firsts[-1])
 
     @cached_property
     def digest(self) -> str:
@@ -131,7 +131,8 @@ class GateLevel:
         return tuple(sorted(found))
 
     @cached_property
-    def _firsts(self) -> npt.NDArray[np.int64]:
+    def firsts(self) -> npt.NDArray[np.int64]:
+        """First gate of each instance, and the number of gates."""
         counts = [len(self._kinds[kind].gates) for _, kind, _ in self.instances]
         return np.cumsum([0, *counts])
 
@@ -141,8 +142,8 @@ class GateLevel:
         wrong = gates[(gates < 0) | (gates >= len(self))]
         if wrong.size:
             raise BadInput(f"there is no gate {wrong.flat[0]}; this design has 0..{len(self) - 1}")
-        instance = np.searchsorted(self._firsts, gates, side="right") - 1
-        return instance, gates - self._firsts[instance]
+        instance = np.searchsorted(self.firsts, gates, side="right") - 1
+        return instance, gates - self.firsts[instance]
 
     def locate(self, ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Addresses of gates.

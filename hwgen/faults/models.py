@@ -34,6 +34,8 @@ class Model(IntEnum):
     """All bits of a register, 64 at most, load ``value`` instead."""
     SWAP = 9
     """A register, and another one of the same instance, load what the other one should."""
+    SET = 10
+    """A gate gives the wrong value in one cycle; sites are those of :class:`hwgen.faults.transients.GateSubject`."""
 
 
 MEANINGS = {
@@ -47,6 +49,7 @@ MEANINGS = {
     Model.COLUMN_AT_1: "a memory's bit line always reads as 1; what is stored stays",
     Model.OVERRIDE: "a register loads a given value",
     Model.SWAP: "two registers of an instance load what the other one should",
+    Model.SET: "a gate gives the wrong value in one cycle",
 }
 """Each model in a line."""
 
@@ -64,7 +67,7 @@ FOREVER = (1 << 32) - 1
 
 Faults = npt.NDArray[np.void]
 
-_ONCE = (Model.SEU, Model.MBU, Model.WORD, Model.OVERRIDE, Model.SWAP)
+_ONCE = (Model.SEU, Model.MBU, Model.WORD, Model.OVERRIDE, Model.SWAP, Model.SET)
 _WHOLE = (Model.WORD, Model.OVERRIDE, Model.SWAP)
 _ALL = np.uint64((1 << 64) - 1)
 
@@ -163,6 +166,8 @@ def masks(table: SiteTable, listed: Faults) -> Masks:
     """
     element, row, bit = table.locate(listed["site"])
     model = listed["model"]
+    if (model == Model.SET).any():
+        raise BadInput("transients strike gates, not registers; strike the subject's gates")
     total = np.array([e.width for e in table.elements], np.int64)[element]
     memory = np.array([e.kind is Kind.MEMORY for e in table.elements], np.bool_)[element]
     column = (model == Model.COLUMN_AT_0) | (model == Model.COLUMN_AT_1)

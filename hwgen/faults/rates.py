@@ -32,7 +32,7 @@ __all__ = ["ELEMENTS", "KINDS", "MBIT", "Rate", "Rates", "load_rates", "parse_ra
 KINDS = ("transient", "permanent")
 """Kinds of faults that have raw rates."""
 
-ELEMENTS = ("flip_flop", "memory")
+ELEMENTS = ("flip_flop", "memory", "gate")
 """What a raw rate is of: one bit of either."""
 
 MBIT = 1 << 20

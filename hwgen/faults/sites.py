@@ -27,6 +27,7 @@ class Kind(StrEnum):
 
     FLIP_FLOP = "flip_flop"
     MEMORY = "memory"
+    GATE = "gate"
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ class SiteTable:
     @property
     def memory_bits(self) -> int:
         """Sites in memories."""
-        return len(self) - self.flip_flops
+        return sum(e.sites for e in self.elements if e.kind is Kind.MEMORY)
 
     def locate(self, ids: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], ...]:
         """Element, row and bit of sites, as three arrays.

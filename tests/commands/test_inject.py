@@ -222,6 +222,17 @@ def test_stratified_draws(run: Run, folder: Path, tmp_path: Path) -> None:
     assert "holds another campaign" in err
 
 
+def test_transients_at_gates(run: Run, tmp_path: Path) -> None:
+    given = (*CORE, "--model", "set", "--samples", 2000, "-o", tmp_path / "out")
+    code, _, _ = run(*given, "--json", tmp_path / "a.json", "--report", tmp_path)
+    assert code == 0
+    found = read(tmp_path / "a.json")
+    assert found["injections"] == 2000
+    assert found["outcomes"]["sdc"] > 50 < found["outcomes"]["masked"]
+    assert " gates of " in (tmp_path / "report.html").read_text()
+    assert [share["name"] for share in found["classes"]] == ["logic"]
+
+
 def test_importance(run: Run, tmp_path: Path) -> None:
     given = (*CORE, "--importance", "hang", "--samples", 1500, "-o", tmp_path / "out")
     code, out, _ = run(*given, "--json", tmp_path / "a.json", "--report", tmp_path)

@@ -432,7 +432,7 @@ def test_the_table_for_an_fmeda():
     ("change", "what"),
     [
         ({"block": ""}, "a block's name must be one line"),
-        ({"element": "latch"}, "element must be one of flip_flop, memory"),
+        ({"element": "latch"}, "element must be one of flip_flop, memory, gate"),
         ({"kind": "soft"}, "kind must be one of transient, permanent"),
         ({"bits": 0}, "bits must be a number above 0"),
         ({"bits": float("nan")}, "bits must be a number above 0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -36,6 +37,7 @@ CHANGE = np.dtype([("fault", "<u4"), ("reg", "<u4"), ("bit", "<u4")])
 
 NEVER = (1 << 32) - 1
 
+_SPREADING = threading.Lock()
 _WINDOW = 48  # of 8 to whole runs, the quickest on cores and accelerators
 
 
@@ -180,15 +182,16 @@ class LaneEngine:
         """
         where, when = np.asarray(values, np.uint64), np.asarray(cycles, np.uint32)
         shown = np.zeros(len(where), np.bool_)
-        found = self._library.faults_spread(
-            self._engine, where.ctypes.data, when.ctypes.data, len(where), shown.ctypes.data
-        )
-        if found < 0:
-            raise HwgenError(
-                f"the lane engine failed: {self._library.faults_complaint().decode()}; report this"
+        with _SPREADING:  # the engine keeps what it found until it is fetched
+            found = self._library.faults_spread(
+                self._engine, where.ctypes.data, when.ctypes.data, len(where), shown.ctypes.data
             )
-        changes = np.zeros(found, CHANGE)
-        self._library.faults_changes(self._engine, changes.ctypes.data)
+            if found < 0:
+                raise HwgenError(
+                    f"the lane engine failed: {self._library.faults_complaint().decode()}; report this"
+                )
+            changes = np.zeros(found, CHANGE)
+            self._library.faults_changes(self._engine, changes.ctypes.data)
         return shown, changes
 
     def differing(
