@@ -36,7 +36,9 @@ def agree(name: str, model: Model, count: int, seed: int = 3) -> None:
     assert (ours["digest"] != one.lanes.fault_free["digest"]).sum() > count // 50
 
 
-@pytest.mark.parametrize("model", [m for m in Model if m not in (Model.SWAP, Model.SET)], ids=lambda model: model.name)
+@pytest.mark.parametrize(
+    "model", [m for m in Model if m not in (Model.SWAP, Model.SET)], ids=lambda model: model.name
+)
 @pytest.mark.parametrize("name", QUICK)
 def test_engines_agree(name: str, model: Model) -> None:
     agree(name, model, 500)
