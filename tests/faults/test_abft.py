@@ -282,6 +282,7 @@ def test_memories_and_stuck_bits_are_seen_too() -> None:
     assert (safe["flag"][harmful] != NEVER).all()
 
 
+@pytest.mark.slow
 def test_the_core_of_an_accelerator() -> None:
     one = subject("plain accelerator")
     made = guard(one, Plan.of({"dsp_engine": ["abft"], "dispatch": ["parity"]}))

@@ -320,7 +320,17 @@ def test_a_bit_serial_core_with_random_inputs(tmp_path: Path) -> None:
     same(made, random_faults(made, np.random.default_rng(1), 100, 40), 2, tmp_path, 40)
 
 
-@pytest.mark.parametrize("path", CONFIGURATIONS)
+LARGE = ("n3h_z7020", "n3h_z7045", "edge_ecp5", "attention", "sparse_u280", "sparse_edge")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=pytest.mark.slow) if path.parent.name in LARGE else path
+        for path in CONFIGURATIONS
+    ],
+    ids=lambda path: path.parent.name,
+)
 def test_every_configuration_gets_hooks_that_verilator_accepts(path: Path, tmp_path: Path) -> None:
     made = hooked([path, DSP_MODEL, LUT_MODEL], path.stem)
     out = tmp_path / "hooked.v"
