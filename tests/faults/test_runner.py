@@ -293,7 +293,8 @@ def test_a_fault_list_that_gives_too_few(tmp_path: Path, processes: int) -> None
 def test_a_process_that_dies(tmp_path: Path, whole: dict[str, bytes]) -> None:
     with refused("a process died (SIGKILL) at shard 000005; what is done is kept", kind=HwgenError):
         campaign(Deadly(0.01)).run(tmp_path, processes=2)
-    assert 3 <= len(Store.open(tmp_path).shards()) < 40
+    # Four shards are handed out at first, the fifth and sixth each for one that came back.
+    assert 2 <= len(Store.open(tmp_path).shards()) < 40
     campaign().run(tmp_path, processes=2)
     assert contents(tmp_path) == whole
 
