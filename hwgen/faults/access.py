@@ -17,11 +17,11 @@ from hwgen.errors import BadInput
 from hwgen.faults.access_registers import ADDRESS_BITS, FOREVER, ID, REGISTERS, offset
 from hwgen.faults.hook_words import WORD_BITS
 from hwgen.faults.hooks import FAULT_PORTS, Hooked
+from hwgen.parts.axi_lite import OKAY, SLVERR, register_writes
 from hwgen.version import VERSION
 
 __all__ = ["FaultAccess", "wrapped"]
 
-OKAY, SLVERR = 0, 2
 _WATCH_BITS = 32
 
 
@@ -82,7 +82,8 @@ class FaultAccess(Unit):
     def elaborate(self, platform: Any) -> Module:
         """Build bus, registers, trigger and window."""
         m = Module()
-        written, data, mask = self._writes(m)
+        offsets = {r.name: r.offset for r in REGISTERS if r.access != "ro"}
+        written, data, mask = register_writes(m, self, "s_axi_fault_", offsets, "write_at")
         widths = {"WORD": self.address_bits, "ROW": self.row_bits, "MODE": 2}
         held = {
             r.name: Signal(widths.get(r.name, 32), name=r.name.lower()) for r in REGISTERS if r.access == "rw"
@@ -172,48 +173,6 @@ class FaultAccess(Unit):
         values["STATUS"] = Cat(armed, window, fired)
         values["FIRED_LOW"], values["FIRED_HIGH"] = fired_cycle[:32], fired_cycle[32:]
         values["STROBES"] = strobes
-
-    def _writes(self, m: Module) -> tuple[dict[str, Value], Value, Value]:
-        """Address, data and response; per register whether it is written, with what, and which bits."""
-        s = {
-            n: getattr(self, f"s_axi_fault_{n}")
-            for n in ("awaddr", "awvalid", "awready", "wdata", "wstrb", "wvalid")
-        }
-        address_free = Signal(init=1)
-        data_free = Signal(init=1)
-        word = Signal(ADDRESS_BITS - 2, name="write_at", reset_less=True)
-        data = Signal(32, name="write_data", reset_less=True)
-        strobes = Signal(4, name="write_strobes", reset_less=True)
-        response = Signal(2, name="write_response", reset_less=True)
-        perform = Signal(name="write_now")
-        m.d.comb += [
-            s["awready"].eq(address_free),
-            self.s_axi_fault_wready.eq(data_free),
-            self.s_axi_fault_bresp.eq(response),
-            perform.eq(~address_free & ~data_free & ~self.s_axi_fault_bvalid),
-        ]
-        with m.If(address_free):
-            m.d.sync += [word.eq(s["awaddr"][2:]), address_free.eq(~s["awvalid"])]
-        with m.Elif(perform):
-            m.d.sync += address_free.eq(1)
-        with m.If(data_free):
-            m.d.sync += [data.eq(s["wdata"]), strobes.eq(s["wstrb"]), data_free.eq(~s["wvalid"])]
-        with m.Elif(perform):
-            m.d.sync += data_free.eq(1)
-        written: dict[str, Value] = {}
-        for r in REGISTERS:
-            if r.access != "ro":
-                here = Signal(name=f"write_{r.name.lower()}")
-                m.d.comb += here.eq(perform & (word == r.offset >> 2))
-                written[r.name] = here
-        with m.If(perform):
-            m.d.sync += [
-                self.s_axi_fault_bvalid.eq(1),
-                response.eq(Mux(Cat(written.values()).any(), OKAY, SLVERR)),
-            ]
-        with m.Elif(self.s_axi_fault_bready):
-            m.d.sync += self.s_axi_fault_bvalid.eq(0)
-        return written, data, Cat(strobe.replicate(8) for strobe in strobes)
 
     def _reads(self, m: Module, values: dict[str, Value]) -> None:
         """Address, then data; an address without a register is answered with SLVERR."""

@@ -15,12 +15,12 @@ from hwgen.config import require_int
 from hwgen.emit import Unit, place
 from hwgen.errors import BadInput, HwgenError
 from hwgen.numerics import ceil_div, ceil_log2, index_bits
+from hwgen.parts.axi_lite import OKAY, SLVERR, register_writes
 from hwgen.program.table import ENGINES
 from hwgen.system.registers import ADDRESS_BITS, ID, REGISTERS, register, version_word
 
 __all__ = ["Control", "Counters"]
 
-OKAY, SLVERR = 0, 2
 READ_SPACING = 4  # cycles from one read of a register to the next, at least
 
 
@@ -204,7 +204,8 @@ class Control(Unit):
             "DIGEST_HIGH": Const(self.digest, 64)[32:],
         }
         values |= {f"{name.upper()}_WAITING": getattr(self, f"{name}_waiting") for name in self.engines}
-        written, data, mask = self._writes(m)
+        offsets = {r.name: r.offset for r in REGISTERS if r.access != "ro"}
+        written, data, mask = register_writes(m, self, "s_axi_", offsets)
         self._orders(m, written["CONTROL"], data & mask)
         self._program(m, values, written, data, mask)
         self._status(m, values)
@@ -213,49 +214,6 @@ class Control(Unit):
         self._cycles(m, values, hold_cycles)
         self._reads(m, platform, values, hold_cycles)
         return m
-
-    def _writes(self, m: Module) -> tuple[dict[str, Value], Value, Value]:
-        """Address, data and response; per register whether it is written, with what, and which bits."""
-        address_free = Signal(init=1)
-        data_free = Signal(init=1)
-        word = Signal(ADDRESS_BITS - 2, name="write_word", reset_less=True)
-        data = Signal(32, name="write_data", reset_less=True)
-        strobes = Signal(4, name="write_strobes", reset_less=True)
-        response = Signal(2, name="write_response", reset_less=True)
-        perform = Signal(name="write_now")
-        m.d.comb += [
-            self.s_axi_awready.eq(address_free),
-            self.s_axi_wready.eq(data_free),
-            self.s_axi_bresp.eq(response),
-            perform.eq(~address_free & ~data_free & ~self.s_axi_bvalid),
-        ]
-        with m.If(address_free):
-            m.d.sync += [word.eq(self.s_axi_awaddr[2:]), address_free.eq(~self.s_axi_awvalid)]
-        with m.Elif(perform):
-            m.d.sync += address_free.eq(1)
-        with m.If(data_free):
-            m.d.sync += [
-                data.eq(self.s_axi_wdata),
-                strobes.eq(self.s_axi_wstrb),
-                data_free.eq(~self.s_axi_wvalid),
-            ]
-        with m.Elif(perform):
-            m.d.sync += data_free.eq(1)
-
-        written: dict[str, Value] = {}
-        for r in REGISTERS:
-            if r.access != "ro":
-                here = Signal(name=f"write_{r.name.lower()}")
-                m.d.comb += here.eq(perform & (word == r.offset >> 2))
-                written[r.name] = here
-        with m.If(perform):
-            m.d.sync += [
-                self.s_axi_bvalid.eq(1),
-                response.eq(Mux(Cat(written.values()).any(), OKAY, SLVERR)),
-            ]
-        with m.Elif(self.s_axi_bready):
-            m.d.sync += self.s_axi_bvalid.eq(0)
-        return written, data, Cat(strobe.replicate(8) for strobe in strobes)
 
     def _orders(self, m: Module, written: Value, ones: Value) -> None:
         """Start and stop."""
