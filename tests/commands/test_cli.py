@@ -6,38 +6,18 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hwgen import toolchain
-from hwgen.cli import main
 from hwgen.commands import check as check_module
 from hwgen.cores.dsp_gemm import CORE, DspGemmConfig
 from hwgen.streams import Beats
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.commands.conftest import Run
 
 SMALL = ("--set", "rows=2", "--set", "cols=3", "--set", "tile_steps=4")
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line in this process: exit code, standard output, standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["hwgen", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def test_list_names_cores_configurations_and_tools(run: Run, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,30 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from hwgen import toolchain
-from hwgen.cli import main
 from hwgen.faults.hooks import FAULT_PORTS, hooked
 from hwgen.faults.models import Model
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.commands.conftest import Run
 
 SMALL = ("dsp_gemm", "--set", "rows=2", "--set", "cols=2", "--set", "tile_steps=4")
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line in this process: exit code, standard output, standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["hwgen", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hwgen.cli import main
 from hwgen.faults.safety import DISCLAIMER
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.commands.conftest import Run, command
 
 CORE = ("dsp_gemm", "--set", "rows=2", "--set", "cols=2", "--set", "tile_steps=4", "gemm:3x4x3")
 RATES = """
@@ -26,26 +23,14 @@ flip_flop = { fit_per_bit = 1e-6, source = "another one" }
 
 
 def call(*arguments: object) -> int:
-    """Run the command line in this process; gives its exit code."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["hwgen", "inject", "--processes", "1", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-    return 0
+    """Run a campaign in this process; gives its exit code."""
+    return command("inject", "--processes", 1, *arguments)
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
+def run(run: Run) -> Run:
     """Runs it: exit code, standard output, standard error."""
-
-    def one(*arguments: object) -> tuple[int, str, str]:
-        code = call(*arguments)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return one
+    return lambda *arguments: run("inject", "--processes", 1, *arguments)
 
 
 def read(path: Path) -> dict[str, Any]:

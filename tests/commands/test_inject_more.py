@@ -11,7 +11,8 @@ import pytest
 from hwgen.faults.consequence import Where
 from hwgen.faults.consequence_campaign import network_campaign
 from hwgen.faults.outcome import Outcome
-from tests.commands.test_inject import CORE, Run, call, read, run
+from tests.commands.conftest import Run
+from tests.commands.test_inject import CORE, call, read, run
 
 __all__ = ["run"]  # a fixture
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -11,50 +11,26 @@ from typing import Any
 
 import pytest
 
-from hwgen.cli import main
 from hwgen.commands.design import design, load_plan, to_toml
 from hwgen.errors import BadInput
 from hwgen.faults.protection import candidates
 from hwgen.faults.protection.plan import Plan
 from hwgen.synthesis import Cells
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.commands.conftest import Run, command
 
 CORE = ("dsp_gemm", "--set", "rows=2", "--set", "cols=2", "--set", "tile_steps=4", "gemm:3x4x3")
 ONE = ("dsp_gemm", "--set", "rows=1", "--set", "cols=1", "--set", "tile_steps=4", "gemm:3x2x2")
-
-
-def call(*arguments: object) -> int:
-    """Run the command line in this process; gives its exit code."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["hwgen", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-    return 0
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs it: exit code, standard output, standard error."""
-
-    def one(*arguments: object) -> tuple[int, str, str]:
-        code = call(*arguments)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return one
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Campaigns without protection: `core` and `one` uniform, `strata`."""
     place = tmp_path_factory.mktemp("campaigns")
-    assert call("inject", *CORE, "--samples", 6000, "--processes", 1, "-o", place / "core") == 0
-    assert call("inject", *ONE, "--samples", 3000, "--processes", 1, "-o", place / "one") == 0
+    assert command("inject", *CORE, "--samples", 6000, "--processes", 1, "-o", place / "core") == 0
+    assert command("inject", *ONE, "--samples", 3000, "--processes", 1, "-o", place / "one") == 0
     assert (
-        call("inject", *ONE, "--stratified", "--samples", 2000, "--processes", 1, "-o", place / "strata") == 0
+        command("inject", *ONE, "--stratified", "--samples", 2000, "--processes", 1, "-o", place / "strata")
+        == 0
     )
     (place / "plan.toml").write_text('[blocks]\n"*" = ["parity"]\n')
     return place

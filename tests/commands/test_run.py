@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hwgen.cli import main
 from hwgen.commands import run as run_module
 from hwgen.commands.jobs import NAMES, numbers, tile
 from hwgen.commands.run import run as run_workload
@@ -19,8 +17,7 @@ from hwgen.compile.compiler import compile_network
 from hwgen.explore.account import LOSSES
 from hwgen.workloads.layers import gemm_view
 from sim import events
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.commands.conftest import Run
 
 TABLE = """
 name = "two"
@@ -50,23 +47,6 @@ vec.run op=copy source=0 target=8 wait=load signal=load
 load.run address=0 buffer=act target=0 run_bytes=8 wait=vec signal=vec
 control.halt
 """
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line in this process: exit code, standard output, standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["hwgen", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 @pytest.fixture

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hwgen.cli import main
 from hwgen.commands.run_core import run_core
 from hwgen.commands.targets import resolve, supported
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.commands.conftest import Run
 
 TABLE = """
 name = "three"
@@ -24,23 +21,6 @@ layer = [
   { name = "fc", kind = "gemm", inputs = ["p1"], gemm = [1, 96, 5], act_bits = 4, weight_bits = 3 },
 ]
 """
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line in this process: exit code, standard output, standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["hwgen", "run", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 @pytest.fixture

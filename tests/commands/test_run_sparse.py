@@ -26,9 +26,8 @@ from hwgen.compile.sparse_figures import SparseFigures
 from hwgen.explore.account import LOSSES
 from hwgen.report import render
 from hwgen.workloads import Layer, load
-from tests.commands.test_run import Run, run
+from tests.commands.conftest import Run
 
-__all__ = ["run"]  # the fixture
 
 TABLE = """
 name = "thin"

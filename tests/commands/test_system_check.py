@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import numpy as np
 import pytest
 
 from hwgen import toolchain
-from hwgen.cli import main
 from hwgen.commands import executors, system_check
 from hwgen.commands.system_check import check_system, compare
 from hwgen.errors import BadInput, Misbehaviour
@@ -25,29 +23,11 @@ from hwgen.verify.programs import random_program
 from hwgen.verify.sweep import CI
 from hwgen.verify.system_harness import SystemHarness, SystemRun
 from sim.machine import Dram
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.commands.conftest import Run
 
 CONFIG = CI["dsp"]
 FIELDS = ("lanes", "act_words", "acc_words", "weight_words", "dsp_tile", "parameter_words")
 SETTINGS = [part for name in FIELDS for part in ("--set", f"{name}={getattr(CONFIG, name)}")]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line in this process: exit code, standard output, standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["hwgen", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def program(seed: int = 5) -> Any:
