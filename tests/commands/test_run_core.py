@@ -24,6 +24,12 @@ layer = [
 
 
 @pytest.fixture
+def run(run: Run) -> Run:
+    """Runs ``hwgen run``: exit code, standard output, standard error."""
+    return lambda *arguments: run("run", *arguments)
+
+
+@pytest.fixture
 def table(tmp_path: Path) -> Path:
     path = tmp_path / "three.toml"
     path.write_text(TABLE)

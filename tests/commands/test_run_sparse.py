@@ -28,7 +28,6 @@ from hwgen.report import render
 from hwgen.workloads import Layer, load
 from tests.commands.conftest import Run
 
-
 TABLE = """
 name = "thin"
 input = [6, 6, 16]
