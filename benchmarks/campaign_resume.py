@@ -103,8 +103,10 @@ def started(name: str, folder: Path, processes: int = 1, *, quiet: bool = False)
     A parent that is killed while it starts a worker leaves a traceback of that worker: `quiet` drops it.
     """
     how = {"processes": processes}
+    # A shell's background job ignores Ctrl-C, and so would its children: the campaign is to hear it.
     code = (
-        "import pathlib, sys\n"
+        "import pathlib, signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from benchmarks.campaign_resume import named\n"
         f"campaign = named({name!r})\n"
         "print(flush=True)\n"

@@ -23,7 +23,7 @@ COMMAND = "python -m benchmarks.fault_rates"
 SERIAL = 200
 """Faults of the hooked Verilog: enough for a rate."""
 THREADS = 2
-REPEATS = 3
+REPEATS = 5
 PEER = "hooked Verilog, one process, every run from reset, this run"
 ENFOR_SA = "ENFOR-SA over an HDFIT-style injector, published ratio: 2.03x"
 

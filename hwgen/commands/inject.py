@@ -34,7 +34,7 @@ from hwgen.faults.plan import (
 )
 from hwgen.faults.protection.measure import guard
 from hwgen.faults.rates import Rates
-from hwgen.faults.results import Summary, block_counts, summary
+from hwgen.faults.results import Summary, block_counts, summary, together
 from hwgen.faults.safety import DISCLAIMER, METHOD, Assessment, assess
 from hwgen.faults.sites import Kind
 from hwgen.faults.store import Store
@@ -500,7 +500,8 @@ def safety(
     assumptions : Assumptions, optional
         What cannot be known.
     others : sequence of Path
-        Folders of campaigns that add what this one left out, such as permanent faults.
+        Folders of campaigns that add what this one left out, such as permanent faults. Bits stuck at 0 and at 1
+        are half of the permanent faults each.
 
     Raises
     ------
@@ -509,16 +510,17 @@ def safety(
         rates, and blocks without a fault.
     """
     rows_of = found.rows if found.pilot is None else found.pilot
-    parts = [(_counts(rows_of, found.subject, found.population, found.strata), found.population.sites)]
+    mine = _counts(rows_of, found.subject, found.population, found.strata)
+    parts = [(MODELS[found.request.model], mine, found.population.sites)]
     parts += [_recorded(found.subject, folder) for folder in others]
-    for counted, sites in parts:
+    for _, counted, sites in parts:
         left = sites - round(sum(row.bits for row in counted))
         if rates is not None and left:
             raise BadInput(
                 f"no fault was drawn in blocks with {left} of the {sites} sites, so their FIT is not known; draw "
                 "more with --samples"
             )
-    rows = [row for counted, _ in parts for row in counted]
+    rows = [row for counted in together([(model, rows) for model, rows, _ in parts]) for row in counted]
     return assess(rows, rates, assumptions, found.request.confidence)
 
 
@@ -560,8 +562,8 @@ def _counts(rows: Faults, subject: Subject, members: Population, strata: tuple[S
     return found
 
 
-def _recorded(subject: Subject, folder: Path) -> tuple[list[Counts], int]:
-    """Counts of a campaign that is in a folder, and its sites."""
+def _recorded(subject: Subject, folder: Path) -> tuple[Model, list[Counts], int]:
+    """Model and counts of a campaign that is in a folder, and its sites."""
     parts = _PARTS if (folder / _PARTS[1]).is_dir() else ("",)
     stores = [Store.open(folder / part) for part in parts]
     for store in stores:
@@ -577,7 +579,7 @@ def _recorded(subject: Subject, folder: Path) -> tuple[list[Counts], int]:
     pilot = request.sampling == "importance"
     rows = np.concatenate([store.read() for store in stores[: 1 if pilot else None]])
     strata = strata_of(members, request.phases) if request.sampling == "stratified" else ()
-    return _counts(rows, subject, members, strata), members.sites
+    return MODELS[request.model], _counts(rows, subject, members, strata), members.sites
 
 
 def agree(subject: Subject, members: Population, count: int, seed: int) -> Agreement:

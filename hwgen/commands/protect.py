@@ -21,7 +21,7 @@ from hwgen.faults.protection.measure import Guarded, area, guard
 from hwgen.faults.protection.options import Measured, options
 from hwgen.faults.protection.plan import Choice
 from hwgen.faults.rates import Rates
-from hwgen.faults.results import block_counts
+from hwgen.faults.results import block_counts, share_of, together
 from hwgen.faults.safety import Assessment, assess
 from hwgen.faults.selection import BIT_WEIGHTS, Block, Front, Selection, choose, pareto
 from hwgen.faults.sites import Kind
@@ -388,8 +388,7 @@ def _measure(
     seed: int, tell: Callable[[str], None],
 ) -> tuple[list[Measured], dict[tuple[str, str], int], dict[str, tuple[Effects, ...]]]:  # fmt: skip
     """What campaigns say of blocks, and what schemes do."""
-    measured = []
-    lab: Lab | None = None
+    counted = []
     for campaign in campaigns:
         kinds = {Kind(kind) for kind in campaign.request.kinds}
         elements = [e for e in subject.sites if e.kind in kinds]
@@ -402,6 +401,10 @@ def _measure(
                 f"{campaign.folder} has no fault in blocks with {left} sites; draw more with --samples, or cut the "
                 "design into fewer blocks with --blocks"
             )
+        counted.append((campaign.model, rows))
+    measured = []
+    lab: Lab | None = None
+    for campaign, rows in zip(campaigns, together(counted), strict=True):
         lab = Lab(
             subject,
             blocks,
@@ -416,7 +419,8 @@ def _measure(
         for scheme in schemes:
             tell(f"{scheme}: {campaign.request.model} faults of {' and '.join(campaign.request.kinds)}")
             found.append(lab.effects(scheme))
-        measured.append(Measured(tuple(rows), tuple(found)))
+        share = share_of(campaign.model, [model for model, _ in counted])
+        measured.append(Measured(tuple(rows), tuple(found), share))
     assert lab is not None
     areas = lab.areas(schemes, tell)
     effects = {s: tuple(e for one in measured for e in one.effects if e.scheme == s) for s in schemes}
@@ -428,7 +432,7 @@ def _confirm(
     confidence: float, samples: int | None, processes: int, tell: Callable[[str], None],
 ) -> Confirmation:  # fmt: skip
     """A new campaign on the protected design for each that there was on the plain one."""
-    made, rows = [], []
+    made, parts = [], []
     for number, campaign in enumerate(campaigns):
         job = campaign.request.job
         again = job_of(
@@ -445,9 +449,11 @@ def _confirm(
         found = inject(subject, where, request, resume=where.exists(), processes=processes)
         made.append(found)
         # One uniform draw over the whole design is one row: nothing is lost by bounding blocks apart.
-        rows += block_counts(
+        counted = block_counts(
             found.rows, subject.sites, found.population.elements, found.population.cycles,
             mechanisms=subject.mechanisms if campaign.model is not Model.SEU else frozenset(), block=lambda e: _WHOLE,
         )  # fmt: skip
+        parts.append((campaign.model, counted))
+    rows = [row for counted in together(parts) for row in counted]
     assessment = assess(rows, rates, given, confidence)
     return Confirmation(tuple(made), assessment, confirm(assessment, target))

@@ -42,7 +42,8 @@ def front_rows(found: Protection) -> tuple[list[str], list[list[Cell]]]:
     """Columns and rows of the front, thinned out; the chosen point is marked."""
     kinds = list(found.selection.spfm)
     unit = " [FIT]" if found.has_rates else " [bits]"
-    columns = ["LUT + FF", "more", f"residual rate{unit}", *(f"SPFM, {kind}" for kind in kinds), ""]
+    lasting = ["LFM"] if "permanent" in kinds else []
+    columns = ["LUT + FF", "more", f"residual rate{unit}", *(f"SPFM, {kind}" for kind in kinds), *lasting, ""]
     points = found.points()
     if all(one.area != found.selection.area for one in points):
         points = sorted([*points, found.selection], key=lambda one: one.area)
@@ -53,6 +54,7 @@ def front_rows(found: Protection) -> tuple[list[str], list[list[Cell]]]:
             [
                 f"{one.area:,.0f}", f"{share:.1f} %", f"{_residual(one):.3g}",
                 *(f"{100 * one.spfm[kind]:.3f} %" for kind in kinds),
+                *("–" if one.lfm is None else f"{100 * one.lfm:.1f} %" for _ in lasting),
                 "chosen" if one.area == found.selection.area else "",
             ]
         )  # fmt: skip
@@ -237,6 +239,8 @@ def _definitions(found: Protection) -> Section:
         "Upper bounds of what faults do, lower bounds of coverage and upper bounds of what faults of the mechanism do "
         "hold together (Bonferroni).",
         "SPFM = 1 − residual rate / raw rate; the mechanism's own bits count in both.",
+        "LFM = 1 − latent rate / (raw − residual rate), of permanent faults; bits of the mechanism that can be stuck "
+        "without a report are latent.",
         "Faults without harm are taken to stay without with protection; the new campaign does not rest on it.",
         *((found.confirmation.assessment.assumptions.statements()) if found.confirmation else ()),
         DISCLAIMER,

@@ -54,7 +54,7 @@ def classified(rows: Faults, results: Faults, fault_free: Any) -> Faults:
         made[name] = rows[name]
     for name in ("end", "wrong", "digest"):
         made[name] = results[name]
-    outcome = np.where(results["latent"] != 0, int(Outcome.LATENT), int(Outcome.MASKED))
+    outcome = np.where(results["latent"] != 0, np.uint8(Outcome.LATENT), np.uint8(Outcome.MASKED))
     outcome[results["digest"] != fault_free["digest"]] = Outcome.SDC
     outcome[results["status"] == 1] = Outcome.HANG
     outcome[results["status"] == 2] = Outcome.PROTOCOL

@@ -14,9 +14,9 @@ from hwgen.errors import BadInput
 from hwgen.faults.consequence import Where, consequences
 from hwgen.faults.consequence_tile import ROWS, TileSite, tile_subject
 from hwgen.faults.draws import integers, uniforms
-from hwgen.faults.models import FAULT, faults
+from hwgen.faults.models import faults
 from hwgen.faults.outcome import DUE, Outcome
-from hwgen.faults.plan import ROW, Population, population
+from hwgen.faults.plan import Population, population
 from hwgen.faults.subject import CoreSubject
 from hwgen.numerics import IntArray, ceil_div
 from hwgen.workloads.layers import shapes
@@ -129,11 +129,7 @@ def accuracy_under_faults(
         like = like or subject
         members = population(subject.sites, subject.lanes.cycles, faults(0, 0))
         numbers = integers(seed, _STRATUM + _FAULTS, i * replicates, replicates, len(members))[hit]
-        rows = np.zeros(len(hit), ROW)
-        drawn = members.faults(numbers)
-        for name in FAULT.names or ():
-            rows[name] = drawn[name]
-        found = consequences(tile, subject, rows).rows
+        found = consequences(tile, subject, members.faults(numbers)).rows
         right = found["top"] == label
         right[np.isin(found["outcome"], tuple(DUE))] = False
         right[found["outcome"] == Outcome.DETECTED] = bool(clean[i])

@@ -13,7 +13,7 @@ from hwgen.errors import BadInput
 from hwgen.faults import draws, statistics
 from hwgen.faults.intervals import Interval
 from hwgen.faults.models import Faults
-from hwgen.faults.plan import Plan, Population, rows_of
+from hwgen.faults.plan import Plan, Population
 
 __all__ = ["Importance", "proposal"]
 
@@ -68,8 +68,9 @@ class Importance(Plan):
         element = np.searchsorted(ends, draws.uniforms(self.seed, 0, first, count) * ends[-1], side="right")
         element = np.minimum(element, len(ends) - 1)
         inside = (draws.uniforms(self.seed, 1, first, count) * self.sizes[element]).astype(np.int64)
-        starts = np.cumsum(self.sizes) - self.sizes
-        return rows_of(self.population.faults(starts[element] + inside), element)
+        place, cycle = np.divmod(inside, self.population.cycles)
+        starts = np.cumsum(self.population.sites_of) - self.population.sites_of
+        return self.population.at(starts[element] + place, cycle, element)
 
     def to_dict(self) -> dict[str, Any]:
         """See :class:`hwgen.faults.plan.Plan`."""

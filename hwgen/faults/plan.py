@@ -29,7 +29,6 @@ __all__ = [
     "Stratum",
     "Uniform",
     "population",
-    "rows_of",
     "strata_of",
 ]
 
@@ -37,6 +36,7 @@ ROW = np.dtype([*((name, FAULT[name]) for name in FAULT.names or ()), ("stratum"
 """A fault and the stratum that it was drawn from."""
 
 _PROTOTYPE = ("model", "size", "duration", "period", "on", "value")
+_KEPT = 1 << 20  # sites whose ids are kept: flip-flops are fewer, bits of memories can be more
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,15 @@ class Population:
     bits: tuple[tuple[int, int], ...] | None = None
 
     @cached_property
-    def _widths(self) -> npt.NDArray[np.int64]:
-        spans = self.bits or tuple((0, e.width) for e in self.elements)
-        return np.array([high - low for low, high in spans], np.int64)
+    def _spans(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """First bit of each element that counts, and how many."""
+        spans = np.array(self.bits or [(0, e.width) for e in self.elements], np.int64).reshape(-1, 2)
+        return spans[:, 0], spans[:, 1] - spans[:, 0]
 
     @cached_property
     def sites_of(self) -> npt.NDArray[np.int64]:
         """Sites of each element."""
-        return self._widths * np.array([e.depth for e in self.elements], np.int64)
+        return self._spans[1] * np.array([e.depth for e in self.elements], np.int64)
 
     @cached_property
     def _ends(self) -> npt.NDArray[np.int64]:
@@ -83,25 +84,37 @@ class Population:
     def __len__(self) -> int:
         return self.sites * self.cycles
 
-    def faults(self, numbers: npt.NDArray[np.int64]) -> Faults:
-        """Members by number: cycle by cycle of each site."""
-        at, cycle = np.divmod(numbers, self.cycles)
-        element = np.searchsorted(self._ends, at, side="right")
-        starts = np.concatenate([[0], self._ends[:-1]])
-        row, bit = np.divmod(at - starts[element], self._widths[element])
-        low = (
-            np.array([low for low, _ in self.bits], np.int64)
-            if self.bits
-            else np.zeros(len(self.elements), np.int64)
-        )
-        first = np.array([e.first for e in self.elements], np.int64)[element]
-        width = np.array([e.width for e in self.elements], np.int64)[element]
-        made = np.zeros(len(numbers), FAULT)
-        made["site"] = first + row * width + low[element] + bit
-        made["cycle"] = self.first + cycle
+    def faults(self, numbers: npt.NDArray[np.int64], stratum: npt.ArrayLike = 0) -> Faults:
+        """Members by number, site by site of each cycle, as rows of :data:`ROW`."""
+        cycle, place = np.divmod(numbers, self.sites)
+        return self.at(place, cycle, stratum)
+
+    def at(
+        self, place: npt.NDArray[np.int64], cycle: npt.NDArray[np.int64], stratum: npt.ArrayLike = 0
+    ) -> Faults:
+        """Members by the number of their site and of their cycle, as rows of :data:`ROW`."""
+        prototype = np.zeros(1, ROW)
         for name, value in zip(_PROTOTYPE, self.prototype, strict=True):
-            made[name] = value
+            prototype[name] = value
+        made = np.repeat(prototype, len(place))
+        made["site"] = self._ids(place) if self._known is None else self._known[place]
+        made["cycle"] = self.first + cycle
+        made["stratum"] = stratum
         return made
+
+    @cached_property
+    def _known(self) -> npt.NDArray[np.int64] | None:
+        """Ids of all sites, unless they are too many to keep."""
+        return self._ids(np.arange(self.sites)) if self.sites <= _KEPT else None
+
+    def _ids(self, place: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Ids of sites in the table."""
+        element = np.searchsorted(self._ends, place, side="right")
+        low, width = self._spans
+        row, bit = np.divmod(place - (self._ends - self.sites_of)[element], width[element])
+        first, whole = (np.array([(e.first, e.width) for e in self.elements], np.int64)[element]).T
+        ids: npt.NDArray[np.int64] = first + row * whole + low[element] + bit
+        return ids
 
 
 def population(
@@ -180,15 +193,6 @@ class Plan(ABC):
         """What decides the faults, for the manifest."""
 
 
-def rows_of(listed: Faults, stratum: npt.ArrayLike) -> Faults:
-    """Faults as rows of :data:`ROW`."""
-    made = np.zeros(len(listed), ROW)
-    for name in FAULT.names or ():
-        made[name] = listed[name]
-    made["stratum"] = stratum
-    return made
-
-
 @dataclass(frozen=True)
 class Exhaustive(Plan):
     """Every member of a population once, in order."""
@@ -202,7 +206,7 @@ class Exhaustive(Plan):
 
     def __call__(self, first: int, count: int) -> Faults:
         """See :class:`Plan`."""
-        return rows_of(self.population.faults(np.arange(first, first + count, dtype=np.int64)), 0)
+        return self.population.faults(np.arange(first, first + count, dtype=np.int64))
 
     def to_dict(self) -> dict[str, Any]:
         """See :class:`Plan`."""
@@ -226,7 +230,7 @@ class Uniform(Plan):
     def __call__(self, first: int, count: int) -> Faults:
         """See :class:`Plan`."""
         numbers = draws.permuted(self.seed, 0, np.arange(first, first + count), len(self.population))
-        return rows_of(self.population.faults(numbers), 0)
+        return self.population.faults(numbers)
 
     def to_dict(self) -> dict[str, Any]:
         """See :class:`Plan`."""
@@ -337,7 +341,7 @@ class Stratified(Plan):
             begin = int(self._ends[h]) - self.sizes[h] - (self.skip[h] if self.skip else 0)
             members = self.strata[h].population
             drawn = draws.permuted(self.seed, int(h) + 1, numbers[mine] - begin, len(members))
-            made[mine] = rows_of(members.faults(drawn), h)
+            made[mine] = members.faults(drawn, h)
         return made
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,12 @@ from hwgen.faults.plan import Stratum
 from hwgen.faults.sites import Element, SiteTable
 from hwgen.faults.statistics import Interval
 
-__all__ = ["Share", "Summary", "block_counts", "groups", "summary"]
+__all__ = ["PERMANENT", "Share", "Summary", "block_counts", "groups", "share_of", "summary", "together"]
 
-_PERMANENT = frozenset(
+PERMANENT = frozenset(
     {Model.STUCK_AT_0, Model.STUCK_AT_1, Model.COLUMN_AT_0, Model.COLUMN_AT_1, Model.INTERMITTENT}
 )
+"""Models whose faults are not gone with the next reset."""
 
 
 @dataclass(frozen=True)
@@ -262,7 +263,7 @@ def block_counts(
     """
     found: list[Counts] = []
     chosen = list(elements)
-    transient = ~np.isin(rows["model"], [int(m) for m in _PERMANENT])
+    transient = ~np.isin(rows["model"], [int(m) for m in PERMANENT])
 
     def key(e: Element) -> str:
         return f"{block(e)}|{e.kind.value}|{int(e.label in mechanisms)}"
@@ -283,4 +284,43 @@ def block_counts(
                     mechanism=mechanism == "1", stratum="mechanism" if mechanism == "1" else "",
                 )
             )  # fmt: skip
+    return found
+
+
+_PAIRS = ({Model.STUCK_AT_0, Model.STUCK_AT_1}, {Model.COLUMN_AT_0, Model.COLUMN_AT_1})
+
+
+def share_of(model: Model, models: Iterable[Model]) -> float:
+    """Part of the raw rate that a campaign stands for among others on the same sites: a half, if the other value that
+    bits can be stuck at has a campaign of its own."""
+    pair = next((pair for pair in _PAIRS if model in pair), set())
+    return 0.5 if pair and pair <= set(models) else 1.0
+
+
+def together(parts: Sequence[tuple[Model, Sequence[Counts]]]) -> list[list[Counts]]:
+    """Counts of campaigns that are put together, each with the part of the bits that it stands for.
+
+    Parameters
+    ----------
+    parts : sequence of (Model, sequence of Counts)
+        Campaigns on one design and job.
+
+    Returns
+    -------
+    list of list of Counts
+        Of each campaign.
+    """
+    found = []
+    for model, rows in parts:
+        kinds = {(row.element, row.kind) for row in rows}
+        others = [m for m, some in parts if kinds & {(row.element, row.kind) for row in some}]
+        share = share_of(model, others)
+        found.append(
+            list(rows)
+            if share == 1
+            else [
+                replace(row, bits=row.bits * share, stratum=f"{row.stratum} {model.name}".strip())
+                for row in rows
+            ]
+        )
     return found

@@ -7,7 +7,7 @@ for each kind of faults,
 
 - raw = raw rate of the block x factor + raw rate of what it adds;
 - residual = residual rate of the block x factor x (1 − coverage) + residual rate of what it adds;
-- latent = latent rate of the block x factor + latent rate of what it adds.
+- latent = latent rate of the block x factor x (1 − coverage of latent faults) + latent rate of what it adds.
 
 All sums over blocks are linear in the choice, and so are the targets:
 
@@ -106,6 +106,8 @@ class Effect:
         Upper bound of the part of it that violates the safety goal; by default all of it.
     added_latent : float
         Upper bound of the part of it that is latent.
+    latent_low : float
+        Share of the block's latent faults that it detects or corrects, lower confidence bound; 0 to 1.
     """
 
     coverage: float
@@ -115,8 +117,13 @@ class Effect:
     added: float = 0.0
     added_residual: float | None = None
     added_latent: float = 0.0
+    latent_low: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.latent_low <= 1:
+            raise BadInput(
+                f"coverage of latent faults must be from 0 to 1, not {self.latent_low!r}; correct it"
+            )
         if not (0 <= self.coverage_low <= self.coverage <= 1 and 0 <= self.corrected <= self.coverage):
             raise BadInput(
                 f"coverage {self.coverage!r} must be from 0 to 1, and neither below its lower bound "
@@ -481,7 +488,7 @@ def _cell(block: Block, option: Option, kind: str) -> tuple[Fraction, ...]:
     return (
         exact(own.raw) * factor + exact(does.added),
         exact(own.residual_high) * factor * (1 - exact(does.coverage_low)) + added,
-        exact(own.latent_high) * factor + exact(does.added_latent),
+        exact(own.latent_high) * factor * (1 - exact(does.latent_low)) + exact(does.added_latent),
         residual * (1 - exact(does.coverage)) + added,
         residual * exact(does.corrected),
     )

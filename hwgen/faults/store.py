@@ -179,6 +179,7 @@ class Store:
         self.manifest = manifest
         self._writer = writer
         self._lock = lock
+        self._written: dict[int, str] = {}  # digests of the shards that this store wrote
 
     @classmethod
     def create(cls, folder: Path, manifest: Manifest) -> Self:
@@ -315,9 +316,13 @@ class Store:
 
     def digest(self) -> str:
         """Digest of the manifest and of all rows, in order; `BadInput` if a shard is missing or corrupt."""
+        return self._total({})
+
+    def _total(self, known: dict[int, str]) -> str:
+        """Digest of everything; digests of shards that are known are not computed again."""
         total = hashlib.sha256(self.manifest.identity.encode())
         for shard in range(self._whole()):
-            total.update(self._digest(shard, self.shard(shard)).encode())
+            total.update((known.get(shard) or self._digest(shard, self.shard(shard))).encode())
         return total.hexdigest()
 
     def verify(self) -> list[Corrupt]:
@@ -331,7 +336,7 @@ class Store:
                 if len(rows) != expected and (self.manifest.total is not None or len(rows) > expected):
                     raise _Damaged(f"{len(rows)} rows instead of {expected}")
                 # Rows can be right in a file that is not: a bit of its statistics.
-                if self._writer == _WRITER and self._encoded(shard, rows) != data:
+                if self._writer == _WRITER and self._encoded(rows, self._digest(shard, rows)) != data:
                     raise _Damaged("its bytes are not those of its rows")
             except _Damaged as damage:
                 found.append(Corrupt(shard, str(damage)))
@@ -370,12 +375,16 @@ class Store:
                 f"shard {_name(shard)} has {rows.shape} outcomes; give one for each of {expected} faults"
             )
         self._unfinish()
-        _publish(self._path(shard), self._encoded(shard, rows.astype(self.manifest.dtype, copy=False)))
+        packed = rows.astype(self.manifest.dtype, copy=False)
+        digest = self._digest(shard, packed)
+        _publish(self._path(shard), self._encoded(packed, digest))
+        self._written[shard] = digest
 
     def discard(self, shard: int) -> None:
         """Remove a shard, if it is there."""
         self.refuse_reader()
         self._unfinish()
+        self._written.pop(shard, None)
         with _told(self.folder):
             self._path(shard).unlink(missing_ok=True)
 
@@ -384,7 +393,7 @@ class Store:
         self.refuse_reader()
         shards = self._whole()
         rows = sum(map(self._rows, range(shards)))
-        ended = Finished(shards, rows, stopped, self.digest())
+        ended = Finished(shards, rows, stopped, self._total(self._written))
         if self.finished != ended:
             _publish(self.folder / _FINISHED, _json(ended._asdict()))
         return ended
@@ -419,9 +428,9 @@ class Store:
         digest.update(rows.tobytes())
         return digest.hexdigest()
 
-    def _encoded(self, shard: int, rows: Rows) -> bytes:
+    def _encoded(self, rows: Rows, digest: str) -> bytes:
         """Bytes of a Parquet file. Everything that pyarrow could choose is fixed: equal rows give equal bytes."""
-        schema = _schema(self.manifest.dtype).with_metadata({_DIGEST: self._digest(shard, rows)})
+        schema = _schema(self.manifest.dtype).with_metadata({_DIGEST: digest})
         table = pa.Table.from_arrays([_column(rows[name]) for name in rows.dtype.names or ()], schema=schema)
         data = io.BytesIO()
         pq.write_table(

@@ -91,7 +91,7 @@ class GateEngine(LaneEngine):
         wrong = gates[(gates < 0) | (gates >= len(self._values))]
         if wrong.size:
             raise BadInput(f"there is no gate {wrong[0]}; the design has 0..{len(self._values) - 1}")
-        self._refuse_late(listed)
+        self._refuse_late(listed["cycle"])
         values = self._values[gates]
         shown, changes = self.spread(values, when)
         results = np.full(len(listed), self._words.fault_free)

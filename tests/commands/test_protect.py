@@ -104,6 +104,34 @@ def test_a_scheme_that_does_less_than_was_measured_is_not_confirmed(
     assert "NOT confirmed" in text
 
 
+def test_a_level_with_bits_stuck_at_both_values(
+    folder: Path, tmp_path: Path, run: Run, unsynthesised: None
+) -> None:
+    kinds = ("transient", "permanent")
+    rate = 'flip_flop = { fit_per_mbit = 1000.0, source = "made up for tests" }'
+    (tmp_path / "rates.toml").write_text("\n".join(f"[{kind}]\n{rate}" for kind in kinds))
+    given = ["--rates", tmp_path / "rates.toml", "--lifetime", 10_000, "--budget-share", 0.1]
+    models = ("seu", "stuck-at-0", "stuck-at-1")
+    for model in models:
+        code, _, _ = run("inject", *CORE, "--model", model, "--samples", 20_000, "--processes", 1, "-o",
+                         tmp_path / model)  # fmt: skip
+        assert code == 0
+    both = [option for model in models[1:] for option in ("--with", tmp_path / model)]
+    code, _, err = run("protect", tmp_path / "seu", *both, *given, "--target", "asil-d", "--schemes", "parity",
+                       "--processes", 1, "-o", tmp_path / "safe", "--json", tmp_path / "f.json")  # fmt: skip
+    assert (code, err) == (0, "")
+    found = read(tmp_path / "f.json")
+    assert {v["metric"] for v in found["confirmation"]["verdicts"]} == {"SPFM", "LFM", "PMHF"}
+    assert found["confirmation"]["met"]
+    # Nothing was met before, and each value that bits are stuck at has half of the raw rate.
+    code, _, _ = run("inject", *CORE, "--samples", 6000, "--processes", 1, "-o", tmp_path / "again", *both, *given,
+                     "--json", tmp_path / "plain.json")  # fmt: skip
+    assert code == 0
+    totals = read(tmp_path / "plain.json")["safety"]["totals"]
+    assert totals["permanent"]["raw_fit"] == pytest.approx(totals["transient"]["raw_fit"])
+    assert totals["permanent"]["lfm"]["high"] < 0.9
+
+
 def test_a_goal_in_fit_uses_raw_rates(folder: Path, tmp_path: Path, run: Run, unsynthesised: None) -> None:
     (tmp_path / "rates.toml").write_text(
         '[transient]\nflip_flop = { fit_per_mbit = 1000.0, source = "made up for tests" }\n'

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hwgen.errors import BadInput
 from hwgen.faults.models import FAULT, Faults, Model, faults
+from hwgen.faults.protection.measure import guard
+from hwgen.faults.protection.plan import REST, Plan
 from hwgen.faults.sites import Kind
 from tests.faults.subjects import subject
 
@@ -39,6 +42,26 @@ def test_the_same_as_alone(name: str, count: int) -> None:
         wrong = np.flatnonzero(together[field] != alone[field])
         assert not wrong.size, (field, rows[wrong[:3]], together[wrong[:3]], alone[wrong[:3]])
     assert len(np.unique(together["digest"])) > 20
+
+
+@pytest.mark.parametrize("name", ["array", "plain accelerator", "parity"])
+def test_upsets_of_flip_flops_alone_take_a_shorter_way(name: str) -> None:
+    one = subject("array")
+    if name == "parity":  # with registers that do nothing but report
+        one = guard(one, Plan.of({REST: ("parity",)})).after
+    elif name != "array":
+        one = subject(name)
+    rng = np.random.default_rng(3)
+    upsets = faults(rng.integers(0, one.sites.flip_flops, 3000), rng.integers(0, one.lanes.cycles, 3000))
+    wide = faults(upsets["site"][:5], upsets["cycle"][:5], Model.WORD)
+    alone, effort = one.lanes.inject(upsets)
+    beside, _ = one.lanes.inject(np.concatenate([upsets, wide]))
+    assert 0 < effort.simulated < len(upsets)
+    for field in ALONE:
+        assert (alone[field] == beside[field][: len(upsets)]).all(), field
+    assert len(np.unique(alone["flag"])) > (10 if name == "parity" else 0)
+    with pytest.raises(BadInput, match="after the end"):
+        one.lanes.inject(faults(0, one.lanes.cycles))
 
 
 def test_upsets_in_several_flip_flops() -> None:

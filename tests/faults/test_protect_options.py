@@ -12,12 +12,13 @@ import pytest
 from hwgen.errors import BadInput
 from hwgen.faults.campaign import classified
 from hwgen.faults.engine.engine import NEVER, RESULT
-from hwgen.faults.models import faults
+from hwgen.faults.models import Model, faults
 from hwgen.faults.outcome import UNDETECTED, Assumptions, Counts, Outcome
 from hwgen.faults.plan import ROW
 from hwgen.faults.protection.blocks import cut
 from hwgen.faults.protection.candidates import Effects, Lab, Part
 from hwgen.faults.protection.options import Measured, options
+from hwgen.faults.results import share_of, together
 from hwgen.faults.selection import BIT_WEIGHTS, choose, evaluate
 from hwgen.faults.targets import Target
 from tests.faults.subjects import subject
@@ -125,6 +126,55 @@ def test_campaigns_of_registers_and_memories_add_up() -> None:
 def test_the_same_faults_twice_are_refused() -> None:
     with pytest.raises(BadInput, match="two campaigns"):
         options(NAMES, [measured(), measured()], {}, BIT_WEIGHTS, Assumptions(), 0.95)
+
+
+def test_latent_faults_of_blocks_and_of_what_is_added() -> None:
+    rows = tuple(
+        Counts(n, "flip_flop", "permanent", 100, 1000, 10**6, {Outcome.LATENT: 300, Outcome.MASKED: 700})
+        for n in NAMES
+    )
+
+    def lfm(left: int, silent: int, added: int = 10) -> float:
+        part = Part(
+            whole=True, added_bits=added, added=500, added_silent=silent, latent=300, latent_left=left
+        )
+        parts = {(n, "flip_flop"): part for n in NAMES}
+        blocks = made(Measured(rows, (Effects("parity", 0, parts, 0, 0, 0, ()),)))
+        found = evaluate(blocks, dict.fromkeys(NAMES, "parity")).lfm
+        assert found is not None
+        assert evaluate(blocks, dict.fromkeys(NAMES, "none")).lfm == pytest.approx(0.66, abs=0.01)
+        return found
+
+    # 100 bits of each block and 10 that are added: bounds are below what was seen, and not by much.
+    for left, silent in ((0, 0), (0, 250), (150, 0), (300, 500)):
+        seen = 1 - (30 * left / 300 + 10 * silent / 500) / 110
+        assert seen - 0.1 < lfm(left, silent) < seen
+    assert lfm(0, 0) > lfm(0, 250) > lfm(150, 250)
+
+
+def test_bits_stuck_at_both_values_share_the_raw_rate() -> None:
+    def stuck(model: Model, harm: int) -> list[Counts]:
+        counts = {Outcome.SDC: harm, Outcome.MASKED: 1000 - harm}
+        return [Counts("a", "flip_flop", "permanent", 100, 1000, 10**6, counts)]
+
+    models = {Model.STUCK_AT_0: 100, Model.STUCK_AT_1: 300}
+    parts = together([(model, stuck(model, harm)) for model, harm in models.items()])
+    assert [(row.bits, row.stratum) for (row,) in parts] == [(50, "STUCK_AT_0"), (50, "STUCK_AT_1")]
+    measured = [
+        Measured(
+            tuple(rows),
+            (Effects("parity", 0, {("a", "flip_flop"): Part(harm, True, 0, 0, (), 10, 500)}, 0, 0, 0, ()),),
+            share_of(model, models),
+        )
+        for rows, (model, harm) in zip(parts, models.items(), strict=True)
+    ]
+    (block,) = options(("a",), measured, {("a", "parity"): 5}, BIT_WEIGHTS, Assumptions(), 0.95)
+    assert block.exposures["permanent"].raw == 100
+    assert block.exposures["permanent"].residual == pytest.approx(20)
+    assert block.options[1].effects["permanent"].added == 10
+    assert together([(Model.STUCK_AT_0, parts[0])]) == [parts[0]]
+    with pytest.raises(BadInput, match="two campaigns"):
+        options(("a",), [measured[0], measured[0]], {("a", "parity"): 5}, BIT_WEIGHTS, Assumptions(), 0.95)
 
 
 @pytest.mark.parametrize("name", ["array", "size one", "plain accelerator"])

@@ -228,7 +228,7 @@ def test_another_parquet_writer_may_read_and_not_go_on(
     monkeypatch.setattr(module, "_WRITER", "pyarrow 99")
     with refused("has another Parquet writer (pyarrow", "not pyarrow 99)"):
         Store.resume(tmp_path, MANIFEST)
-    monkeypatch.setattr(Store, "_encoded", lambda self, shard, rows: b"what version 99 would write")
+    monkeypatch.setattr(Store, "_encoded", lambda self, rows, digest: b"what version 99 would write")
     reader = Store.open(tmp_path)
     assert reader.verify() == []
     assert len(reader.read()) == 350

@@ -22,7 +22,13 @@ def test_random_programs_agree(name: str) -> None:
     assert result.instructions > 400
 
 
-@pytest.mark.parametrize("name", supported_systems())
+# One of them takes as long as all others together, most of it for the compiler.
+LARGE = {"sparse_u280"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in LARGE else ()) for n in supported_systems()]
+)
 def test_supported_accelerators_agree(name: str) -> None:
     agrees(check_system(supported_systems()[name].config, vectors=3, seed=2, networks=2))
 

@@ -146,9 +146,7 @@ template <int L, typename Bench> class Collapse {
     }
 
     Groups run(const std::vector<Fault>& faults) {
-        found_ = {};
-        found_.next.assign(faults.size(), NONE);
-        std::vector<u32> upsets;
+        begin(faults.size());
         std::unordered_map<u64, std::vector<u32>> others;  // by digest: groups
         for (u32 i = 0; i < faults.size(); ++i) {
             const Fault& fault = faults[i];
@@ -158,16 +156,29 @@ template <int L, typename Bench> class Collapse {
                 row(i, fault, others);
             } else if (once && fault.count == 1 && target.memory == 0 && !target.clear && target.flip &&
                        !(target.flip & (target.flip - 1)) && !probe_.only_reports(target.index)) {
-                upsets.push_back(i);
+                upsets_.push_back({i, base_[target.index] + static_cast<u32>(__builtin_ctzll(target.flip)), fault.start});
             } else {
                 join(i, fault, others);
             }
         }
-        follow(faults, upsets);
+        follow();
+        return std::move(found_);
+    }
+    /// Upsets of a bit of a register each; bits are counted through all registers.
+    Groups run(const u32* bits, const u32* cycles, u64 count) {
+        begin(count);
+        for (u32 i = 0; i < count; ++i) {
+            if (probe_.only_reports(owner_[bits[i]])) alone(bits[i], cycles[i], i);
+            else upsets_.push_back({i, bits[i], cycles[i]});
+        }
+        follow();
         return std::move(found_);
     }
 
   private:
+    struct Upset {
+        u32 number, bit, start;
+    };
     struct Event {
         u32 row, cycle;
         bool read;
@@ -228,16 +239,28 @@ template <int L, typename Bench> class Collapse {
         });
     }
 
+    void begin(u64 faults) {
+        found_ = {};
+        found_.next.assign(faults, NONE);
+        upsets_.clear();
+        upsets_.reserve(faults);
+    }
+    /// A group of upsets of a bit, to be simulated.
+    void alone(u32 bit, u32 start, u32 first) {
+        const u32 reg = owner_[bit];
+        found_.groups.push_back({{nullptr, 1, start, 1, 1, 1}, {0, reg, 0, 0, u64{1} << (bit - base_[reg])}, first});
+    }
+
     /// Upsets of single bits, cycle by cycle.
-    void follow(const std::vector<Fault>& faults, std::vector<u32>& upsets) {
-        by_start(faults, upsets);
+    void follow() {
+        const std::vector<Upset> upsets = by_start();
         Front now(bits_), next(bits_);
         std::size_t taken = 0;
-        u32 cycle = upsets.empty() ? golden_.cycles : faults[upsets[0]].start + 1;
+        u32 cycle = upsets.empty() ? golden_.cycles : upsets[0].start + 1;
         for (; cycle <= golden_.cycles; ++cycle) {
-            for (; taken < upsets.size() && faults[upsets[taken]].start + 1 == cycle; ++taken) {
-                const Target& target = faults[upsets[taken]].targets[0];
-                now.put(base_[target.index] + static_cast<u32>(__builtin_ctzll(target.flip)), upsets[taken], upsets[taken], found_);
+            for (; taken < upsets.size() && upsets[taken].start + 1 == cycle; ++taken) {
+                const Upset& one = upsets[taken];
+                now.put(one.bit, one.number, one.number, found_);
             }
             if (cycle == golden_.cycles) {
                 now.each([&](u32 bit) { found_.latent.push_back(now.head[bit]); });
@@ -256,17 +279,18 @@ template <int L, typename Bench> class Collapse {
             now.clear();
             std::swap(now, next);
             if (now.empty && taken == upsets.size()) break;
-            if (now.empty) cycle = faults[upsets[taken]].start;
+            if (now.empty) cycle = upsets[taken].start;
         }
     }
 
     /// Sorts by counting: there are many faults, and few cycles.
-    void by_start(const std::vector<Fault>& faults, std::vector<u32>& upsets) const {
-        std::vector<u32> at(golden_.cycles + 1), sorted(upsets.size());
-        for (u32 i : upsets) ++at[faults[i].start + 1];
+    std::vector<Upset> by_start() const {
+        std::vector<u32> at(golden_.cycles + 1);
+        std::vector<Upset> sorted(upsets_.size());
+        for (const Upset& one : upsets_) ++at[one.start + 1];
         for (u32 t = 1; t < at.size(); ++t) at[t] += at[t - 1];
-        for (u32 i : upsets) sorted[at[faults[i].start]++] = i;
-        upsets.swap(sorted);
+        for (const Upset& one : upsets_) sorted[at[one.start]++] = one;
+        return sorted;
     }
 
     /// Groups of upsets by the bit that is wrong.
@@ -310,9 +334,7 @@ template <int L, typename Bench> class Collapse {
         for (int i = 0; i < count; ++i) {
             const u32 bit = batch[i];
             if (shown[i / 64] >> (i % 64) & 1 || many[i] > 1) {
-                const u32 reg = owner_[bit];
-                const Target target{0, reg, 0, 0, u64{1} << (bit - base_[reg])};
-                found_.groups.push_back({{nullptr, 1, cycle - 1, 1, 1, 1}, target, now.head[bit]});
+                alone(bit, cycle - 1, now.head[bit]);
             } else if (many[i]) {
                 next.put(to[i], now.head[bit], now.tail[bit], found_);
             } else {
@@ -328,6 +350,7 @@ template <int L, typename Bench> class Collapse {
     u32 bits_ = 0;
     std::vector<std::vector<Event>> events_;  // by memory
     std::vector<u8> sorted_;
+    std::vector<Upset> upsets_;
     Groups found_;
 };
 

@@ -5,7 +5,6 @@
 #include <exception>
 #include <memory>
 #include <string>
-#include <tuple>
 
 #include FAULTS_BENCH
 #include "collapse.hpp"
@@ -134,15 +133,21 @@ class Engine {
     }
 
     void inject(const FaultList& list, int lanes, u32 window, u32 limit, Result* results, u64* effort) {
-        if (lanes == 64) go<64>(list, window, limit, results, effort);
-        else if (lanes == 256) go<256>(list, window, limit, results, effort);
-        else go<512>(list, window, limit, results, effort);
+        with(lanes, [&](auto collapse) { go(collapse, collapse.run(list.faults), window, limit, results, effort); });
+    }
+    /// Upsets of a bit of a register each; bits are counted through all registers.
+    void upsets(const u32* bits, const u32* cycles, u64 count, int lanes, u32 window, u32 limit, Result* results, u64* effort) {
+        with(lanes, [&](auto collapse) { go(collapse, collapse.run(bits, cycles, count), window, limit, results, effort); });
     }
 
   private:
+    template <typename F> void with(int lanes, F f) {
+        if (lanes == 64) f(Collapse<64, Bench>(program_, golden_));
+        else if (lanes == 256) f(Collapse<256, Bench>(program_, golden_));
+        else f(Collapse<512, Bench>(program_, golden_));
+    }
     /// Faults that come to the same are simulated once, `window` cycles after another, neighbours together.
-    template <int L> void go(const FaultList& list, u32 window, u32 limit, Result* results, u64* effort) {
-        Groups found = Collapse<L, Bench>(program_, golden_).run(list.faults);
+    template <int L> void go(const Collapse<L, Bench>&, Groups found, u32 window, u32 limit, Result* results, u64* effort) {
         std::vector<Group>& groups = found.groups;
         const std::vector<u32> order = ordered(groups, window);
         std::vector<Result> own(groups.size());
@@ -173,20 +178,24 @@ class Engine {
     }
     /// Numbers of groups in the order in which they share batches.
     static std::vector<u32> ordered(std::vector<Group>& groups, u32 window) {
-        using Key = std::tuple<u64, u64, u64>;
-        std::vector<std::pair<Key, u32>> keys;
+        struct Key {
+            u64 place, rest;
+            u32 group;
+            bool operator<(const Key& b) const { return place != b.place ? place < b.place : rest < b.rest; }
+        };
+        std::vector<Key> keys;
         keys.reserve(groups.size());
         for (u32 i = 0; i < groups.size(); ++i) {
             Fault& fault = groups[i].fault;
             if (!fault.targets) fault.targets = &groups[i].target;
             const Target& first = fault.targets[0];
-            const u64 place = u64{fault.start / window} << 32 | first.index;
-            keys.push_back({{place, first.flip, u64{first.memory} << 32 | fault.start}, i});
+            const u64 bit = first.flip ? 64 - static_cast<u64>(__builtin_clzll(first.flip)) : 0;
+            keys.push_back({u64{fault.start / window} << 32 | first.index, (bit << 3 | first.memory) << 32 | fault.start, i});
         }
         std::sort(keys.begin(), keys.end());
         std::vector<u32> order;
         order.reserve(keys.size());
-        for (const auto& [key, i] : keys) order.push_back(i);
+        for (const Key& key : keys) order.push_back(key.group);
         return order;
     }
     static constexpr int WHOLE = 64;         // copies at once that are simulated whole: more would leave the cache
@@ -249,6 +258,17 @@ void faults_changes(const Engine* engine, void* out) {
     std::memcpy(out, engine->changes().data(), engine->changes().size() * sizeof engine->changes()[0]);
 }
 
+/// Upsets of a bit of a register each; bits are counted through all registers, in their order. As `faults_inject`.
+int faults_upsets(Engine* engine, const uint32_t* bits, const uint32_t* cycles, uint64_t count, int lanes, uint32_t window,
+                  uint32_t limit, faults::Result* results, uint64_t* effort) {
+    try {
+        engine->upsets(bits, cycles, count, lanes, window, limit, results, effort);
+        return 0;
+    } catch (const std::exception& error) {
+        faults::complaint = error.what();
+        return 1;
+    }
+}
 /// Results do not depend on `lanes` and `window`.
 int faults_inject(Engine* engine, const uint64_t* list, uint64_t count, int lanes, uint32_t window, uint32_t limit,
                   faults::Result* results, uint64_t* effort) {

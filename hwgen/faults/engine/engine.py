@@ -133,8 +133,14 @@ class LaneEngine:
         """
         if lanes not in LANES:
             raise BadInput(f"lanes must be one of {', '.join(map(str, LANES))}, not {lanes}")
-        self._refuse_late(listed)
-        return self._run(self._numbers(listed), len(listed), lanes, window)
+        self._refuse_late(listed["cycle"])
+        site = listed["site"]
+        upset = (listed["model"] == Model.SEU) & (listed["duration"] == 1) & (site < self.table.flip_flops)
+        if not (upset.all() and (site >= 0).all()):
+            numbers = self._pieces.table(listed, masks(self.table, listed))
+            return self._run("inject", (numbers,), len(listed), lanes, window)
+        bits, cycles = self._bits[site], listed["cycle"].astype(np.uint32)  # most campaigns are of these
+        return self._run("upsets", (bits, cycles), len(listed), lanes, window)
 
     def transients(
         self, values: npt.ArrayLike, cycles: npt.ArrayLike, *, lanes: int = 512
@@ -153,15 +159,12 @@ class LaneEngine:
         structured array of RESULT, shape (faults,), Effort
         """
         where, when = np.asarray(values, np.uint64), np.asarray(cycles, np.uint64)
-        if when.size and when.max() >= self.cycles:
-            raise BadInput(
-                f"a transient in cycle {when.max()} comes after the end; the run has cycles 0..{self.cycles - 1}"
-            )
+        self._refuse_late(when)
         table = np.zeros((len(where), 10), np.uint64)
         table[:, 0], table[:, 6] = when, where
         table[:, [1, 2, 3, 4, 9]] = 1  # duration, period, on, targets, mask
         table[:, 5] = 3
-        return self._run(table.reshape(-1), len(where), lanes, None)
+        return self._run("inject", (table.reshape(-1),), len(where), lanes, None)
 
     def spread(
         self, values: npt.ArrayLike, cycles: npt.ArrayLike
@@ -220,16 +223,16 @@ class LaneEngine:
         at = 5 * (np.arange(len(fault)) + fault + 1)
         for column in range(5):
             numbers[at + column] = self._upsets[site, 5 + column]
-        return self._run(numbers, len(cycle), 256, None)
+        return self._run("inject", (numbers,), len(cycle), 256, None)
 
     def _run(
-        self, numbers: Numbers, count: int, lanes: int, window: int | None
+        self, function: str, listed: tuple[npt.NDArray[Any], ...], count: int, lanes: int, window: int | None
     ) -> tuple[npt.NDArray[np.void], Effort]:
         results = np.zeros(count, RESULT)
         effort = np.zeros(5, np.uint64)
-        failed = self._library.faults_inject(
-            self._engine, numbers.ctypes.data, count, lanes, window or _WINDOW, self.limit, results.ctypes.data,
-            effort.ctypes.data,
+        failed = getattr(self._library, f"faults_{function}")(
+            self._engine, *(part.ctypes.data for part in listed), count, lanes, window or _WINDOW, self.limit,
+            results.ctypes.data, effort.ctypes.data,
         )  # fmt: skip
         if failed:
             raise HwgenError(
@@ -253,8 +256,8 @@ class LaneEngine:
         structured array of RESULT, shape (faults,)
             As :meth:`inject` gives it.
         """
-        self._refuse_late(listed)
-        numbers = self._numbers(listed)
+        self._refuse_late(listed["cycle"])
+        numbers = self._pieces.table(listed, masks(self.table, listed))
         words = np.zeros((len(listed), self._library.faults_observed(self._engine)), np.uint64)
         results = np.zeros(len(listed), RESULT)
         failed = self._library.faults_observe(
@@ -272,20 +275,16 @@ class LaneEngine:
         listed = faults(np.arange(self.table.flip_flops), 0)
         return self._pieces.table(listed, masks(self.table, listed)).reshape(len(listed), -1)
 
-    def _numbers(self, listed: Faults) -> Numbers:
-        """Faults as the engine takes them."""
-        site = listed["site"]
-        simple = (listed["model"] == Model.SEU) & (site >= 0) & (site < self.table.flip_flops)
-        if not simple.all():
-            return self._pieces.table(listed, masks(self.table, listed))
-        numbers: Numbers = self._upsets[site]  # most campaigns are of these
-        for column, name in enumerate(("cycle", "duration", "period", "on")):
-            numbers[:, column] = listed[name]
-        return numbers.reshape(-1)
+    @cached_property
+    def _bits(self) -> npt.NDArray[np.uint32]:
+        """Bit of each flip-flop, counted through the registers of the program."""
+        widths = np.array([self.program.widths[r.q] for r in self.program.registers], np.int64)
+        register, mask = self._upsets[:, 6].astype(np.int64), self._upsets[:, 9]
+        place = (np.cumsum(widths) - widths)[register] + np.log2(mask.astype(np.float64)).astype(np.int64)
+        return place.astype(np.uint32)
 
-    def _refuse_late(self, listed: Faults) -> None:
-        late = listed[listed["cycle"] >= self.cycles]
-        if late.size:
+    def _refuse_late(self, cycles: npt.NDArray[Any]) -> None:
+        if cycles.size and cycles.max() >= self.cycles:
             raise BadInput(
-                f"a fault in cycle {int(late['cycle'][0])} comes after the end; the run has cycles 0..{self.cycles - 1}"
+                f"a fault in cycle {int(cycles.max())} comes after the end; the run has cycles 0..{self.cycles - 1}"
             )

@@ -90,6 +90,8 @@ def _declared(made: ctypes.CDLL) -> ctypes.CDLL:
     made.faults_observe.restype = ctypes.c_int
     made.faults_inject.argtypes = [pointer, pointer, u64, ctypes.c_int, u32, u32, pointer, pointer]
     made.faults_inject.restype = ctypes.c_int
+    made.faults_upsets.argtypes = [pointer, pointer, pointer, u64, ctypes.c_int, u32, u32, pointer, pointer]
+    made.faults_upsets.restype = ctypes.c_int
     made.faults_spread.argtypes = [pointer, pointer, pointer, u64, pointer]
     made.faults_spread.restype = ctypes.c_int64
     made.faults_changes.argtypes = [pointer, pointer]

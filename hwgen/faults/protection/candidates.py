@@ -5,6 +5,7 @@ for each scheme, with the scheme everywhere, tells it for all blocks:
 
 - *coverage*: upsets of a campaign that were harmful without protection strike again, the same bit in the same cycle;
 - *new harm*: some that were harmless strike again too;
+- *latent faults*: permanent ones that were latent without protection strike again;
 - *the mechanism*: bits that it added are struck at random;
 - *area*: the design is synthesised with all borders kept, and a block's modules are added up.
 
@@ -34,6 +35,7 @@ from hwgen.faults.protection.abft import gemm_cores
 from hwgen.faults.protection.blocks import Blocks
 from hwgen.faults.protection.measure import Guarded, guard
 from hwgen.faults.protection.plan import REST, Choice, Plan
+from hwgen.faults.results import PERMANENT
 from hwgen.faults.sites import Element, Kind
 from hwgen.faults.subject import Subject
 from hwgen.files import output_folder, write_if_changed
@@ -48,7 +50,8 @@ SCHEMES = ("parity", "parity+memories:none", "memories:parity", "residue", "secd
 _HARMLESS = 2000  # upsets without harm that strike again
 _ADDED = 20_000  # upsets of bits that a scheme adds
 _LEAST = 50  # of them in each block
-_DRAWS = {"harmful": 1, "harmless": 2, "added": 3}  # parts of the seed
+_DRAWS = {"harmful": 1, "harmless": 2, "added": 3, "latent": 4}  # parts of the seed
+_SILENT = (int(Outcome.MASKED), int(Outcome.LATENT))
 
 
 def scheme_words(scheme: str) -> tuple[str, ...]:
@@ -72,10 +75,14 @@ class Part:
         Of these, how many did no harm, and were reported as corrected or not at all.
     latency : tuple of int
         Cycles to the report of the others: least, median, most; empty without any.
-    added_bits : int
+    added_bits : float
         Bits that the scheme added.
     added, added_harm : int
-        Upsets of these, and how many did harm without a report.
+        Faults of these, and how many did harm without a report.
+    added_silent : int
+        How many of these did no harm, and were not reported either.
+    latent, latent_left : int
+        Permanent faults that were latent without the scheme and struck again, and how many still are.
     """
 
     harmful: int = 0
@@ -83,9 +90,12 @@ class Part:
     escaped: int = 0
     corrected: int = 0
     latency: tuple[int, ...] = ()
-    added_bits: int = 0
+    added_bits: float = 0
     added: int = 0
     added_harm: int = 0
+    added_silent: int = 0
+    latent: int = 0
+    latent_left: int = 0
 
 
 @dataclass(frozen=True)
@@ -194,8 +204,14 @@ class Lab:
         harm = np.isin(self._rows["outcome"], [int(o) for o in self.violations])
         again = self._some(np.flatnonzero(harm), self._most, "harmful")
         rest = self._some(np.flatnonzero(~harm), _HARMLESS, "harmless")
-        struck, extra = self._struck(made, self._rows[again]), self._struck(made, self._rows[rest])
-        own = self._places(self.subject, self._rows["site"][again])
+        lasting = (
+            ~harm
+            & (self._rows["outcome"] == Outcome.LATENT)
+            & np.isin(self._rows["model"], [int(m) for m in PERMANENT])
+        )
+        wait = self._some(np.flatnonzero(lasting), self._most, "latent")
+        struck, extra, hidden = (self._struck(made, self._rows[some]) for some in (again, rest, wait))
+        own, hiding = (self._places(self.subject, self._rows["site"][some]) for some in (again, wait))
         sites = self._added(made)
         places = self._places(after, sites)
         new = _outcomes(after, self._strike(sites, self._cycles(len(sites)))) if len(sites) else struck[:0]
@@ -210,14 +226,18 @@ class Lab:
             mine = struck[[place == where for place in own]]
             added = new[[place == where for place in places]]
             told = mine["latency"][mine["latency"] != NEVER]
-            bad = np.isin(mine["outcome"], [int(o) for o in self.violations])
+            bad, spoilt = (
+                np.isin(some["outcome"], [int(o) for o in self.violations]) for some in (mine, added)
+            )
+            still = hidden[[place == where for place in hiding]]["outcome"]
             parts[where] = Part(
                 harmful=len(mine), whole=len(again) == int(harm.sum()), escaped=int(bad.sum()),
                 corrected=int(((mine["outcome"] != Outcome.DETECTED) & ~bad).sum()),
                 latency=tuple(int(x) for x in np.percentile(told, [0, 50, 100], method="higher"))
                 if len(told) else (),
-                added_bits=count, added=len(added),
-                added_harm=int(np.isin(added["outcome"], [int(o) for o in self.violations]).sum()),
+                added_bits=count, added=len(added), added_harm=int(spoilt.sum()),
+                added_silent=int(np.isin(added["outcome"][~spoilt], _SILENT).sum()),
+                latent=len(still), latent_left=int(np.isin(still, _SILENT).sum()),
             )  # fmt: skip
         return Effects(
             scheme, after.lanes.cycles - self.subject.lanes.cycles, parts, len(extra),

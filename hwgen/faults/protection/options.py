@@ -4,7 +4,8 @@ Confidence
 ----------
 Half of the error is for the campaign: upper bounds of residual shares of every block and element together (Bonferroni).
 The other half is for the schemes: lower bounds of coverage and upper bounds of harm done by added bits, of every block,
-element and scheme together. So all bounds hold at once, whatever is chosen.
+element and scheme together; of permanent faults the same for latent ones. So all bounds hold at once, whatever is
+chosen.
 
 Harmless faults are taken to stay harmless with protection; some are struck again to see it, and the new campaign on the
 protected design does not rest on it.
@@ -20,7 +21,7 @@ from hwgen.errors import BadInput
 from hwgen.faults.outcome import Assumptions, Counts
 from hwgen.faults.protection.candidates import Effects, Part, scheme_words
 from hwgen.faults.protection.plan import Choice
-from hwgen.faults.rates import ELEMENTS, Rates
+from hwgen.faults.rates import Rates
 from hwgen.faults.selection import Block, Effect, Exposure, Option, exposures
 from hwgen.faults.statistics import upper
 
@@ -37,10 +38,13 @@ class Measured:
         Of a campaign without protection, by block and element; of one kind of faults.
     effects : tuple of Effects
         What schemes did.
+    share : float
+        Part of the raw rate that they stand for, see :func:`hwgen.faults.results.together`.
     """
 
     rows: tuple[Counts, ...]
     effects: tuple[Effects, ...]
+    share: float = 1.0
 
     @property
     def kind(self) -> str:
@@ -81,30 +85,38 @@ def options(
     BadInput
         If an element's faults are there twice, or a raw rate is missing.
     """
-    rows = [replace(row, block=f"{row.block}|{row.element}") for one in measured for row in one.rows]
+    rows = [replace(row, block=f"{row.block}|{_part(row)}") for one in measured for row in one.rows]
     if len({(row.block, row.kind) for row in rows}) < len(rows):
         raise BadInput(
             "two campaigns strike the same kind of sites with the same kind of faults; give one of them"
         )
     half = (1 - confidence) / 2
     shown = exposures(rows, rates, assumptions, 1 - half)
-    cells = sum(1 + (part.added > 0) for one in measured for e in one.effects for part in e.parts.values())
+    cells = sum(
+        (1 + (part.added > 0)) * (1 + (one.kind == "permanent"))
+        for one in measured
+        for e in one.effects
+        for part in e.parts.values()
+    )
     level = 1 - half / max(1, cells)
     counts = {(row.block, row.kind): row for row in rows}
     by_kind: dict[str, dict[str, dict[str, dict[str, Part]]]] = {}
     schemes: dict[str, None] = {}
     for one in measured:
-        struck = {row.element for row in one.rows}
+        struck = {row.element: _part(row) for row in one.rows}
         for e in one.effects:
             schemes[e.scheme] = None
             for (name, element), part in e.parts.items():
                 if element not in struck:  # the campaign says nothing of it
                     continue
-                by_kind.setdefault(one.kind, {}).setdefault(e.scheme, {}).setdefault(name, {})[element] = part
+                own_part = replace(part, added_bits=part.added_bits * one.share)
+                named = by_kind.setdefault(one.kind, {}).setdefault(e.scheme, {}).setdefault(name, {})
+                named[struck[element]] = own_part
+    pieces = list(dict.fromkeys(_part(row) for one in measured for row in one.rows))
     found = []
     for name in names:
         own = {
-            kind: {e: shown[f"{name}|{e}"][kind] for e in ELEMENTS if kind in shown.get(f"{name}|{e}", {})}
+            kind: {e: shown[f"{name}|{e}"][kind] for e in pieces if kind in shown.get(f"{name}|{e}", {})}
             for kind in by_kind
         }
         made = [Option("none", 0, {})]
@@ -136,6 +148,11 @@ def options(
     return found
 
 
+def _part(row: Counts) -> str:
+    """What bounds are for, besides a block: a kind of sites, and strata of these."""
+    return f"{row.element}|{row.stratum}"
+
+
 def _sum(parts: Mapping[str, Exposure]) -> Exposure:
     """Registers and memories together."""
     raw, residual, high, latent = (
@@ -149,9 +166,9 @@ def _effect(
     own: Mapping[str, tuple[Counts, Exposure]], parts: Mapping[str, Part], rates: Rates, level: float
 ) -> Effect:
     """What a scheme does against one kind of faults in a block."""
-    whole = seen = fixed = left = sure = added = harm = 0.0
-    for element, (row, exposure) in own.items():
-        part = parts.get(element, Part())
+    whole = seen = fixed = left = sure = added = harm = silent = waiting = hidden = 0.0
+    for name, (row, exposure) in own.items():
+        part = parts.get(name, Part())
         whole += exposure.residual
         sure += exposure.residual_high
         if part.harmful:
@@ -163,14 +180,18 @@ def _effect(
             left += exposure.residual_high * upper(part.escaped, part.harmful, level)
         else:
             left += exposure.residual_high
+        waiting += exposure.latent_high
+        hidden += exposure.latent_high * (upper(part.latent_left, part.latent, level) if part.latent else 1.0)
         if part.added_bits > 0:
-            raw = rates.fit(row.kind, element) * part.added_bits
+            raw = rates.fit(row.kind, row.element) * part.added_bits
             added += raw
             harm += raw * (float(upper(part.added_harm, part.added, level)) if part.added else 1.0)
+            silent += raw * (float(upper(part.added_silent, part.added, level)) if part.added else 1.0)
     coverage = min(1.0, seen / whole) if whole else 1.0  # of nothing
     low = min(coverage, max(0.0, 1 - left / sure)) if sure else 0.0
     permanent = any(row.kind == "permanent" for row, _ in own.values())
     return Effect(
         coverage, low, corrected=min(coverage, fixed / whole) if whole else 0.0, added=added,
-        added_residual=min(added, harm), added_latent=max(0.0, added - harm) if permanent else 0.0,
+        added_residual=min(added, harm), added_latent=min(silent, max(0.0, added - harm)) if permanent else 0.0,
+        latent_low=max(0.0, 1 - hidden / waiting) if waiting else 0.0,
     )  # fmt: skip
