@@ -13,7 +13,15 @@ ROOT = Path(__file__).parent.parent
 PURE = {"golden", "timing", "config", "numerics", "operation", "tiling", "host", "values"}
 ROOMS = (
     *("hwgen/cores/*", "hwgen/parts/*", "hwgen/program", "hwgen/system", "hwgen/compile", "hwgen/explore"),
-    *("hwgen/faults", "hwgen/faults/algorithmic", "hwgen/report", "hwgen/workloads", "hwgen/verify", "sim"),
+    *(
+        "hwgen/faults",
+        "hwgen/faults/algorithmic",
+        "hwgen/host",
+        "hwgen/report",
+        "hwgen/workloads",
+        "hwgen/verify",
+        "sim",
+    ),
 )
 SOURCES = ("hwgen", "sim", "tests", "benchmarks")
 

@@ -7,6 +7,7 @@ import sys
 import click
 
 from hwgen.cli.build import check_command, demo_command, generate_command, list_command
+from hwgen.cli.device import host_command
 from hwgen.cli.faults import inject_command
 from hwgen.cli.protect import protect_command
 from hwgen.cli.run import diff_command, run_command
@@ -26,7 +27,7 @@ def cli() -> None:
 
 for _command in (
     list_command, generate_command, check_command, run_command, diff_command, sites_command, inject_command,
-    protect_command, demo_command,
+    protect_command, demo_command, host_command,
 ):  # fmt: skip
     cli.add_command(_command)
 
