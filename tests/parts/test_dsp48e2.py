@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hwgen import toolchain
 from hwgen.parts.dsp48e2 import SIMULATION_MODEL
 from hwgen.verilated import build_model
-
-CYCLES = 200_000
-
-
-def _words(text: str) -> list[str]:
-    return text.split()
-
-
-# Registers of the two blocks under comparison: A, its cascade, B, its cascade, C, D, AD, M, P, the
-# control registers, the carry's, and whether the pre-adder is used.
-PARAMETERS = _words("AREG ACASCREG BREG BCASCREG CREG DREG ADREG MREG PREG CTRLREG CINREG DPORT")
-CONFIGURATIONS = {
-    "all": (2, 1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1),
-    "late_cascade": (2, 2, 2, 2, 1, 0, 1, 1, 1, 1, 1, 1),
-    "single": (1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1),
-    "no_product_register": (1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 0, 0),
-    "direct_control": (2, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 0),
-    "combinational": (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
-    "accumulator_only": (0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1),
-    "mixed": (2, 1, 0, 0, 0, 1, 1, 0, 0, 1, 1, 1),
-    "product_register_only": (0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0),
-    "two_and_one": (1, 1, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0),
-}
+from tests.parts.dsp48_bench import (
+    COMPARE,
+    CONFIGURATIONS,
+    CYCLES,
+    INPUTS,
+    PARAMETERS,
+    RANDOM,
+    drive,
+    interface,
+    module,
+    words,
+    yosys_cells,
+)
 
 # One wrong constant each, in places that only the stimulus in question would show.
 MUTANTS = {
@@ -49,36 +35,6 @@ MUTANTS = {
     "carry": ("3'b011: cin = PCIN[47]", "3'b011: cin = ~PCIN[47]"),
     "sign": ("x = {{3{m[44]}}, m}", "x = {3'd0, m}"),
 }
-
-INPUTS = {
-    **dict.fromkeys(["C", "PCIN"], 48),
-    "A": 30,
-    "B": 18,
-    "D": 25,
-    "INMODE": 5,
-    "OPMODE": 7,
-    "ALUMODE": 4,
-    "CARRYINSEL": 3,
-    "CARRYIN": 1,
-    **dict.fromkeys(
-        _words("CEA1 CEA2 CEAD CEALUMODE CEB1 CEB2 CEC CECARRYIN CECTRL CED CEINMODE CEM CEP"), 1
-    ),
-    **dict.fromkeys(_words("RSTA RSTALLCARRYIN RSTALUMODE RSTB RSTC RSTCTRL RSTD RSTINMODE RSTM RSTP"), 1),
-}
-
-
-def _yosys_cells(name: str) -> str:
-    """Return the text of one of the Xilinx cell files that come with pyosys."""
-    spec = importlib.util.find_spec("pyosys")
-    assert spec is not None
-    assert spec.origin is not None
-    return (Path(spec.origin).parent / "share" / "xilinx" / name).read_text(encoding="utf-8")
-
-
-def _module(text: str, name: str) -> str:
-    match = re.search(rf"^module {name}\s*\(.*?^endmodule\n", text, flags=re.MULTILINE | re.DOTALL)
-    assert match is not None
-    return match[0]
 
 
 def _cell(kind: str, index: int, *, old: bool) -> str:
@@ -152,96 +108,22 @@ lint_off -rule COMBDLY -file "*/DSP48E1.v"
 lint_off -file "*/compare.v"
 """
 
-RANDOM = r"""
-#include "Vtop.h"
-#include "verilated.h"
-#include <cinttypes>
-#include <cstdio>
-#include <cstdlib>
-static uint64_t state = 0x9e3779b97f4a7c15u;
-static uint64_t bits(int width) {
-    state ^= state << 13; state ^= state >> 7; state ^= state << 17;
-    return (state * 0x2545f4914f6cdd1du) >> (64 - width);
-}
-// Mostly anything, often a value at an edge, sometimes the value of the cycle before.
-static uint64_t operand(int width, uint64_t last) {
-    const uint64_t ones = (uint64_t(1) << width) - 1, sign = uint64_t(1) << (width - 1);
-    switch (bits(4)) {
-        case 0: return 0;
-        case 1: return ones;
-        case 2: return sign;
-        case 3: return sign - 1;
-        case 4: return 1;
-        case 5: return sign >> 2;
-        case 6: return ones ^ (sign >> 2) ^ sign ^ (sign >> 1);
-        case 7: case 8: return last;
-        default: return bits(width);
-    }
-}
-"""
-
-COMPARE = (
-    RANDOM
-    + r"""
-// X and Y carry the product together or not at all; Z = 100 goes with X = 00, Y = 10 only.
-static int opmode() {
-    const int x[] = {0, 2, 3}, y[] = {0, 2, 3}, z[] = {0, 1, 2, 3, 5, 6};
-    if (bits(5) == 0) return 0x48;
-    const int low = bits(1) ? 5 : (y[bits(20) % 3] << 2 | x[bits(20) % 3]);
-    return z[bits(20) % 6] << 4 | low;
-}
-int main(int argc, char** argv) {
-    const int sel[] = {0, 0, 1, 3, 5, 7, 0, 0};
-    VerilatedContext context;
-    Vtop top{&context};
-    uint64_t ever = 0;
-    for (long cycle = 0; cycle < atol(argv[1]); ++cycle) {
-        top.CLK = 0;
-        top.A = operand(30, top.A);
-        // Extremes of what the comparison keeps of A: 25 bits, 24 with the pre-adder.
-        if (bits(2) == 0) top.A = bits(1) ? 0x1000000 >> bits(1) : 0x0ffffff >> bits(1);
-        top.B = operand(18, top.B);
-        top.C = operand(48, top.C);
-        top.D = operand(24, top.D);
-        top.PCIN = operand(48, top.PCIN);
-        top.INMODE = bits(5);
-        top.OPMODE = opmode();
-        top.ALUMODE = bits(2);
-        top.CARRYINSEL = sel[bits(3)];
-        top.CARRYIN = bits(1);
-        ENABLES
-        RESETS
-        top.eval();
-        ever |= top.bad;  // what depends on inputs without a register between
-        top.CLK = 1;
-        top.eval();
-        ever |= top.bad;
-    }
-    printf("%" PRIx64 "\n", ever);
-}
-"""
-)
-
-
-def _drive(prefix: str, expression: str) -> str:
-    return " ".join(f"top.{name} = {expression};" for name in INPUTS if name.startswith(prefix))
-
 
 @pytest.fixture(scope="module")
 def differing(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Return the configurations and the mutants that ever differed from the DSP48E1."""
     folder = tmp_path_factory.mktemp("dsp48e1")
-    sources = {"DSP48E1": _module(_yosys_cells("cells_sim.v"), "DSP48E1"), "compare": _comparison()}
+    sources = {"DSP48E1": module(yosys_cells("cells_sim.v"), "DSP48E1"), "compare": _comparison()}
     sources |= {f"DSP48E2_{name}": _mutated(name) for name in MUTANTS}
     for name, text in sources.items():
         (folder / f"{name}.v").write_text(text, encoding="utf-8")
     waiver = folder / "compare.vlt"
     waiver.write_text(COMPARE_WAIVERS, encoding="utf-8")
-    harness = COMPARE.replace("ENABLES", _drive("CE", "bits(3) != 0"))
+    harness = COMPARE.replace("ENABLES", drive("CE", "bits(3) != 0"))
     program = build_model(
         verilog=[SIMULATION_MODEL, *(folder / f"{name}.v" for name in sources)],
         top="compare",
-        harness=harness.replace("RESETS", _drive("RST", "bits(6) == 0")),
+        harness=harness.replace("RESETS", drive("RST", "bits(6) == 0")),
         # Compiling well would take 30 seconds more, to run 2 seconds less.
         flags=["-CFLAGS", "-O0"],
         waivers=[waiver],
@@ -337,7 +219,7 @@ def _beyond() -> str:
     registers += ["INMODEREG", "OPMODEREG", "ALUMODEREG", "CARRYINSELREG", "CARRYINREG"]
     registers.remove("CINREG")
     base = dict.fromkeys(registers, "0") | {"RND": f"48'd{CONSTANT}"}
-    pins = ", ".join(f".{name}({name})" for name in _words("CLK A B C D PCIN INMODE ALUMODE CARRYIN"))
+    pins = ", ".join(f".{name}({name})" for name in words("CLK A B C D PCIN INMODE ALUMODE CARRYIN"))
     pins += (
         ", .CEP(1'b1), .ACIN(30'd0), .BCIN(18'd0), .CARRYINSEL(3'd0), .CARRYCASCIN(1'b0), .MULTSIGNIN(1'b0)"
     )
@@ -367,18 +249,9 @@ def test_what_only_the_dsp48e2_has_equals_integers(tmp_path: Path) -> None:
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
-def _interface(text: str, folder: Path) -> dict[str, Any]:
-    """Return ports and parameters of module DSP48E2 as Yosys reads them."""
-    (folder / "cell.v").write_text(text, encoding="utf-8")
-    toolchain.yosys(f"read_verilog -lib {folder / 'cell.v'}\nwrite_json {folder / 'cell.json'}")
-    module = json.loads((folder / "cell.json").read_text(encoding="utf-8"))["modules"]["DSP48E2"]
-    ports = {name: (port["direction"], len(port["bits"])) for name, port in module["ports"].items()}
-    return {"ports": ports, "parameters": module["parameter_default_values"]}
-
-
 def test_interface_is_the_primitives(tmp_path: Path) -> None:
-    theirs = _interface(_module(_yosys_cells("cells_xtra.v"), "DSP48E2"), tmp_path)
-    ours = _interface(SIMULATION_MODEL.read_text(encoding="utf-8"), tmp_path)
+    theirs = interface(module(yosys_cells("cells_xtra.v"), "DSP48E2"), "DSP48E2", tmp_path)
+    ours = interface(SIMULATION_MODEL.read_text(encoding="utf-8"), "DSP48E2", tmp_path)
     assert ours == theirs
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hwgen.errors import BadInput
 from hwgen.numerics import IntFormat
-from hwgen.parts.packing import BLOCKS, SCHEMES, Packing, Scheme, packing
+from hwgen.parts.packing import BLOCKS, SCHEMES, Packing, Scheme, arithmetic, packing
 
 SIGNS = list(itertools.product((True, False), repeat=2))
 NARROW = [(2, 2), (2, 4), (3, 3), (4, 2)]
@@ -28,6 +28,20 @@ MAX_TERMS = {
     ("int4x4", False, True): 8,
     ("int4x4", False, False): 9,
 }
+# The same on the other blocks: int8x2, then int4x4; signed, mixed, unsigned.
+OTHERS = {
+    "xilinx7": ((16, 8, 8), (8, 4, 4)),
+    "ecp5": ((8, 4, 4), (8, 4, 4)),
+    "ice40": ((127, 64, 32), (8, 4, 4)),
+    "nexus": ((8, 4, 4), (8, 4, 4)),
+    "gowin": ((8, 4, 4), (8, 4, 4)),
+}
+ALL_TERMS = [("ultrascale+", *key, terms) for key, terms in MAX_TERMS.items()] + [
+    (target, name, *signs, counts[2 - sum(signs)])
+    for target, schemes in OTHERS.items()
+    for name, counts in zip(("int8x2", "int4x4"), schemes, strict=True)
+    for signs in SIGNS
+]
 
 
 def _format(bits: int, signed: bool) -> IntFormat:
@@ -61,9 +75,10 @@ def _corners(p: Packing, terms: int) -> tuple[np.ndarray, np.ndarray]:
     return corners[..., : lanes[0]], corners[..., lanes[0] :]
 
 
+@pytest.mark.parametrize("target", BLOCKS)
 @pytest.mark.parametrize(("weight_signed", "act_signed"), SIGNS)
-def test_every_pair_of_int8_products_is_exact(weight_signed: bool, act_signed: bool) -> None:
-    p = packing("int8x2", "ultrascale+", _format(8, weight_signed), _format(8, act_signed))
+def test_every_pair_of_int8_products_is_exact(target: str, weight_signed: bool, act_signed: bool) -> None:
+    p = packing("int8x2", target, _format(8, weight_signed), _format(8, act_signed))
     weights = np.stack(_grid(_range(8, weight_signed), _range(8, weight_signed)), axis=-1)
     pairs = np.ascontiguousarray(weights[:, None, :])
     low, high = weights.T
@@ -75,9 +90,12 @@ def test_every_pair_of_int8_products_is_exact(weight_signed: bool, act_signed: b
         assert np.array_equal(sums[:, 1], high * a)
 
 
+@pytest.mark.parametrize("target", BLOCKS)
 @pytest.mark.parametrize(("weight_signed", "act_signed"), SIGNS)
-def test_every_quadruple_of_int4_operands_is_exact(weight_signed: bool, act_signed: bool) -> None:
-    p = packing("int4x4", "ultrascale+", _format(4, weight_signed), _format(4, act_signed))
+def test_every_quadruple_of_int4_operands_is_exact(
+    target: str, weight_signed: bool, act_signed: bool
+) -> None:
+    p = packing("int4x4", target, _format(4, weight_signed), _format(4, act_signed))
     grid = _grid(*[_range(4, weight_signed)] * 2, *[_range(4, act_signed)] * 2)
     operands = np.stack(grid, axis=-1)[:, None, :]
     assert len(operands) == 1 << 16
@@ -87,23 +105,23 @@ def test_every_quadruple_of_int4_operands_is_exact(weight_signed: bool, act_sign
 @pytest.mark.parametrize("scheme", ["int8x2", "int4x4"])
 @pytest.mark.parametrize("bits", NARROW, ids=str)
 @pytest.mark.parametrize(("weight_signed", "act_signed"), SIGNS)
+@pytest.mark.parametrize("target", BLOCKS)
 def test_every_narrow_operand_is_exact(
-    scheme: str, bits: tuple[int, int], weight_signed: bool, act_signed: bool
+    scheme: str, bits: tuple[int, int], weight_signed: bool, act_signed: bool, target: str
 ) -> None:
-    p = packing(scheme, "ultrascale+", _format(bits[0], weight_signed), _format(bits[1], act_signed))
+    p = packing(scheme, target, _format(bits[0], weight_signed), _format(bits[1], act_signed))
     lanes = p.scheme.act_lanes
     grid = _grid(*[_range(bits[0], weight_signed)] * 2, *[_range(bits[1], act_signed)] * lanes)
     operands = np.stack(grid, axis=-1)[:, None, :]
     assert _wrong(p, operands[..., :2], operands[..., 2:]) == 0
 
 
-@pytest.mark.parametrize(("key", "terms"), MAX_TERMS.items(), ids=str)
+@pytest.mark.parametrize(("target", "scheme", "weight_signed", "act_signed", "terms"), ALL_TERMS, ids=str)
 def test_as_many_terms_as_promised_are_exact_and_one_more_is_not(
-    key: tuple[str, bool, bool], terms: int
+    target: str, scheme: str, weight_signed: bool, act_signed: bool, terms: int
 ) -> None:
-    scheme, weight_signed, act_signed = key
     bits = SCHEMES[scheme].operand_bits
-    p = packing(scheme, "ultrascale+", _format(bits, weight_signed), _format(bits, act_signed))
+    p = packing(scheme, target, _format(bits, weight_signed), _format(bits, act_signed))
     assert p.max_terms == terms
     assert _wrong(p, *_corners(p, terms)) == 0
     assert _wrong(p, *_corners(p, terms + 1)) > 0
@@ -163,34 +181,42 @@ def test_uncorrected_fields_of_the_white_paper_err_as_published() -> None:
     assert round(float(np.abs(errors).mean()), 4) == 0.3735
 
 
-REFUSALS = {
-    "25-bit port": (
-        ("int8x2", "xilinx7", 8),
-        "packing int8x2 puts 2 s8 weights into 27 bits, but the port of DSP48E1 (target xilinx7) has 25; "
-        "choose packing=none or another target",
-    ),
-    "18-bit port": (
-        ("int8x2", "ecp5", 8),
-        "packing int8x2 puts 2 s8 weights into 27 bits, but the port of MULT18X18D (target ecp5) has 18; "
-        "choose packing=none or another target",
-    ),
-    "four on 25 bits": (
-        ("int4x4", "xilinx7", 4),
-        "packing int4x4 puts 2 s4 weights into 27 bits, but the port of DSP48E1 (target xilinx7) has 25; "
-        "choose packing=none or another target",
-    ),
-    "operands too wide": (
-        ("int4x4", "ultrascale+", 8),
-        "packing int4x4 takes operands of up to 4 bits, not s8 weights and s8 activations; choose packing=auto",
-    ),
+PORTS = {
+    "xilinx7": "DSP48E1 (target xilinx7) has 25",
+    "ecp5": "MULT18X18D (target ecp5) has 18",
+    "ice40": "SB_MAC16 (target ice40) has 16",
 }
 
 
-@pytest.mark.parametrize("case", REFUSALS)
-def test_what_does_not_fit_is_refused(case: str) -> None:
-    (scheme, target, bits), sentence = REFUSALS[case]
+@pytest.mark.parametrize(("scheme", "bits"), [("int8x2", 8), ("int4x4", 4)])
+@pytest.mark.parametrize("target", PORTS)
+def test_what_does_not_fit_a_port_is_refused(
+    scheme: str, bits: int, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(arithmetic._PLACEMENTS, target, {})  # those of the widest block
+    sentence = (
+        f"packing {scheme} puts 2 s{bits} weights into 27 bits, but the port of {PORTS[target]}; "
+        "choose packing=none or another target"
+    )
     with pytest.raises(BadInput, match=f"^{re.escape(sentence)}$"):
         packing(scheme, target, _format(bits, True), _format(bits, True))
+
+
+def test_operands_too_wide_are_refused() -> None:
+    sentence = "packing int4x4 takes operands of up to 4 bits, not s8 weights and s8 activations; choose packing=auto"
+    with pytest.raises(BadInput, match=f"^{re.escape(sentence)}$"):
+        packing("int4x4", "ultrascale+", _format(8, True), _format(8, True))
+
+
+@pytest.mark.parametrize("spacing", [8, 10, 11])
+def test_two_weights_on_18_bits_are_9_apart(spacing: int) -> None:
+    # With full range; a canary of 9 bits is what eight products need: at 9 apart, of an 18-bit window.
+    port = BLOCKS["ecp5"].wide_bits
+    reach = -128 - (128 << spacing)
+    assert (reach >= -(1 << (port - 1))) == (spacing < 10)
+    p = packing("int8x2", "ecp5", _format(8, True), _format(8, True))
+    assert (p.scheme.spacing, p.window, p.max_terms) == (9, 18, 8)
+    assert p.packed_weight_range[0] >= -(1 << (port - 1))
 
 
 @settings(max_examples=300, deadline=None)
@@ -199,7 +225,7 @@ def test_random_terms_are_exact(data: st.DataObject) -> None:
     scheme = data.draw(st.sampled_from(["none", "int8x2", "int4x4"]))
     width = st.integers(2, SCHEMES[scheme].operand_bits)
     weight, act = (IntFormat(data.draw(width), data.draw(st.booleans())) for _ in "wa")
-    p = packing(scheme, "ultrascale+", weight, act)
+    p = packing(scheme, data.draw(st.sampled_from(sorted(BLOCKS))), weight, act)
     terms = data.draw(st.integers(1, min(p.max_terms, 400)))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     weights = weight.random(rng, (20, terms, p.scheme.weight_lanes))

@@ -16,7 +16,10 @@ from hwgen.cores.dsp_gemm.operation import Gemm, check_size, random_gemms
 from hwgen.cores.dsp_gemm.timing import DspGemmTiming, Shape
 from hwgen.errors import BadInput
 from hwgen.numerics import IntArray, IntFormat
-from hwgen.parts.dsp48e2 import SIMULATION_MODEL
+from hwgen.parts.dsp48e1 import SIMULATION_MODEL as DSP48E1_MODEL
+from hwgen.parts.dsp48e2 import SIMULATION_MODEL as DSP48E2_MODEL
+from hwgen.parts.mult18x18d import SIMULATION_MODEL as MULT18X18D_MODEL
+from hwgen.parts.sb_mac16 import SIMULATION_MODEL as SB_MAC16_MODEL
 from hwgen.streams import Beats, Stream
 
 if TYPE_CHECKING:
@@ -109,7 +112,16 @@ class DspGemmCore(GemmCore):
         return marks(config, operations)
 
     def simulation_sources(self, config: DspGemmConfig) -> Sequence[Path]:
-        return [SIMULATION_MODEL] if config.target == "ultrascale+" else []
+        cell = "SB_MAC16" if config.arithmetic.scheme.lane_bits else config.style.cell
+        model = _MODELS.get(cell)
+        return [model] if model else []
 
+
+_MODELS: Mapping[str | None, Path] = {
+    "DSP48E1": DSP48E1_MODEL,
+    "DSP48E2": DSP48E2_MODEL,
+    "MULT18X18D": MULT18X18D_MODEL,
+    "SB_MAC16": SB_MAC16_MODEL,
+}
 
 CORE = DspGemmCore()

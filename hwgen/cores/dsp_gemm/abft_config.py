@@ -42,6 +42,11 @@ class AbftConfig:
     columns: bool = False
 
     def __post_init__(self) -> None:
+        if self.core.pipelined:
+            raise BadInput(
+                f"the checker follows cores with results straight from their buffer, and those of target "
+                f"{self.core.target} are queued; choose generic, xilinx7 or ultrascale+, or another protection"
+            )
         if not (self.rows or self.columns):
             raise BadInput("a checker needs something to check; choose rows, columns or both")
 

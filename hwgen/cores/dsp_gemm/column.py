@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from hwgen.cores.dsp_gemm.config import DspGemmConfig
 from hwgen.emit import Unit, place
 from hwgen.numerics import index_bits
-from hwgen.parts.chain.chain import Chain, packed_act_bits
+from hwgen.parts.chain.chain import Chain
 from hwgen.parts.chain.mac import mac_shapes
 from hwgen.parts.chain.separate import Separate, sum_shape
 
@@ -29,7 +29,8 @@ class Column(Unit):
     """One packed weight per row, up to four sums of 32 bits.
 
     Timing: see the room's README; the caller drives each port in the cycle that it belongs to. An accumulator
-    is read in one cycle, added to in the next, and stored in the one after.
+    is read in one cycle, added to in the next, and stored in the one after; pipelined, two cycles later: a register
+    is behind what a memory gives, and one in front of the adder.
 
     Parameters
     ----------
@@ -47,9 +48,9 @@ class Column(Unit):
     read_index : In
         Accumulators to read.
     clear : In(1)
-        A cycle later: start from zero instead of what was read.
+        When what was read is there: start from zero instead.
     write_index, keep, send, send_index : In
-        Another cycle later: where the sums go, accumulator or result buffer.
+        A cycle later: where the sums go, accumulator or result buffer.
     out_enable, out_index : In
         Result to fetch.
     c : Out
@@ -60,14 +61,15 @@ class Column(Unit):
         self.config = config
         self.weight_lanes = weight_lanes
         self.primitive = config.target != "generic"
-        self.canary_bits = config.arithmetic.scheme.canary_bits if self.primitive else 0
+        style = config.style
+        self.low_bits = style.low_bits(config.arithmetic)
         self.fields = [f for f in config.arithmetic.fields if f.weight_lane < weight_lanes]
         shapes = mac_shapes(config.arithmetic, chain_terms(config), self.primitive)
         members = {
             "w": In(shapes["w"]),
             "load": In(config.rows),
             "swap": In(config.rows),
-            "a": In(config.rows * packed_act_bits(config.arithmetic)),
+            "a": In(config.rows * config.arithmetic.packed_act_bits),
             "read_index": In(index_bits(config.tile_steps)),
             "clear": In(1),
             "write_index": In(index_bits(config.tile_steps)),
@@ -78,8 +80,8 @@ class Column(Unit):
             "out_index": In(index_bits(config.result_depth)),
             "c": Out(len(self.fields) * _SUM_BITS),
         }
-        if self.canary_bits:
-            members["low"] = In(self.canary_bits)
+        if self.low_bits:
+            members["low"] = In(self.low_bits)
         super().__init__(members)
 
     @property
@@ -94,20 +96,25 @@ class Column(Unit):
         width = len(self.fields) * _SUM_BITS
 
         accumulators: Memory[Any, Any] = Memory(
-            shape=width, depth=self.config.tile_steps, init=[], attrs=block_ram(self.config.tile_steps)
+            shape=width, depth=self.config.tile_steps, init=[], attrs=self._attributes(self.config.tile_steps)
         )
         m.submodules.accumulators = accumulators
         read = accumulators.read_port()
         write = accumulators.write_port()
         stored = Signal(width, reset_less=True)
-        base = Signal(width)
+        base = Signal(width, reset_less=self.config.pipelined)
         m.d.comb += [
             read.addr.eq(self.read_index),
-            base.eq(Mux(self.clear, 0, read.data)),
             write.addr.eq(self.write_index),
             write.data.eq(stored),
             write.en.eq(self.keep),
         ]
+        kept = Mux(self.clear, 0, self._behind(m, read.data, "accumulators"))
+        # Pipelined, the adder has a cycle of its own.
+        if self.config.pipelined:
+            m.d.sync += base.eq(kept)
+        else:
+            m.d.comb += base.eq(kept)
         for i, value in enumerate(sums):
             old = base.word_select(i, _SUM_BITS)
             # x - ~y is x + y + 1: the increment that the separation left over rides on the carry-in.
@@ -115,7 +122,10 @@ class Column(Unit):
             m.d.sync += stored.word_select(i, _SUM_BITS).eq(new)
 
         results: Memory[Any, Any] = Memory(
-            shape=width, depth=self.config.result_depth, init=[], attrs=block_ram(self.config.result_depth)
+            shape=width,
+            depth=self.config.result_depth,
+            init=[],
+            attrs=self._attributes(self.config.result_depth),
         )
         m.submodules.results = results
         out = results.read_port()
@@ -126,16 +136,32 @@ class Column(Unit):
             into.en.eq(self.send),
             out.addr.eq(self.out_index),
             out.en.eq(self.out_enable),
-            self.c.eq(out.data),
+            self.c.eq(self._behind(m, out.data, "results")),
         ]
         return m
+
+    def _attributes(self, depth: int) -> dict[str, Any]:
+        """Of a memory. No word is read in the cycle in which it is written, or its value is not used then.
+
+        Sums are read ``accumulate_cycles`` after they were read for the last time, and stored in the one before;
+        results are read once they are counted. To be told so saves ECP5 the registers that keep a word's old value.
+        """
+        return block_ram(depth) | ({"no_rw_check": 1} if self.config.pipelined else {})
+
+    def _behind(self, m: Module, data: Any, memory: str) -> Any:
+        """What a memory gives; pipelined, from a register that can be the memory block's own."""
+        if not self.config.pipelined:
+            return data
+        held = Signal(len(data), name=f"{memory}_read", reset_less=True)
+        m.d.sync += held.eq(data)
+        return held
 
     def _segments(self, m: Module, platform: Any) -> list[list[Any]]:
         """Separated sums of each segment, per field."""
         cfg, packing = self.config, self.config.arithmetic
-        act_bits = packed_act_bits(packing)
+        act_bits = packing.packed_act_bits
         w: Any = self.w
-        low: Any = self.low if self.canary_bits else None
+        low: Any = self.low if self.low_bits else None
         sums = []
         for i, segment in enumerate(cfg.segments):
             chain = Chain(
@@ -153,7 +179,7 @@ class Column(Unit):
                 separate.p.eq(chain.p),
             ]
             w = chain.w_out
-            if self.canary_bits:
+            if self.low_bits:
                 m.d.comb += [chain.low_in.eq(low), separate.canary.eq(chain.canary)]
                 low = chain.low_out
             sums.append([getattr(separate, f"s_{f}") for f in range(len(self.fields))])

@@ -9,13 +9,19 @@ from typing import ClassVar
 from hwgen.config import CoreConfig, require_bool, require_choice, require_int
 from hwgen.errors import BadInput
 from hwgen.numerics import INT32, IntFormat, ceil_div, ceil_log2
+from hwgen.parts.chain.style import Style
 from hwgen.parts.packing import BLOCKS, SCHEMES, Packing, packing
 from hwgen.streams import Field, Stream
 
 __all__ = ["TARGETS", "DspGemmConfig", "Segment"]
 
-TARGETS = ("generic", "ultrascale+")
+TARGETS = ("generic", "xilinx7", "ultrascale+", "ecp5", "ice40", "nexus", "gowin")
 """Targets that the core is built for; ``generic`` leaves the multipliers to the synthesizer."""
+
+_WIDE = {"gowin": "none"}
+"""What ``auto`` takes for more than 4 bits, if not ``int8x2``: half of Gowin's multiplier is one of 9 × 9 bits."""
+
+_RESULT_CYCLES = 3  # of a pipelined result side: the buffer's two, and the queue behind it
 
 _LONGEST_CHAIN = 32  # one 32-deep SRL per skewed bit; longer chains only add latency
 _COLUMNS_PER_GROUP = 8  # a row's operands drive at most this many columns before they are registered again
@@ -55,7 +61,9 @@ class DspGemmConfig(CoreConfig):
     act_signed, weight_signed : bool
         Two's complement operands if true, otherwise unsigned.
     target : str
-        ``generic`` (inferred multipliers) or ``ultrascale+`` (DSP48E2 instances, packed).
+        ``generic`` (inferred multipliers, one product each); with packed products ``ultrascale+`` (DSP48E2
+        instances), ``xilinx7`` (DSP48E1), ``ecp5`` (MULT18X18D), ``ice40`` (SB_MAC16), ``nexus`` and ``gowin``
+        (inferred).
     packing : str
         ``auto`` (the densest that is exact), ``none``, ``int8x2`` or ``int4x4``.
     tile_steps : int
@@ -129,7 +137,7 @@ class DspGemmConfig(CoreConfig):
             name = "none"
         if name == "auto":
             narrow = max(self.act_bits, self.weight_bits) <= SCHEMES["int4x4"].operand_bits
-            name = "int4x4" if narrow and self.cols % 2 == 0 else "int8x2"
+            name = "int4x4" if narrow and self.cols % 2 == 0 else _WIDE.get(self.target, "int8x2")
         return packing(
             name, "ultrascale+" if self.target == "generic" else self.target, self.weight, self.act
         )
@@ -176,23 +184,59 @@ class DspGemmConfig(CoreConfig):
         """Registered adder levels that join the segments."""
         return ceil_log2(len(self.segments))
 
+    @property
+    def style(self) -> Style:
+        """How multipliers are used, and their sums."""
+        return Style.of(BLOCKS.get(self.target))
+
+    @property
+    def pipelined(self) -> bool:
+        """Whether control, accumulators and results have the further registers that slower fabrics need."""
+        return self.style.pipelined
+
     ACCUMULATE_CYCLES: ClassVar[int] = 3
-    """Cycles between reading an accumulator and the earliest read that sees what was written back."""
+
+    @property
+    def accumulate_cycles(self) -> int:
+        """Cycles between reading an accumulator and the earliest read that sees what was written back."""
+        return self.ACCUMULATE_CYCLES + 2 * self.pipelined
+
+    @property
+    def command_cycles(self) -> int:
+        """Cycles from a command being taken to its first pass being ready."""
+        return 2 if self.pipelined else 1
+
+    @property
+    def load_cycles(self) -> int:
+        """Cycles from the first activations of a pass to the first weights of the next one."""
+        return 2 if self.pipelined else 1
+
+    @property
+    def result_cycles(self) -> int:
+        """Cycles from an entry of the result buffer being read to its being offered."""
+        return _RESULT_CYCLES if self.pipelined else 1
+
+    @property
+    def result_queue(self) -> int:
+        """Results that may be on their way from the buffer or wait behind it: one per cycle can leave."""
+        return 4 if self.pipelined else 1
 
     @property
     def read_delay(self) -> int:
         """Cycles from a step's activations being taken to its accumulator being read."""
-        return self.segments[0].rows + 3 + self.sum_levels
+        arithmetic = self.style.mac_cycles + self.style.separate_cycles(self.arithmetic) - 1
+        registers = arithmetic - (self.accumulate_cycles - 3)  # the sums arrive when what was read does
+        return self.segments[0].rows + registers + self.sum_levels
 
     @property
     def store_delay(self) -> int:
         """Cycles from a step's activations being taken to its results being readable from the result buffer."""
-        return self.read_delay + self.ACCUMULATE_CYCLES + self.groups - 1
+        return self.read_delay + self.accumulate_cycles + self.groups - 1
 
     @property
     def latency(self) -> int:
         """Cycles from a step's activations being taken to its results being offered, nothing waiting."""
-        return self.store_delay + 1
+        return self.store_delay + self.result_cycles
 
     @property
     def result_depth(self) -> int:

@@ -13,6 +13,7 @@ from math import ceil
 
 from hwgen.core import Resources
 from hwgen.cores.dsp_gemm.config import DspGemmConfig
+from hwgen.cores.dsp_gemm.resources_pipelined import estimate_pipelined
 from hwgen.numerics import bits_for_range, ceil_div, index_bits
 from hwgen.parts.ram import memory_cells
 
@@ -58,6 +59,8 @@ def estimate(config: DspGemmConfig) -> Resources:
     config : DspGemmConfig
         The core.
     """
+    if config.pipelined:
+        return estimate_pipelined(config)
     count = _Count()
     _chains(config, count)
     _sums(config, count)

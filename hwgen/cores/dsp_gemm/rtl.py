@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.memory import Memory
 
 from hwgen.cores.dsp_gemm.column import Column
@@ -13,8 +13,8 @@ from hwgen.cores.dsp_gemm.sequencer import Sequencer
 from hwgen.emit import Unit, place
 from hwgen.numerics import index_bits
 from hwgen.parts.axi_stream import stream_ports
-from hwgen.parts.chain.chain import packed_act_bits
 from hwgen.parts.delay import delay
+from hwgen.parts.fifo import Fifo
 
 __all__ = ["DspGemm"]
 
@@ -48,7 +48,11 @@ class DspGemm(Unit):
         weights = self._weights(m, sequencer)
         lanes = self._lanes(m, sequencer)
         steps = self._steps(m, sequencer)
-        self._results(m, sequencer, self._columns(m, platform, weights, lanes, steps), steps)
+        columns = self._columns(m, platform, weights, lanes, steps)
+        if self.config.pipelined:
+            self._queued_results(m, platform, sequencer, columns, steps)
+        else:
+            self._results(m, sequencer, columns, steps)
         return m
 
     def _command(self, m: Module, sequencer: Sequencer) -> None:
@@ -79,12 +83,14 @@ class DspGemm(Unit):
                 raw = self.s_axis_b_tdata.word_select(n, fmt.bits)
                 lane = Mux(sequencer.column_mask[n], raw, 0)
                 lanes.append(lane.as_signed() if fmt.signed else lane)
+            if packing.scheme.lane_bits:
+                lanes = [_widened(lane, packing.scheme.lane_bits) for lane in lanes]
             total = sum((v << (i * packing.weight_spacing) for i, v in enumerate(lanes[1:], 1)), lanes[0])
             packed = Signal(total.shape(), name=f"weight_{column}", reset_less=True)
-            canary_bits = packing.scheme.canary_bits
-            upper = lanes[1][:canary_bits] if len(lanes) > 1 else Const(0, canary_bits)
-            low = Signal(canary_bits, name=f"weight_low_{column}", reset_less=True)
-            m.d.sync += [packed.eq(total), low.eq(upper)]
+            low_bits = packing.low_weight_bits
+            uppers = [lane[:low_bits] for lane in lanes[1:]]
+            low = Signal(cfg.style.low_bits(packing), name=f"weight_low_{column}", reset_less=True)
+            m.d.sync += [packed.eq(total), low.eq(Cat(uppers) if uppers else Const(0, low_bits))]
             stages = cfg.group(column)
             entries.append((delay(m, packed, stages), delay(m, low, stages)))
         return entries
@@ -93,7 +99,7 @@ class DspGemm(Unit):
         """Skewed activations, loads and swaps of all rows, one set per group of columns."""
         cfg = self.config
         fmt, packing = cfg.act, cfg.arithmetic
-        width = packed_act_bits(packing)
+        width = packing.packed_act_bits
         a_rows, load_rows, swap_rows = [], [], []
         swap = Signal()
         m.d.sync += swap.eq(sequencer.swap)
@@ -134,15 +140,16 @@ class DspGemm(Unit):
         Only the two enables are reset: the rest means nothing without them, and may live in shift registers.
         """
         cfg = self.config
+        stored = cfg.accumulate_cycles - 1  # after the read
         read = {
             "read_index": delay(m, sequencer.step_index, cfg.read_delay),
-            "clear": delay(m, sequencer.step_clear, cfg.read_delay + 1),
-            "last": delay(m, sequencer.step_last, cfg.read_delay + 2),
+            "clear": delay(m, sequencer.step_clear, cfg.read_delay + (2 if cfg.pipelined else 1)),
+            "last": delay(m, sequencer.step_last, cfg.read_delay + stored),
         }
         now = read | {
-            "write_index": delay(m, read["read_index"], 2, name="write_index"),
-            "keep": delay(m, sequencer.step_write, cfg.read_delay + 2, reset=True),
-            "send": delay(m, sequencer.step_send, cfg.read_delay + 2, reset=True),
+            "write_index": delay(m, read["read_index"], stored, name="write_index"),
+            "keep": delay(m, sequencer.step_write, cfg.read_delay + stored, reset=True),
+            "send": delay(m, sequencer.step_send, cfg.read_delay + stored, reset=True),
         }
         send_index = Signal(index_bits(cfg.result_depth))
         with m.If(now["send"]):
@@ -175,7 +182,7 @@ class DspGemm(Unit):
             m.d.comb += [
                 getattr(column, name).eq(value) for name, value in steps[group].items() if name != "last"
             ]
-            if column.canary_bits:
+            if column.low_bits:
                 m.d.comb += column.low.eq(low)
             columns.append(column)
         return columns
@@ -210,10 +217,72 @@ class DspGemm(Unit):
             m.d.sync += [valid.eq(1), out_index.eq(out_index + 1)]
         with m.Elif(self.m_axis_c_tready):
             m.d.sync += valid.eq(0)
+        m.d.comb += self.m_axis_c_tdata.eq(self._fetched(m, columns, fetch, out_index))
+
+    def _fetched(self, m: Module, columns: list[Column], fetch: Value, index: Value) -> Value:
+        """What the columns' result buffers give, in the order of the stream."""
+        cfg = self.config
         sums: dict[tuple[int, int], Value] = {}
         for i, column in enumerate(columns):
-            m.d.comb += [column.out_enable.eq(fetch), column.out_index.eq(out_index)]
+            m.d.comb += [column.out_enable.eq(fetch), column.out_index.eq(index)]
             for at, field in enumerate(column.fields):
                 n = i * cfg.arithmetic.scheme.weight_lanes + field.weight_lane
                 sums[field.act_lane, n] = column.c.word_select(at, 32)
-        m.d.comb += self.m_axis_c_tdata.eq(Cat(sums[key] for key in sorted(sums)))
+        return Cat(sums[key] for key in sorted(sums))
+
+    def _queued_results(
+        self,
+        m: Module,
+        platform: Any,
+        sequencer: Sequencer,
+        columns: list[Column],
+        steps: list[dict[str, Value]],
+    ) -> None:
+        """The same with a register behind the buffer and a queue behind that: fetches while the queue has room."""
+        cfg = self.config
+        last_step = steps[-1]
+        # Counters run one below what they count: the sign says that there is none.
+        stored = Signal(signed(index_bits(cfg.result_depth) + 2), init=-1)
+        room = Signal(signed(index_bits(cfg.result_queue) + 2), init=cfg.result_queue - 1)
+        out_index = Signal(index_bits(cfg.result_depth))
+        fetch = Signal()
+        pop = Signal()
+        attrs: dict[str, Any] = {"no_rw_check": 1}
+        lasts: Memory[Any, Any] = Memory(shape=1, depth=cfg.result_depth, init=[], attrs=attrs)
+        m.submodules.lasts = lasts
+        last_write = lasts.write_port()
+        last_read = lasts.read_port()
+        last = Signal(name="last_read", reset_less=True)
+        m.d.comb += [
+            fetch.eq(~stored[-1] & ~room[-1]),
+            sequencer.freed.eq(fetch),
+            last_write.addr.eq(last_step["send_index"]),
+            last_write.data.eq(last_step["last"]),
+            last_write.en.eq(last_step["send"]),
+            last_read.addr.eq(out_index),
+            last_read.en.eq(fetch),
+        ]
+        m.d.sync += [
+            stored.eq(stored + last_step["send"] - fetch),
+            room.eq(room + pop - fetch),
+            out_index.eq(out_index + fetch),
+            last.eq(last_read.data),
+        ]
+        sums = self._fetched(m, columns, fetch, out_index)
+        queue = Fifo("results", len(sums) + 1, cfg.result_queue)
+        place(m, "queue", queue, platform)
+        m.d.comb += [
+            queue.push.eq(delay(m, fetch, cfg.result_cycles - 1, reset=True)),
+            queue.data.eq(Cat(sums, last)),
+            queue.pop.eq(pop),
+            pop.eq(queue.valid & self.m_axis_c_tready),
+            self.m_axis_c_tvalid.eq(queue.valid),
+            self.m_axis_c_tdata.eq(queue.head[:-1]),
+            self.m_axis_c_tlast.eq(queue.head[-1]),
+        ]
+
+
+def _widened(value: Value, bits: int) -> Value:
+    """The value in so many bits, its sign among them."""
+    fill = value[-1] if value.shape().signed else Const(0, 1)
+    return Cat(value, fill.replicate(bits - len(value)))

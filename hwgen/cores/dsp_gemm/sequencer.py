@@ -22,6 +22,9 @@ class Sequencer(Unit):
     activations of the pass before, because that is when the shadow weights became the active ones. The runner
     takes one activation beat per step. No ``ready`` depends on a ``valid``, and none on another stream's.
 
+    Pipelined, what the walker yields comes out of registers, a cycle after its counters, and the loader begins a
+    cycle later. Passes are two cycles apart at least in any case, so only a command's first one waits for the walker.
+
     Parameters
     ----------
     config : DspGemmConfig
@@ -85,9 +88,10 @@ class Sequencer(Unit):
         self._runner(m, load, loaded, start, runner_swap)
         return m
 
-    def _walker(self, m: Module, valid: Signal, take: Signal) -> dict[str, Value]:
-        """The pass that comes next; advances when ``take``."""
+    def _walker(self, m: Module, ready: Signal, take: Signal) -> dict[str, Value]:
+        """The pass that comes next, while ``ready``; advances when ``take``."""
         cfg = self.config
+        valid = Signal(name="walk_busy") if cfg.pipelined else ready
         size = cfg.size_bits
         depth_bits = ceil_log2(cfg.tile_steps)
         steps_total = Signal(size)
@@ -115,14 +119,46 @@ class Sequencer(Unit):
             k_last.eq(k_left <= cfg.rows),
             self.cmd_ready.eq(~valid),
         ]
-        with m.If(take):
-            m.d.sync += [k_first.eq(k_last), k_left.eq(Mux(k_last, k_total, k_left - cfg.rows))]
-            with m.If(k_last):
-                m.d.sync += steps_left.eq(Mux(m_last, steps_total, steps_left - steps))
-                with m.If(m_last):
-                    m.d.sync += n_left.eq(n_left - cfg.n_lanes)
-                    with m.If(n_last):
-                        m.d.sync += valid.eq(0)
+        send = k_last & ~walk_keep
+        walk: dict[str, Value] = {
+            "last_step": (steps - 1)[:depth_bits],
+            "row_mask": _thermometer(k_left, cfg.rows),
+            "column_mask": _thermometer(n_left, cfg.n_lanes),
+            "clear": k_first & ~walk_accumulate,
+            "send": send,
+            "odd": walk_odd & m_last,
+            "end": send & m_last & n_last,
+        }
+        if cfg.pipelined:
+            m.d.sync += ready.eq(valid & ~take)
+            walk = {name: _held(m, name, value) for name, value in walk.items()}
+            # What the counters become, and whether they do, is known a cycle before it is needed.
+            k_less = _held(m, "k_left", Mux(k_last, k_total, k_left - cfg.rows))
+            rest = steps_left - half
+            if size > depth_bits + 1:  # then, without carries: what half leaves is the half below
+                rest = Mux(deep, steps_left - cfg.tile_steps, steps_left >> 1)
+            steps_less = _held(m, "steps_left", Mux(m_last, steps_total, rest)[:size])
+            n_less = _held(m, "n_left", n_left - cfg.n_lanes)
+            sum_ends = _held(m, "sum_ends", k_last)
+            tile_ends = _held(m, "tile_ends", k_last & m_last)
+            ends = _held(m, "ends", k_last & m_last & n_last)
+            with m.If(take):
+                m.d.sync += [k_first.eq(sum_ends), k_left.eq(k_less)]
+            with m.If(take & sum_ends):
+                m.d.sync += steps_left.eq(steps_less)
+            with m.If(take & tile_ends):
+                m.d.sync += n_left.eq(n_less)
+            with m.If(take & ends):
+                m.d.sync += valid.eq(0)
+        else:
+            with m.If(take):
+                m.d.sync += [k_first.eq(k_last), k_left.eq(Mux(k_last, k_total, k_left - cfg.rows))]
+                with m.If(k_last):
+                    m.d.sync += steps_left.eq(Mux(m_last, steps_total, steps_left - steps))
+                    with m.If(m_last):
+                        m.d.sync += n_left.eq(n_left - cfg.n_lanes)
+                        with m.If(n_last):
+                            m.d.sync += valid.eq(0)
         with m.If(self.cmd_valid & self.cmd_ready):
             m_steps = self.m if cfg.m_lanes == 1 else (self.m + 1) >> 1
             m.d.sync += [
@@ -137,16 +173,7 @@ class Sequencer(Unit):
                 walk_accumulate.eq(self.accumulate),
                 walk_keep.eq(self.keep),
             ]
-        send = k_last & ~walk_keep
-        return {
-            "last_step": (steps - 1)[:depth_bits],
-            "row_mask": _thermometer(k_left, cfg.rows),
-            "column_mask": _thermometer(n_left, cfg.n_lanes),
-            "clear": k_first & ~walk_accumulate,
-            "send": send,
-            "odd": walk_odd & m_last,
-            "end": send & m_last & n_last,
-        }
+        return walk
 
     def _loader(
         self,
@@ -171,7 +198,7 @@ class Sequencer(Unit):
         m.d.comb += [
             load_beat.eq(self.b_valid & busy),
             done.eq(load_beat & ~pending[1] if cfg.rows > 1 else load_beat),
-            take.eq(walk_valid & (~shadow_used | swap)),
+            take.eq(walk_valid & (~shadow_used if cfg.pipelined else ~shadow_used | swap)),
             loaded.eq(waiting | done),
             self.b_ready.eq(busy),
             self.load.eq(Mux(load_beat, pending, 0)),
@@ -200,18 +227,18 @@ class Sequencer(Unit):
         first = Signal()
         resting = Signal()
         step = Signal(index_bits(cfg.tile_steps))
-        credits = Signal(range(cfg.result_depth + 1), init=cfg.result_depth)
+        credits, there_are = self._credits(m)
         at_last = Signal()
         finish = Signal()
         act_beat = Signal()
         # Sums that are read again must have been written: a short pass rests until they are.
-        rest_until = cfg.ACCUMULATE_CYCLES - 1
+        rest_until = cfg.accumulate_cycles - 1
         short = ~now["send"] & (now["last_step"] < rest_until)
         m.d.comb += [
-            self.a_ready.eq(active & ~resting & (~now["send"] | (credits != 0))),
+            self.a_ready.eq(active & ~resting & (~now["send"] | there_are)),
             act_beat.eq(self.a_valid & self.a_ready),
             at_last.eq(step == now["last_step"]),
-            finish.eq(Mux(resting, step == rest_until, act_beat & at_last & ~short)),
+            finish.eq(Mux(resting, step == rest_until % cfg.tile_steps, act_beat & at_last & ~short)),
             start.eq(loaded & (~active | finish)),
             swap.eq(act_beat & first),
             self.swap.eq(swap),
@@ -236,6 +263,22 @@ class Sequencer(Unit):
             m.d.sync += [active.eq(1), first.eq(1), step.eq(0)]
         m.d.sync += credits.eq(credits - self.step_send + self.freed)
         return at_last
+
+    def _credits(self, m: Module) -> tuple[Signal, Value]:
+        """Count of the result buffer's free entries, and whether there are any."""
+        depth = self.config.result_depth
+        if not self.config.pipelined:
+            credits = Signal(range(depth + 1), init=depth)
+            return credits, credits != 0
+        credits = Signal(range(-1, depth), init=depth - 1)  # one less: the sign says that there is none
+        return credits, ~credits[-1]
+
+
+def _held(m: Module, name: str, value: Value) -> Signal:
+    """The value a cycle later."""
+    register = Signal(len(value), name=f"next_{name}", reset_less=True)
+    m.d.sync += register.eq(value)
+    return register
 
 
 def _thermometer(count: Value, lanes: int) -> Value:

@@ -64,11 +64,11 @@ class DspGemmTiming:
     def _pass_cycles(self, steps: int, safe: bool, next_k: int) -> int:
         """Cycles from one pass's swap to the next one's, nothing waiting.
 
-        The activations take ``steps``; the next pass's ``next_k`` weight beats start a cycle after the swap
-        and end a cycle before the next; sums that are read again need ``ACCUMULATE_CYCLES``.
+        The activations take ``steps``; the next pass's ``next_k`` weight beats start ``load_cycles`` after the swap
+        and end a cycle before the next; sums that are read again need ``accumulate_cycles``.
         """
-        run = steps if safe else max(steps, self.config.ACCUMULATE_CYCLES)
-        return max(run, next_k + 1)
+        run = steps if safe else max(steps, self.config.accumulate_cycles)
+        return max(run, next_k + self.config.load_cycles)
 
     def _lead(self, steps: int, k: int) -> int:
         """Cycles from the swap of a tile's first pass to the swap of its last one."""
@@ -87,7 +87,8 @@ class DspGemmTiming:
             return Schedule([], [], 0)
         firsts = [min(cfg.rows, shape.k) for shape in shapes] + [0]
         starts, ends = [], []
-        command, take, swap = 0, 1, firsts[0] + 2
+        command, take = 0, cfg.command_cycles
+        swap = take + firsts[0] + 1
         for shape, first_k, next_k in zip(shapes, firsts, firsts[1:], strict=False):
             starts.append(command)
             sends = not shape.keep
@@ -99,7 +100,8 @@ class DspGemmTiming:
             final = swap + before + self._lead(last, shape.k)  # swap of the command's last pass
             ends.append(final + last - 1 + (cfg.latency if sends else 0))
             command = self._last_take(shape, runs, take, final) + 1
-            take, swap = final, final + self._pass_cycles(last, sends, next_k)
+            take = max(final + cfg.load_cycles - 1, command + cfg.command_cycles)
+            swap = max(final + self._pass_cycles(last, sends, next_k), take + next_k + 1)
         return Schedule(starts, ends, max(ends) + 1)
 
     def losses(self, operation: Gemm | Shape) -> dict[str, float]:
@@ -113,7 +115,7 @@ class DspGemmTiming:
         steps = ceil_div(shape.m, cfg.m_lanes)
         tiled = steps * ceil_div(shape.n, cfg.n_lanes) * ceil_div(shape.k, cfg.rows)
         compute = shape.macs / (cfg.rows * cfg.cols)
-        ends = min(cfg.rows, shape.k) + 2 + (0 if shape.keep else cfg.latency)
+        ends = cfg.command_cycles + min(cfg.rows, shape.k) + 1 + (0 if shape.keep else cfg.latency)
         total = self.free([shape]).cycles
         return {
             "compute": compute,
@@ -131,7 +133,8 @@ class DspGemmTiming:
         # Tiles never end with a run of several, so the tile before the last one is of the run before.
         steps = runs[-2][0] if count == 1 and len(runs) > 1 else runs[-1][0]
         tail = shape.k - (count - 1) * rows
-        return final - self._pass_cycles(steps, count == 1 and not shape.keep, tail)
+        before = final - self._pass_cycles(steps, count == 1 and not shape.keep, tail)
+        return before + self.config.load_cycles - 1
 
     def stalled(self, operations: Sequence[Gemm | Shape], ends: Mapping[str, StreamEnd]) -> Schedule:
         """Schedule with producers and a consumer that may wait: every beat in turn."""
@@ -142,14 +145,14 @@ class DspGemmTiming:
         finals: list[int] = []
         walker, swap, finish, taken = 0, -1, -1, -1
         sent = 0
-        results_done = -1
+        moved: deque[int] = deque([-1] * cfg.result_queue, cfg.result_queue)  # latest results' transfers
         for op in operations:
             shape = Shape.of(op)
             command = cmd.transfer(walker)
             starts.append(command)
-            walker = command + 1
+            walker, first = command + 1, command + cfg.command_cycles
             for p in passes(cfg, shape.m, shape.n, shape.k):
-                take = max(walker, swap)
+                take = max(walker, first, swap + cfg.load_cycles - 1)
                 walker = take + 1
                 loaded = take
                 for _ in range(p.k_count):
@@ -165,9 +168,11 @@ class DspGemmTiming:
                         swap = taken
                     if emit:
                         sent += 1
-                        read = max(taken + cfg.store_delay, results_done)
+                        # Room for it is seen in the cycle of a transfer if there is one place, else a cycle later.
+                        room = moved[0] + (cfg.result_queue > 1)
+                        read = max(taken + cfg.store_delay, room)
                         credits.append(read)
-                        results_done = results.transfer(read + 1)
-                finish = taken if emit else taken + max(0, cfg.ACCUMULATE_CYCLES - p.steps)
-            finals.append(taken if shape.keep else results_done)
+                        moved.append(results.transfer(max(read + cfg.result_cycles, moved[-1] + 1)))
+                finish = taken if emit else taken + max(0, cfg.accumulate_cycles - p.steps)
+            finals.append(taken if shape.keep else moved[-1])
         return Schedule(starts, finals, max(finals) + 1 if finals else 0)

@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import In, Out
 
 from hwgen.emit import Unit, place
-from hwgen.parts.chain.mac import Mac, mac_shapes
+from hwgen.parts.chain.mac import Mac, mac_shapes, mac_style
 from hwgen.parts.packing import Packing
 
 __all__ = ["Chain"]
@@ -18,7 +18,8 @@ class Chain(Unit):
     """``p`` = bias + sum over the rows of weight × activation, packed.
 
     Timing: row ``r``'s activation enters ``r`` cycles after row 0's; the sum is in ``p`` ``rows + 3`` cycles
-    after row 0's. Weights enter at row 0 and move one row per cycle in which ``load`` of that row is set.
+    after row 0's, pipelined ``rows + 5``. Weights enter at row 0 and move one row per cycle in which ``load`` of
+    that row is set.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ class Chain(Unit):
     terms : int
         Length of the longest chain of the design, which fixes the widths of all.
     primitive : bool
-        DSP48E2 instances if true, otherwise ``*``.
+        The packing's block if true, otherwise ``*`` and one product each.
     first : bool
         Whether weights come from the fabric or continue the chain before.
 
@@ -54,8 +55,9 @@ class Chain(Unit):
         self.primitive = primitive
         self.first = first
         self.shapes = mac_shapes(packing, terms, primitive)
-        self.act_bits = packed_act_bits(packing)
-        self.canary_bits = packing.scheme.canary_bits if primitive else 0
+        self.act_bits = packing.packed_act_bits
+        self.style = mac_style(packing, primitive)
+        self.count_bits = self.style.count_bits(packing)
         members = {
             "w_in": In(self.shapes["w"]),
             "w_out": Out(self.shapes["w"]),
@@ -64,9 +66,10 @@ class Chain(Unit):
             "a": In(rows * self.act_bits),
             "p": Out(self.shapes["p"]),
         }
-        if self.canary_bits:
-            members |= {"low_in": In(self.canary_bits), "low_out": Out(self.canary_bits)}
-            members |= {"canary": Out(self.canary_bits)}
+        if self.count_bits:
+            low_bits = self.style.low_bits(packing)
+            members |= {"low_in": In(low_bits), "low_out": Out(low_bits)}
+            members |= {"canary": Out(self.count_bits)}
         super().__init__(members)
 
     @property
@@ -79,7 +82,7 @@ class Chain(Unit):
         m = Module()
         w: Any = self.w_in
         p: Any = None
-        low: Any = self.low_in if self.canary_bits else None
+        low: Any = self.low_in if self.count_bits else None
         canary: Any = None
         signed_act = self.packing.act.signed
         for row in range(self.rows):
@@ -100,24 +103,17 @@ class Chain(Unit):
             ]
             if p is not None:
                 m.d.comb += mac.p_in.eq(p)
-            w, p = mac.w_out, mac.p_out if self.primitive else mac.p
-            if self.canary_bits:
+            w, p = mac.w_out, mac.p_out if self.style.cascade else mac.p
+            if self.count_bits:
                 m.d.comb += mac.low_in.eq(low)
                 if canary is not None:
                     m.d.comb += mac.canary_in.eq(canary)
                 low, canary = mac.low_out, mac.canary_out
         m.d.comb += [self.w_out.eq(w), self.p.eq(mac.p)]
-        if self.canary_bits:
-            in_step = Signal(self.canary_bits, reset_less=True)  # the count runs a cycle ahead of the sums
-            m.d.sync += in_step.eq(canary)
-            m.d.comb += [self.low_out.eq(low), self.canary.eq(in_step)]
+        if self.count_bits:
+            if not self.style.pipelined:
+                in_step = Signal(self.count_bits, reset_less=True)  # the count runs a cycle ahead of the sums
+                m.d.sync += in_step.eq(canary)
+                canary = in_step
+            m.d.comb += [self.low_out.eq(low), self.canary.eq(canary)]
         return m
-
-
-def packed_act_bits(packing: Packing) -> int:
-    """Width of one row's packed activations, without sign extension to the port."""
-    return (
-        packing.act.bits
-        + (packing.scheme.act_lanes - 1) * packing.act_spacing
-        + (1 if packing.scheme.act_lanes > 1 and packing.act.signed else 0)
-    )

@@ -1,5 +1,14 @@
 """Several small products from one wide multiplier, exactly."""
 
-from hwgen.parts.packing.arithmetic import BLOCKS, SCHEMES, DspBlock, Field, Packing, Scheme, packing
+from hwgen.parts.packing.arithmetic import (
+    BLOCKS,
+    SCHEMES,
+    DspBlock,
+    Field,
+    Packing,
+    Scheme,
+    packing,
+    placement,
+)
 
-__all__ = ["BLOCKS", "SCHEMES", "DspBlock", "Field", "Packing", "Scheme", "packing"]
+__all__ = ["BLOCKS", "SCHEMES", "DspBlock", "Field", "Packing", "Scheme", "packing", "placement"]

@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from hwgen.errors import BadInput
-from hwgen.numerics import IntArray, IntFormat
+from hwgen.numerics import IntArray, IntFormat, bits_for_range, wrap
 
-__all__ = ["BLOCKS", "SCHEMES", "DspBlock", "Field", "Packing", "Scheme", "packing"]
+__all__ = ["BLOCKS", "SCHEMES", "DspBlock", "Field", "Packing", "Scheme", "packing", "placement"]
 
 
 @dataclass(frozen=True)
@@ -24,21 +24,27 @@ class DspBlock:
     wide_bits, narrow_bits : int
         Multiplier ports; packed weights enter the wide one, packed activations the narrow one.
     accumulator_bits : int
-        Width of the adder and of the cascade.
+        Width of the adder and of the cascade; without them, of the longest product.
+    cascade : bool
+        Whether the block adds its product to its neighbour's sum; otherwise sums are made in the fabric.
     """
 
     name: str
     wide_bits: int
     narrow_bits: int
     accumulator_bits: int
+    cascade: bool = True
 
 
 BLOCKS = {
     "xilinx7": DspBlock("DSP48E1", 25, 18, 48),
     "ultrascale+": DspBlock("DSP48E2", 27, 18, 48),
-    "ecp5": DspBlock("MULT18X18D", 18, 18, 36),
+    "ecp5": DspBlock("MULT18X18D", 18, 18, 36, cascade=False),
+    "ice40": DspBlock("SB_MAC16", 16, 16, 32, cascade=False),
+    "nexus": DspBlock("MULT18X18", 18, 18, 36, cascade=False),
+    "gowin": DspBlock("MULT18X18", 18, 18, 36, cascade=False),
 }
-"""Known blocks by target (UG479, UG579, Lattice FPGA-TN-02205)."""
+"""Known blocks by target (UG479, UG579, Lattice FPGA-TN-02205, FPGA-TN-02007, FPGA-TN-02096, Gowin UG287)."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,9 @@ class Scheme:
         zero if products never meet.
     operand_bits : int
         Widest operand that the scheme is named for.
+    lane_bits : int
+        If not zero, weights lie side by side in so many bits each, the block multiplies each of them by itself, and
+        the products are added up apart: nothing flows from one into another.
     """
 
     weight_lanes: int
@@ -63,6 +72,7 @@ class Scheme:
     spacing: int
     canary_bits: int
     operand_bits: int
+    lane_bits: int = 0
 
 
 SCHEMES = {
@@ -73,6 +83,28 @@ SCHEMES = {
     "int4x4": Scheme(2, 2, 11, 0, 4),
 }
 """Packing schemes by name."""
+
+_ON_18_BITS = {
+    # Two weights of 8 bits reach 18 bits when they are 9 apart, and with full range not when they are 10 apart.
+    "int8x2": Scheme(2, 1, 9, 9, 8),
+    "int4x4": Scheme(2, 2, 6, 4, 4),
+}
+
+_PLACEMENTS: dict[str, dict[str, Scheme]] = {
+    # A chain of 16 products needs 19 bits of a field: three more than there are between two on a port of 25.
+    "xilinx7": {"int8x2": Scheme(2, 1, 16, 3, 8), "int4x4": Scheme(2, 2, 10, 0, 4)},
+    "ecp5": _ON_18_BITS,
+    "nexus": _ON_18_BITS,
+    "gowin": _ON_18_BITS,
+    # Two multipliers of 8 by 8 bits; 22 bits hold 32 of any products.
+    "ice40": {"int8x2": Scheme(2, 1, 22, 0, 8, lane_bits=8), "int4x4": Scheme(2, 2, 5, 5, 4)},
+}
+"""Placements on blocks whose ports are too narrow for those of :data:`SCHEMES`: closer, with wider canaries."""
+
+
+def placement(name: str, target: str) -> Scheme:
+    """Scheme ``name`` as a target's block takes it."""
+    return _PLACEMENTS.get(target, {}).get(name, SCHEMES[name])
 
 
 @dataclass(frozen=True)
@@ -128,7 +160,7 @@ class Packing:
     @property
     def weight_spacing(self) -> int:
         """Distance between packed weights, in bits."""
-        return self.scheme.spacing * self.scheme.act_lanes
+        return self.scheme.lane_bits or self.scheme.spacing * self.scheme.act_lanes
 
     @property
     def act_spacing(self) -> int:
@@ -140,6 +172,34 @@ class Packing:
         """Smallest and largest product of one weight and one activation."""
         corners = [w * a for w in (self.weight.low, self.weight.high) for a in (self.act.low, self.act.high)]
         return min(corners), max(corners)
+
+    @property
+    def low_weight_bits(self) -> int:
+        """Bits of a weight that a canary multiplies."""
+        return min(self.weight.bits, self.scheme.canary_bits)
+
+    @property
+    def packed_act_bits(self) -> int:
+        """Width of packed activations, without sign extension to the port."""
+        lanes = self.scheme.act_lanes - 1
+        return self.act.bits + lanes * self.act_spacing + (1 if lanes and self.act.signed else 0)
+
+    @property
+    def packed_weight_range(self) -> tuple[int, int]:
+        """Smallest and largest packed weight."""
+        if self.scheme.lane_bits:
+            return 0, (1 << (self.scheme.lane_bits * self.scheme.weight_lanes)) - 1
+        ones = sum(1 << (lane * self.weight_spacing) for lane in range(self.scheme.weight_lanes))
+        return self.weight.low * ones, self.weight.high * ones
+
+    def packed_sum_bits(self, terms: int) -> int:
+        """Width of a packed sum of so many products, with its biases; it reaches beyond every canary."""
+        if self.scheme.lane_bits:
+            return self.scheme.spacing * len(self.fields)
+        ones = sum(1 << field.offset for field in self.fields)
+        low, high = (terms * end * ones for end in self.product_range)
+        seen = self.fields[-2].offset + self.window if len(self.fields) > 1 else 0
+        return max(bits_for_range(low, high + self.bias_word), seen + 1)
 
     @property
     def window(self) -> int:
@@ -161,6 +221,8 @@ class Packing:
         half the window, or one less (which lets the positive end, 128·128·n, just fit).
         """
         half = 1 << (self.window - 1)
+        if self.scheme.lane_bits:
+            return 0
         return max((0, half, half - 1), key=self._terms)
 
     @property
@@ -177,6 +239,8 @@ class Packing:
     def max_terms(self) -> int:
         """Largest number of products per field for which the separation is exact."""
         low, high = self.product_range
+        if self.scheme.lane_bits:
+            return ((1 << (self.scheme.spacing - 1)) - 1) // max(high, -low)
         capacity = (1 << (self.block.accumulator_bits - self.fields[-1].offset - 1)) - 1
         top = capacity // max(high, -low)
         return top if len(self.fields) == 1 else min(self._terms(self.bias), top)
@@ -188,6 +252,8 @@ class Packing:
 
     def pack_weights(self, weights: IntArray) -> IntArray:
         """Packed weights; the last axis of ``weights`` holds the lanes."""
+        if self.scheme.lane_bits:
+            weights = weights & ((1 << self.scheme.lane_bits) - 1)
         packed: IntArray = (weights << (np.arange(self.scheme.weight_lanes) * self.weight_spacing)).sum(
             axis=-1
         )
@@ -200,6 +266,13 @@ class Packing:
 
     def accumulate(self, weights: IntArray, acts: IntArray) -> IntArray:
         """What the chain of multipliers holds after the terms on axis -2: packed, biased sums."""
+        if self.scheme.lane_bits:
+            sums = [(weights[..., f.weight_lane] * acts[..., f.act_lane]).sum(axis=-1) for f in self.fields]
+            mask = (1 << self.scheme.spacing) - 1
+            beside: IntArray = sum(
+                (total & mask) << f.offset for total, f in zip(sums, self.fields, strict=True)
+            )
+            return beside
         products = self.pack_weights(weights) * self.pack_acts(acts)
         total: IntArray = products.sum(axis=-1) + self.bias_word
         bits = self.block.accumulator_bits
@@ -215,6 +288,8 @@ class Packing:
     def separate(self, packed: IntArray, canaries: IntArray) -> IntArray:
         """The sums, shape (..., fields), from the packed accumulator and the canaries."""
         spacing, counter = self.scheme.spacing, (1 << self.scheme.canary_bits) - 1
+        if self.scheme.lane_bits:
+            return np.stack([wrap(packed >> f.offset, spacing) for f in self.fields], axis=-1)
         rest, sums = packed, []
         for i in range(len(self.fields) - 1):
             low, rest = rest & ((1 << spacing) - 1), rest >> spacing
@@ -232,13 +307,15 @@ def packing(name: str, target: str, weight: IntFormat, act: IntFormat) -> Packin
     BadInput
         If the packed operands do not fit the block's ports, or not one product can be separated.
     """
-    scheme, block = SCHEMES[name], BLOCKS[target]
+    scheme, block = placement(name, target), BLOCKS[target]
     result = Packing(scheme, weight, act, block)
     if max(weight.bits, act.bits) > scheme.operand_bits:
         raise BadInput(
             f"packing {name} takes operands of up to {scheme.operand_bits} bits, "
             f"not {weight} weights and {act} activations; choose packing=auto"
         )
+    if scheme.lane_bits:
+        return result
     for what, fmt, lanes, gap, port in (
         ("weights", weight, scheme.weight_lanes, result.weight_spacing, block.wide_bits),
         ("activations", act, scheme.act_lanes, result.act_spacing, block.narrow_bits),

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from hwgen.cores.dsp_gemm import DspGemmConfig, Gemm
+from hwgen.cores.dsp_gemm.config import TARGETS
 from hwgen.errors import BadInput
 
 US = {"target": "ultrascale+"}
+NEW = ("xilinx7", "ecp5", "ice40", "nexus", "gowin")
 REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"rows": 0}, "rows must be an integer in 1..64, not 0"),
     ({"rows": 65}, "rows must be an integer in 1..64, not 65"),
@@ -44,8 +46,10 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
         {"rows": 3, "cols": 63, "size_bits": 6},
         "size_bits=6 counts to 63, which must be more than the array's 63 lanes; choose size_bits=7 or more",
     ),
-    ({"target": "virtex2"}, "target must be one of generic, ultrascale+, not 'virtex2'"),
-    ({"target": "ecp5"}, "target must be one of generic, ultrascale+, not 'ecp5'"),
+    (
+        {"target": "virtex2"},
+        "target must be one of generic, xilinx7, ultrascale+, ecp5, ice40, nexus, gowin, not 'virtex2'",
+    ),
     ({"packing": "int9x9"}, "packing must be one of auto, none, int8x2, int4x4, not 'int9x9'"),
     (
         {"packing": "int8x2"},
@@ -62,14 +66,13 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
         "packing int4x4 takes operands of up to 4 bits, not s8 weights and s8 activations; choose packing=auto",
     ),
     (
-        {"target": "xilinx7", "packing": "int8x2"},
-        "packing int8x2 puts 2 s8 weights into 27 bits, but the port of DSP48E1 (target xilinx7) has 25; "
-        "choose packing=none or another target",
+        {"target": "ecp5", "packing": "int4x4", "act_bits": 5, "weight_bits": 4},
+        "packing int4x4 takes operands of up to 4 bits, not s4 weights and s5 activations; choose packing=auto",
     ),
     (
-        {"target": "ecp5", "packing": "int8x2", "weight_signed": False},
-        "packing int8x2 puts 2 u8 weights into 27 bits, but the port of MULT18X18D (target ecp5) has 18; "
-        "choose packing=none or another target",
+        {"target": "ice40", "packing": "int4x4", "act_bits": 4, "weight_bits": 4, "cols": 3},
+        "packing int4x4 computes two rows of C at once and needs an even cols, not 3; "
+        "choose an even cols or packing=auto",
     ),
 ]
 
@@ -151,6 +154,9 @@ def test_the_digest_is_the_same_in_every_process(hash_seed: str) -> None:
         ({**US, "cols": 15}, 128, (2, 1)),
         ({**US, "packing": "none"}, 256, (1, 1)),
         ({**US, "rows": 1, "cols": 1}, 1, (2, 1)),
+        *(({"target": name}, 128, (2, 1)) for name in ("xilinx7", "ecp5", "ice40", "nexus")),
+        ({"target": "gowin"}, 256, (1, 1)),
+        *(({"target": name, "act_bits": 4, "weight_bits": 4}, 64, (2, 2)) for name in NEW),
     ],
     ids=str,
 )
@@ -163,7 +169,10 @@ def test_multipliers(parameters: dict[str, Any], dsps: int, scheme: tuple[int, i
 @pytest.mark.parametrize("seed", range(60))
 def test_derived_numbers_of_any_configuration(seed: int, random_config: Callable[..., DspGemmConfig]) -> None:
     rng = np.random.default_rng(seed)
-    config = random_config(rng, rows=int(rng.integers(1, 65)), cols=2 * int(rng.integers(1, 33)))
+    target = str(rng.choice(TARGETS))
+    config = random_config(
+        rng, rows=int(rng.integers(1, 65)), cols=2 * int(rng.integers(1, 33)), target=target
+    )
     sizes = [s.rows for s in config.segments]
     assert sum(sizes) == config.rows
     assert sizes == sorted(sizes, reverse=True)

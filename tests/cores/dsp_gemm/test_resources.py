@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Callable
+from math import ceil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hwgen import toolchain
 from hwgen.cores.dsp_gemm import CORE, DspGemmConfig
+from hwgen.cores.dsp_gemm.config import TARGETS
+from hwgen.synth.families import family
+from hwgen.synthesis import synthesise
+from hwgen.verify.block import Block
 
 TOLERANCE = 0.15
 
@@ -26,7 +35,50 @@ def test_estimate_is_near_what_yosys_counts(
     near_yosys(CORE, DspGemmConfig(**settings), TOLERANCE)
 
 
-@pytest.mark.parametrize("target", ["generic", "ultrascale+"])
+def _on_ecp5(config: DspGemmConfig, folder: Path) -> Counter[str]:
+    """Return the cells that Yosys makes of a configuration for ECP5."""
+    block = Block(CORE, config)
+    answer = folder / "stat.json"
+    lines = [f"read_verilog {block.sources[0]}", f"synth_ecp5 -top {block.emission.top}"]
+    toolchain.yosys("\n".join([*lines, f"tee -q -o {answer} stat -json", ""]))
+    modules = json.loads(answer.read_text(encoding="utf-8"))["modules"]
+    return Counter(modules[f"\\{block.emission.top}"]["num_cells_by_type"])
+
+
+PIPELINED: list[dict[str, Any]] = [
+    {"rows": 2, "cols": 3, "packing": "none", "tile_steps": 16},
+    {"rows": 3, "cols": 4},
+    {"rows": 4, "cols": 4, "act_bits": 4, "weight_bits": 4, "size_bits": 12},
+]
+# One in every run; synthesis takes ten seconds and more.
+FIRST_ONLY = [pytest.param(s, marks=[pytest.mark.slow] if i else []) for i, s in enumerate(PIPELINED)]
+SEVEN = [{"rows": 3, "cols": 4}, {"rows": 6, "cols": 4, "act_bits": 4, "weight_bits": 4}]
+
+
+@pytest.mark.parametrize("settings", FIRST_ONLY)
+def test_estimate_for_ecp5_is_near_what_yosys_counts(settings: dict[str, Any], tmp_path: Path) -> None:
+    config = DspGemmConfig(target="ecp5", **settings)
+    cells, guess = _on_ecp5(config, tmp_path), CORE.resources(config)
+    assert guess.dsp == cells["MULT18X18D"] == config.dsps
+    assert guess.bram36 == cells["DP16KD"]
+    lut = family("ecp5").count(cells)["LUT"]
+    assert guess.lut == pytest.approx(lut, rel=TOLERANCE)
+    assert guess.ff == pytest.approx(cells["TRELLIS_FF"], rel=TOLERANCE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", SEVEN, ids=str)
+def test_estimate_for_the_7_series_is_near_what_yosys_counts(settings: dict[str, Any]) -> None:
+    config = DspGemmConfig(target="xilinx7", **settings)
+    block = Block(CORE, config)
+    cells, guess = synthesise(block.sources[0], block.emission.top, "xc7"), CORE.resources(config)
+    assert guess.dsp == cells.dsp
+    assert guess.bram36 == ceil(cells.bram36)
+    assert guess.lut == pytest.approx(cells.lut, rel=TOLERANCE)
+    assert guess.ff == pytest.approx(cells.ff, rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("act_bits", range(2, 9))
 @pytest.mark.parametrize("weight_bits", range(2, 9))
 def test_every_format_has_an_estimate(target: str, act_bits: int, weight_bits: int) -> None:
@@ -40,7 +92,7 @@ def test_every_format_has_an_estimate(target: str, act_bits: int, weight_bits: i
 
 @pytest.mark.parametrize("size", [1, 5, 31, 33, 64])
 @pytest.mark.parametrize("tile_steps", [4, 64, 4096])
-@pytest.mark.parametrize("target", ["generic", "ultrascale+"])
+@pytest.mark.parametrize("target", TARGETS)
 def test_more_of_it_never_costs_less(size: int, tile_steps: int, target: str) -> None:
     config = DspGemmConfig(rows=size, cols=size, tile_steps=tile_steps, target=target)
     guess = CORE.resources(config)

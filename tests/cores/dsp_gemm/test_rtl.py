@@ -10,10 +10,13 @@ import pytest
 
 import sim
 from hwgen.cores.dsp_gemm import CORE, DspGemmConfig, Gemm, Shape
+from hwgen.cores.dsp_gemm.config import TARGETS
 from hwgen.verify.harness import Harness
 from hwgen.verify.stimulus import REGIMES, Stimulus
 
 US = {"target": "ultrascale+"}
+INT4 = {"act_bits": 4, "weight_bits": 4}
+UNSIGNED = {"act_signed": False, "weight_signed": False}
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "1x1": {"rows": 1, "cols": 1, "tile_steps": 4},
     "1x1 dsp": {"rows": 1, "cols": 1, "tile_steps": 8, **US},
@@ -43,11 +46,41 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
         **US,
     },
     "unpacked": {"rows": 4, "cols": 4, "act_bits": 8, "weight_bits": 6, "packing": "none", **US},
+    "xilinx7": {"rows": 17, "cols": 3, "tile_steps": 4, "target": "xilinx7"},
+    "xilinx7 two-bit weights": {"rows": 5, "cols": 2, "weight_bits": 2, "tile_steps": 8, "target": "xilinx7"},
+    "xilinx7 int4x4": {"rows": 9, "cols": 4, **INT4, "tile_steps": 8, "target": "xilinx7"},
+    "ecp5": {"rows": 9, "cols": 5, "tile_steps": 4, "size_bits": 6, "target": "ecp5"},
+    "ecp5 1x1": {"rows": 1, "cols": 1, "tile_steps": 4, "target": "ecp5"},
+    "ecp5 unsigned": {"rows": 5, "cols": 4, **UNSIGNED, "tile_steps": 4, "target": "ecp5"},
+    "ecp5 two groups": {"rows": 3, "cols": 20, "act_signed": False, "tile_steps": 16, "target": "ecp5"},
+    "ecp5 int4x4": {"rows": 9, "cols": 6, **INT4, "target": "ecp5"},
+    "ecp5 int4x4 unsigned": {"rows": 5, "cols": 2, **INT4, **UNSIGNED, "tile_steps": 4, "target": "ecp5"},
+    "ecp5 unpacked": {"rows": 2, "cols": 3, "packing": "none", "tile_steps": 4, "target": "ecp5"},
+    "ice40": {
+        "rows": 3,
+        "cols": 3,
+        "act_bits": 7,
+        "weight_signed": False,
+        "tile_steps": 8,
+        "target": "ice40",
+    },
+    "ice40 int4x4": {"rows": 9, "cols": 4, **INT4, "act_signed": False, "tile_steps": 8, "target": "ice40"},
+    "nexus": {"rows": 4, "cols": 3, "tile_steps": 8, "target": "nexus"},
+    "gowin": {"rows": 3, "cols": 2, "tile_steps": 8, "target": "gowin"},
+    "gowin int4x4": {"rows": 2, "cols": 4, **INT4, "tile_steps": 8, "target": "gowin"},
 }
 
 
+# What others of the same target do not cover is built in every run; a build takes seconds.
+SLOW = {
+    "xilinx7 two-bit weights", "ecp5 1x1", "ecp5 two groups", "ecp5 int4x4 unsigned", "ecp5 unpacked", "ice40 int4x4",
+    "gowin int4x4",
+}  # fmt: skip
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in CONFIGURATIONS]
+
+
 @pytest.mark.parametrize("regime", REGIMES)
-@pytest.mark.parametrize("name", CONFIGURATIONS)
+@pytest.mark.parametrize("name", NAMES)
 def test_three_executors_agree(name: str, regime: str, agree: Callable[..., None]) -> None:
     config = DspGemmConfig(**CONFIGURATIONS[name])
     rng = np.random.default_rng([len(name), REGIMES.index(regime)])
@@ -59,7 +92,9 @@ def test_the_chosen_configurations_reach_every_structure() -> None:
     assert {len(c.segments) for c in configs} >= {1, 2, 3}
     assert {c.groups for c in configs} == {1, 2, 3}
     assert {c.column_lanes(c.columns - 1) for c in configs if c.arithmetic.scheme.weight_lanes == 2} == {1, 2}
-    assert {c.arithmetic.scheme.canary_bits for c in configs} == {0, 2}
+    assert {c.arithmetic.scheme.canary_bits for c in configs} == {0, 2, 3, 4, 5, 9}
+    assert {c.target for c in configs} == set(TARGETS)
+    assert {c.pipelined for c in configs if len(c.segments) > 1} == {False, True}
     assert {c.arithmetic.increment(0) for c in configs} == {0, 1}
     assert {(c.act_signed, c.weight_signed) for c in configs} >= {
         (False, True),
@@ -74,7 +109,9 @@ BOTH = {"keep": True, "accumulate": True}
 
 
 @pytest.mark.parametrize("regime", REGIMES)
-@pytest.mark.parametrize("name", ["1x1", "int8x2 three groups", "int4x4", "odd"])
+@pytest.mark.parametrize(
+    "name", ["1x1", "int8x2 three groups", "int4x4", "odd", "ecp5", "ecp5 int4x4", "xilinx7"]
+)
 def test_sums_kept_between_commands(name: str, regime: str, agree: Callable[..., None]) -> None:
     config = DspGemmConfig(**CONFIGURATIONS[name])
     rng = np.random.default_rng(3)
@@ -87,7 +124,7 @@ def test_sums_kept_between_commands(name: str, regime: str, agree: Callable[...,
     agree(config, [*ops, Gemm(ops[0].a, ops[0].b, keep=True)], regime)
 
 
-@pytest.mark.parametrize("target", ["generic", "ultrascale+"])
+@pytest.mark.parametrize("target", ["generic", "ultrascale+", "ecp5"])
 def test_sums_wrap_in_the_accumulators(target: str, agree: Callable[..., None]) -> None:
     config = DspGemmConfig(rows=16, cols=2, tile_steps=4, target=target)
     a, b = np.full((1, 70_000), -128, np.int64), np.full((70_000, 2), -128, np.int64)
@@ -97,7 +134,7 @@ def test_sums_wrap_in_the_accumulators(target: str, agree: Callable[..., None]) 
     agree(config, ops)
 
 
-@pytest.mark.parametrize("name", ["odd", "int4x4"])
+@pytest.mark.parametrize("name", ["odd", "int4x4", "ecp5"])
 @pytest.mark.parametrize("regime", ["free", "both"])
 def test_a_command_with_a_size_of_zero_is_ignored(
     name: str, regime: str, harness: Callable[..., Harness], stimulus: Callable[..., Stimulus]
@@ -128,7 +165,7 @@ def test_a_command_with_a_size_of_zero_is_ignored(
 
 
 @pytest.mark.parametrize("lanes", ["a", "b"])
-@pytest.mark.parametrize("name", ["odd", "int8x2", "int4x4"])
+@pytest.mark.parametrize("name", ["odd", "int8x2", "int4x4", "ecp5 int4x4"])
 def test_what_the_host_puts_beside_the_matrices_does_not_matter(
     name: str, lanes: str, harness: Callable[..., Harness], stimulus: Callable[..., Stimulus]
 ) -> None:
@@ -155,7 +192,7 @@ def test_any_configuration_agrees(
     seed: int, random_config: Callable[..., DspGemmConfig], agree: Callable[..., None]
 ) -> None:
     rng = np.random.default_rng([11, seed])
-    config = random_config(rng)
+    config = random_config(rng, target=TARGETS[seed % len(TARGETS)])
     for i, regime in enumerate(REGIMES):
         agree(config, CORE.random_operations(config, 20, rng), regime, seed=i)
 
@@ -168,7 +205,7 @@ EXTREMES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["ultrascale+", "generic"])
+@pytest.mark.parametrize("target", ["ultrascale+", "generic", "ecp5"])
 @pytest.mark.parametrize("name", EXTREMES)
 def test_the_extremes_agree(name: str, target: str, agree: Callable[..., None]) -> None:
     config = DspGemmConfig(target=target, **EXTREMES[name])

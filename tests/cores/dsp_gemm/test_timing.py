@@ -15,7 +15,7 @@ from hwgen.verify.stimulus import REGIMES, patterns
 from hwgen.workloads import GemmShape, minilm_gemms, resnet18_gemms
 
 ARRAY = DspGemmConfig(rows=16, cols=16)
-TARGETS = ["generic", "ultrascale+"]
+TARGETS = ["generic", "ultrascale+", "ecp5"]  # ecp5: one that is pipelined
 NETWORKS = {"minilm": minilm_gemms(128), "resnet18": resnet18_gemms()}
 
 
@@ -62,7 +62,7 @@ def test_the_closed_form_is_the_walk_of_every_beat(
 ) -> None:
     rng = np.random.default_rng(seed)
     for _ in range(10):
-        config = random_config(rng)
+        config = random_config(rng, target=str(rng.choice(TARGETS)))
         shapes = _shapes(config, rng)
         free, walked = CORE.timing(config).free(shapes), _stalled(config, shapes)
         assert _same(free, walked), (config, shapes)
@@ -74,7 +74,7 @@ def test_waiting_never_makes_anything_earlier(
     regime: str, seed: int, random_config: Callable[..., DspGemmConfig]
 ) -> None:
     rng = np.random.default_rng(100 + seed)
-    config = random_config(rng)
+    config = random_config(rng, target=str(rng.choice(TARGETS)))
     shapes = _shapes(config, rng)
     free, slow = CORE.timing(config).free(shapes), _stalled(config, shapes, regime, seed)
     assert all(a <= b for a, b in zip(free.starts, slow.starts, strict=True))
@@ -103,7 +103,8 @@ def test_a_gemm_of_full_tiles_has_no_bubble(
     )
     steps = tiles_m * config.tile_steps * tiles_n * passes
     # The command, the first weights and a cycle to the swap; a step per cycle; the way out.
-    assert CORE.timing(config).free([shape]).cycles == config.rows + 2 + steps + config.latency
+    begin = config.command_cycles + config.rows + 1
+    assert CORE.timing(config).free([shape]).cycles == begin + steps + config.latency
     assert shape.macs == steps * config.rows * config.cols
     # In a list of commands all but the steps overlap.
     both = CORE.timing(config).free([shape, shape])
@@ -132,7 +133,7 @@ def test_networks_keep_the_array_busy(target: str, network: str, count: int) -> 
 @pytest.mark.parametrize("seed", range(10))
 def test_more_work_never_takes_less_time(seed: int, random_config: Callable[..., DspGemmConfig]) -> None:
     rng = np.random.default_rng(200 + seed)
-    config = random_config(rng, tile_steps=8)
+    config = random_config(rng, tile_steps=8, target=str(rng.choice(TARGETS)))
     free = CORE.timing(config).free
     m, n, k = (int(x) for x in rng.integers(1, 40, 3))
     for axis in range(3):
@@ -150,7 +151,7 @@ def test_more_work_never_takes_less_time(seed: int, random_config: Callable[...,
 @pytest.mark.parametrize("seed", range(10))
 def test_losses_add_up(seed: int, random_config: Callable[..., DspGemmConfig]) -> None:
     rng = np.random.default_rng(300 + seed)
-    config = random_config(rng)
+    config = random_config(rng, target=str(rng.choice(TARGETS)))
     timing = CORE.timing(config)
     for shape in _shapes(config, rng):
         losses = timing.losses(shape)
