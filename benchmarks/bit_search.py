@@ -22,7 +22,7 @@ from hwgen.workloads.layers import INPUT
 from hwgen.workloads.mnist import CALIBRATION, mnist_float, mnist_images
 
 COMMAND = "python -m benchmarks.bit_search"
-TARGET = "edge_ecp5"
+TARGET = "edge"
 
 ATTACK, TESTED = (
     128,

@@ -62,7 +62,7 @@ def _array(size: int) -> dict[str, str]:
 CASES = (
     Case("core 8x8", _GEMM, _array(8), "gemm:8x64x8", rate=2e6, ratio=100),
     Case("core 16x16", _GEMM, _array(16), "gemm:16x64x16", rate=1e6, ratio=100, seconds=10),
-    Case("accelerator 8x8", "edge_ecp5", {}, "gemm:8x64x8", 1_000_000, 1e5, 100),
+    Case("accelerator 8x8", "edge", {}, "gemm:8x64x8", 1_000_000, 1e5, 100),
     Case(
         "accelerator 16x16",
         "accelerator",

@@ -11,7 +11,7 @@ from hwgen.commands.targets import accelerator
 from hwgen.workloads.mnist import CALIBRATION, IMAGES, classify, mnist_float, mnist_images
 
 COMMAND = "python -m benchmarks.mnist"
-TARGET = "edge_ecp5"
+TARGET = "edge"
 
 # Workloads, and most points of accuracy that their quantisation may cost.
 WORKLOADS = {"mnist": ("int8", 0.1), "mnist_w4a8": ("w4a8", 0.5)}

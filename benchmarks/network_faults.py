@@ -36,7 +36,7 @@ DIGITS = 300  # among which the one nearest to a boundary is sought
 RATED, REPLICATES = 10, 64  # digits under a fault rate, those nearest to a boundary, and inferences of each
 PROBABILITIES = (0.01, 0.1, 1.0)
 ATTACK, FLIPS, TESTED = 64, 4, 100
-ACCELERATORS = ("edge_ecp5", "n3h_z7020")
+ACCELERATORS = ("edge", "n3h_z7020")
 
 
 def measure(console: Console) -> list[Figure]:

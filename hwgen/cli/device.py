@@ -55,7 +55,7 @@ _FOLDER = click.option(
     "run",
     epilog=examples(
         "hwgen host run tiny gemm:20x24x12 --port simulated",
-        "hwgen host run edge_ecp5 tile --port /dev/ttyUSB0 --clock 50 --baud 1000000 --json run.json",
+        "hwgen host run edge tile --port /dev/ttyUSB0 --clock 50 --baud 1000000 --json run.json",
     ),
 )
 @click.argument("target", metavar="CONFIG")

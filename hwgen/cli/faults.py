@@ -75,13 +75,13 @@ def _number(text: str | None) -> int | None:
     "inject",
     epilog=examples(
         "hwgen inject dsp_gemm --set rows=4 --set cols=4 tile --exhaustive -o out/tile",
-        "hwgen inject edge_ecp5 gemm:8x64x8 --samples 100000 -o out/edge --verify 500",
-        "hwgen inject edge_ecp5 gemm:8x64x8 --stratified --error 0.005 -o out/strata",
+        "hwgen inject edge gemm:8x64x8 --samples 100000 -o out/edge --verify 500",
+        "hwgen inject edge gemm:8x64x8 --stratified --error 0.005 -o out/strata",
         "hwgen inject tiny tile --model stuck-at-1 --classes control --classes configuration -o out/stuck",
         "hwgen inject tiny tile --kinds memory --sites act_buffer -o out/memory --resume",
         "hwgen inject dsp_gemm --set rows=8 --set cols=8 mnist --layer conv2 --image 7 -o out/conv2",
         "hwgen inject tiny tile --trigger irq=0 --model stuck-at-1 --duration 9 --sites dispatch -o out/woken",
-        "hwgen inject edge_ecp5 gemm:8x64x8 -o out/edge --resume --report out/edge-report --rates rates.toml",
+        "hwgen inject edge gemm:8x64x8 -o out/edge --resume --report out/edge-report --rates rates.toml",
         "hwgen inject tiny tile -o out/seu --with out/stuck --rates rates.toml --lifetime 8760 --fmeda out/fmeda.csv",
     ),
 )

@@ -26,7 +26,7 @@ _MOST = 40  # rows that are printed
     epilog=examples(
         "hwgen sites dsp_gemm --set rows=4 --set cols=4",
         "hwgen sites tiny --find vec",
-        "hwgen sites edge_ecp5 -o sites.parquet --json sites.json",
+        "hwgen sites edge -o sites.parquet --json sites.json",
     ),
 )
 @click.argument("target")

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from hwgen.config import CoreConfig, require_bool, require_choice, require_int
 from hwgen.cores.dsp_gemm.config import TARGETS, DspGemmConfig
-from hwgen.cores.lut_gemm.shape import ArrayShape
+from hwgen.cores.lut_gemm.shape import LUT6_TARGETS, ArrayShape
 from hwgen.cores.softmax.config import LONGEST, SoftmaxConfig
 from hwgen.cores.sparse_chain.shape import ChainShape
 from hwgen.errors import BadInput
@@ -80,7 +80,8 @@ class SystemConfig(CoreConfig):
     Parameters
     ----------
     target : str
-        ``generic``, or ``ultrascale+``: DSP48E2 and LUT6 instances.
+        Of :data:`~hwgen.cores.dsp_gemm.config.TARGETS`: the DSP core's multipliers are as it says there. The LUT
+        core has LUT6 instances on ``xilinx7`` and ``ultrascale+``, the sparse core DSP48E2 on ``ultrascale+``.
     lanes : int
         Elements that a word of activations holds, outputs that a word of sums holds, and edge of the DSP array: a
         power of two, 4..64.
@@ -120,6 +121,8 @@ class SystemConfig(CoreConfig):
         says; ``single`` rounds them up; ``ort`` computes in float32 as onnxruntime does, bit by bit.
     scale_bits : int
         Width of the requantiser's multiplier, 8..24; 24 for ``ort``.
+    scale_luts : bool
+        Whether that multiplier is made of LUTs, two or four multiplier blocks per lane less.
     softmax_words : int
         Longest row of softmax in words of sums, up to 4,096 elements; 0 for none. It needs a core that makes sums.
     softmax_bits : int
@@ -166,6 +169,7 @@ class SystemConfig(CoreConfig):
     outstanding: int = 8
     requantiser: str = "nearest"
     scale_bits: int = 24
+    scale_luts: bool = False
     softmax_words: int = 0
     softmax_bits: int = 16
     sparse: bool = False
@@ -178,7 +182,7 @@ class SystemConfig(CoreConfig):
     sparse_index_words: int = 1024
 
     def __post_init__(self) -> None:
-        for name in ("dsp", "lut", "sparse", "sparse_narrow"):
+        for name in ("dsp", "lut", "sparse", "sparse_narrow", "scale_luts"):
             require_bool(name, getattr(self, name))
         require_choice("target", self.target, TARGETS)
         require_int("address_bits", self.address_bits, 20, 40)
@@ -374,7 +378,7 @@ class SystemConfig(CoreConfig):
     @cached_property
     def lut_array(self) -> ArrayShape:
         """Size of the LUT core's array."""
-        return ArrayShape(self.lut_units, self.lut_width, self.lanes, self.target != "generic")
+        return ArrayShape(self.lut_units, self.lut_width, self.lanes, self.target in LUT6_TARGETS)
 
     @cached_property
     def sparse_chain(self) -> ChainShape:
@@ -385,7 +389,7 @@ class SystemConfig(CoreConfig):
             depth=self.sparse_depth,
             narrow=self.sparse_narrow,
             packing="a8x2",
-            primitive=self.target != "generic",
+            primitive=self.target == "ultrascale+",
             terms=self.sparse_depth,  # a sum never goes beyond the operands
         )
 

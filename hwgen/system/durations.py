@@ -29,11 +29,12 @@ def dsp_cycles(
         Whether the sums stay inside.
     """
     core = config.dsp_core
-    load = config.lanes + 1  # weights of a pass, and the swap
-    inner = np.maximum(np.maximum(outputs, core.ACCUMULATE_CYCLES), load)
-    last = np.maximum(np.where(keep, np.maximum(outputs, core.ACCUMULATE_CYCLES), outputs), load)
+    load = config.lanes + core.load_cycles  # weights of a pass
+    safe = np.maximum(outputs, core.accumulate_cycles)
+    inner = np.maximum(safe, load)
+    last = np.maximum(np.where(keep, safe, outputs), load)
     lead = (products - 1) * inner
-    first = config.lanes + 2
+    first = core.command_cycles + config.lanes + 1
     final = first + (tiles - 1) * (lead + last) + lead  # swap of the last pass
     end = final + outputs - 1 + np.where(keep, 0, core.latency)
     return np.asarray(_COMMAND + end + _WRITE)

@@ -169,7 +169,8 @@ class Vec(Unit):
         alone = run.ops["product"] | run.ops["max"]  # the term is all there is
         by_acc, by_act = marks.first[TERM_AGES["acc"]], marks.first[TERM_AGES["act"]]
         m.d.comb += load.eq(Mux(run.from_acc, by_acc, by_act | alone))
-        lanes = [VecLane(cfg.requantiser, cfg.scale_bits, cfg.softmax is not None) for _ in range(cfg.lanes)]
+        kind = (cfg.requantiser, cfg.scale_bits, cfg.softmax is not None, cfg.scale_luts)
+        lanes = [VecLane(*kind) for _ in range(cfg.lanes)]
         for i, lane in enumerate(lanes):
             place(m, f"lane_{i}", lane, platform)
             m.d.comb += [

@@ -80,6 +80,21 @@ SWEEP: dict[str, SystemConfig] = CI | {
         weight_words=512,
         target="ultrascale+",
     ),
+    "xilinx7": _config(**_PLANES, lut_units=2, lut_width=32, bus_bytes=16, target="xilinx7"),
+    "ecp5": _config(
+        lanes=8,
+        bus_bytes=16,
+        softmax_words=4,
+        parameter_words=32,
+        scale_bits=17,
+        scale_luts=True,
+        target="ecp5",
+    ),
+    "ice40": _config(dsp_tile=16, requantiser="ort", scale_luts=True, target="ice40"),
+    "nexus": _config(
+        **_PLANES, lut_units=1, lut_width=16, requantiser="single", scale_luts=True, target="nexus"
+    ),
+    "gowin": _config(lanes=8, bus_bytes=32, scale_bits=8, scale_luts=True, target="gowin"),
     "few bits": _config(scale_bits=8, address_bits=20, dsp_tile=16, bus_bytes=16, outstanding=2),
 }
 """More than twenty accelerators, those of CI among them."""

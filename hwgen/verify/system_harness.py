@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen import toolchain
+from hwgen.cores.dsp_gemm import CORE as DSP_CORE
 from hwgen.emit import Emission, emit
 from hwgen.errors import HwgenError, Misbehaviour
 from hwgen.faults.protection.plan import Plan, digest_of
 from hwgen.files import output_folder, write_if_changed
-from hwgen.parts.dsp48e2 import SIMULATION_MODEL as DSP_MODEL
+from hwgen.parts.dsp48e2 import SIMULATION_MODEL as DSP48E2_MODEL
 from hwgen.parts.popcount import SIMULATION_MODEL as LUT_MODEL
 from hwgen.system.config import SystemConfig
 from hwgen.system.registers import REGISTERS
@@ -41,9 +42,10 @@ def emission(config: SystemConfig, top: str = "accelerator") -> Emission:
 
 def simulation_sources(config: SystemConfig) -> list[Path]:
     """Verilog models of the vendor cells in it."""
-    if config.target == "generic":
-        return []
-    return ([DSP_MODEL] if config.dsp or config.sparse else []) + ([LUT_MODEL] if config.lut else [])
+    found = [*DSP_CORE.simulation_sources(config.dsp_core)] if config.dsp else []
+    found += [DSP48E2_MODEL] if config.sparse and config.sparse_chain.primitive else []
+    found += [LUT_MODEL] if config.lut and config.lut_array.primitive else []
+    return list(dict.fromkeys(found))
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-/* accelerator(target=generic, lanes=8, bus_bytes=16, address_bits=32, dsp=True, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=16384, act_banks=4, weight_words=8192, acc_words=2048, acc_banks=4, parameter_words=256, plane_words=1024, plane_weight_words=512, queue_depth=8, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=24, softmax_words=0, softmax_bits=16, sparse=False, sparse_rows=16, sparse_ways=1, sparse_depth=512, sparse_narrow=True, sparse_code_words=512, sparse_value_words=1024, sparse_index_words=1024); hwgen 0.1.0, digest d604904ed6a38b54 */
+/* accelerator(target=ecp5, lanes=16, bus_bytes=16, address_bits=32, dsp=True, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=8192, act_banks=4, weight_words=4096, acc_words=1024, acc_banks=2, parameter_words=256, plane_words=1024, plane_weight_words=512, queue_depth=8, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=16, scale_luts=True, softmax_words=0, softmax_bits=16, sparse=False, sparse_rows=16, sparse_ways=1, sparse_depth=512, sparse_narrow=True, sparse_code_words=512, sparse_value_words=1024, sparse_index_words=1024); hwgen 0.1.0, digest 9065f95a539dc2d0 */
 #ifndef ACCELERATOR_H
 #define ACCELERATOR_H
 
-#define ACCELERATOR_DIGEST "d604904ed6a38b54"
-#define ACCELERATOR_TARGET "generic"
-#define ACCELERATOR_LANES 8
+#define ACCELERATOR_DIGEST "9065f95a539dc2d0"
+#define ACCELERATOR_TARGET "ecp5"
+#define ACCELERATOR_LANES 16
 #define ACCELERATOR_BUS_BYTES 16
 #define ACCELERATOR_ADDRESS_BITS 32
 #define ACCELERATOR_DSP 1
@@ -12,11 +12,11 @@
 #define ACCELERATOR_LUT 0
 #define ACCELERATOR_LUT_UNITS 4
 #define ACCELERATOR_LUT_WIDTH 64
-#define ACCELERATOR_ACT_WORDS 16384
+#define ACCELERATOR_ACT_WORDS 8192
 #define ACCELERATOR_ACT_BANKS 4
-#define ACCELERATOR_WEIGHT_WORDS 8192
-#define ACCELERATOR_ACC_WORDS 2048
-#define ACCELERATOR_ACC_BANKS 4
+#define ACCELERATOR_WEIGHT_WORDS 4096
+#define ACCELERATOR_ACC_WORDS 1024
+#define ACCELERATOR_ACC_BANKS 2
 #define ACCELERATOR_PARAMETER_WORDS 256
 #define ACCELERATOR_PLANE_WORDS 1024
 #define ACCELERATOR_PLANE_WEIGHT_WORDS 512
@@ -24,7 +24,8 @@
 #define ACCELERATOR_BURST_BEATS 16
 #define ACCELERATOR_OUTSTANDING 4
 #define ACCELERATOR_REQUANTISER "nearest"
-#define ACCELERATOR_SCALE_BITS 24
+#define ACCELERATOR_SCALE_BITS 16
+#define ACCELERATOR_SCALE_LUTS 1
 #define ACCELERATOR_SOFTMAX_WORDS 0
 #define ACCELERATOR_SOFTMAX_BITS 16
 #define ACCELERATOR_SPARSE 0
@@ -35,26 +36,26 @@
 #define ACCELERATOR_SPARSE_CODE_WORDS 512
 #define ACCELERATOR_SPARSE_VALUE_WORDS 1024
 #define ACCELERATOR_SPARSE_INDEX_WORDS 1024
-#define ACCELERATOR_INT8_MACS_PER_CYCLE 64
+#define ACCELERATOR_INT8_MACS_PER_CYCLE 256
 #define ACCELERATOR_BINARY_MACS_PER_CYCLE 0
 #define ACCELERATOR_SPARSE_MACS_PER_CYCLE 0
-#define ACCELERATOR_ELEMENTS_PER_VECTOR 8
+#define ACCELERATOR_ELEMENTS_PER_VECTOR 16
 #define ACCELERATOR_BUS_BYTES_PER_CYCLE 16
-#define ACCELERATOR_BUFFER_BYTES 278528
+#define ACCELERATOR_BUFFER_BYTES 294912
 #define ACCELERATOR_TOKENS_PER_SEMAPHORE 63
 #define ACCELERATOR_PROGRAM_ALIGNMENT_BYTES 4096
-#define ACCELERATOR_BUFFER_ACT_WORDS 16384
-#define ACCELERATOR_BUFFER_ACT_WORD_BYTES 8
+#define ACCELERATOR_BUFFER_ACT_WORDS 8192
+#define ACCELERATOR_BUFFER_ACT_WORD_BYTES 16
 #define ACCELERATOR_BUFFER_ACT_BANKS 4
 #define ACCELERATOR_BUFFER_PARAMETER_WORDS 256
-#define ACCELERATOR_BUFFER_PARAMETER_WORD_BYTES 64
+#define ACCELERATOR_BUFFER_PARAMETER_WORD_BYTES 128
 #define ACCELERATOR_BUFFER_PARAMETER_BANKS 1
-#define ACCELERATOR_BUFFER_WEIGHT_WORDS 8192
-#define ACCELERATOR_BUFFER_WEIGHT_WORD_BYTES 8
+#define ACCELERATOR_BUFFER_WEIGHT_WORDS 4096
+#define ACCELERATOR_BUFFER_WEIGHT_WORD_BYTES 16
 #define ACCELERATOR_BUFFER_WEIGHT_BANKS 1
-#define ACCELERATOR_BUFFER_ACC_WORDS 2048
-#define ACCELERATOR_BUFFER_ACC_WORD_BYTES 32
-#define ACCELERATOR_BUFFER_ACC_BANKS 4
+#define ACCELERATOR_BUFFER_ACC_WORDS 1024
+#define ACCELERATOR_BUFFER_ACC_WORD_BYTES 64
+#define ACCELERATOR_BUFFER_ACC_BANKS 2
 
 #define ACCELERATOR_ID_VALUE 0x4857474Eu /* what register ID reads */
 #define ACCELERATOR_REG_ID 0x000u /* read only: 0x4857474E: this is a hwgen accelerator */

@@ -1,8 +1,8 @@
-/* accelerator(target=generic, lanes=4, bus_bytes=8, address_bits=32, dsp=True, dsp_tile=32, lut=True, lut_units=2, lut_width=16, act_words=1024, act_banks=4, weight_words=512, acc_words=256, acc_banks=4, parameter_words=64, plane_words=256, plane_weight_words=128, queue_depth=4, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=24, softmax_words=0, softmax_bits=16, sparse=False, sparse_rows=16, sparse_ways=1, sparse_depth=512, sparse_narrow=True, sparse_code_words=512, sparse_value_words=1024, sparse_index_words=1024); hwgen 0.1.0, digest 948724321a4d5651 */
+/* accelerator(target=generic, lanes=4, bus_bytes=8, address_bits=32, dsp=True, dsp_tile=32, lut=True, lut_units=2, lut_width=16, act_words=1024, act_banks=4, weight_words=512, acc_words=256, acc_banks=4, parameter_words=64, plane_words=256, plane_weight_words=128, queue_depth=4, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=24, scale_luts=False, softmax_words=0, softmax_bits=16, sparse=False, sparse_rows=16, sparse_ways=1, sparse_depth=512, sparse_narrow=True, sparse_code_words=512, sparse_value_words=1024, sparse_index_words=1024); hwgen 0.1.0, digest 1f9776d0f3a0c69f */
 #ifndef ACCELERATOR_H
 #define ACCELERATOR_H
 
-#define ACCELERATOR_DIGEST "948724321a4d5651"
+#define ACCELERATOR_DIGEST "1f9776d0f3a0c69f"
 #define ACCELERATOR_TARGET "generic"
 #define ACCELERATOR_LANES 4
 #define ACCELERATOR_BUS_BYTES 8
@@ -25,6 +25,7 @@
 #define ACCELERATOR_OUTSTANDING 4
 #define ACCELERATOR_REQUANTISER "nearest"
 #define ACCELERATOR_SCALE_BITS 24
+#define ACCELERATOR_SCALE_LUTS 0
 #define ACCELERATOR_SOFTMAX_WORDS 0
 #define ACCELERATOR_SOFTMAX_BITS 16
 #define ACCELERATOR_SPARSE 0

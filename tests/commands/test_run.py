@@ -290,7 +290,7 @@ BAD_INPUT = {
         r"(layer 'conv' does not fit|act_banks).*",
     ),
     "share": (("tiny", "tile", "--lut-share", "2"), r"lut share must lie in 0\.\.1, not 2\.0"),
-    "no LUT core": (("edge_ecp5", "tile", "--lut-share", "0.5"), r"this accelerator has no LUT core .*"),
+    "no LUT core": (("edge", "tile", "--lut-share", "0.5"), r"this accelerator has no LUT core .*"),
     "memory": (("tiny", "tile", "--dram", "1,2,3"), r"--dram takes four whole numbers.*, not '1,2,3'"),
     "memory range": (("tiny", "tile", "--dram", "0,1,1,1"), r"--dram 0,1,1,1: latency must lie in .*"),
     "images": (("tiny", "tile", "--images", "0"), r"images must be at least 1, not 0"),

@@ -69,7 +69,7 @@ def test_a_kind_without_hooks(made: Hooked) -> None:
     "name",
     [
         "softmax_u8_online_pow2",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("tiny", "edge_ecp5", "lut_gemm_8x64x8_generic")),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("tiny", "edge", "lut_gemm_8x64x8_generic")),
     ],
 )
 def test_whole_configurations(name: str) -> None:

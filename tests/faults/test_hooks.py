@@ -320,7 +320,7 @@ def test_a_bit_serial_core_with_random_inputs(tmp_path: Path) -> None:
     same(made, random_faults(made, np.random.default_rng(1), 100, 40), 2, tmp_path, 40)
 
 
-LARGE = ("n3h_z7020", "n3h_z7045", "edge_ecp5", "attention", "sparse_u280", "sparse_edge")
+LARGE = ("n3h_z7020", "n3h_z7045", "edge", "attention", "sparse_u280", "sparse_edge")
 
 
 @pytest.mark.parametrize(

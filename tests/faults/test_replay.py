@@ -62,7 +62,7 @@ def given(name, bits=8):
 IMAGES = np.random.default_rng(2).integers(-128, 128, (5, 8, 6, 4))
 
 
-@pytest.mark.parametrize("name", ["edge_ecp5", "n3h_z7020", "tiny"])
+@pytest.mark.parametrize("name", ["edge", "n3h_z7020", "tiny"])
 @pytest.mark.parametrize("bits", [8, 4])
 def test_flips_in_hardware(name, bits):
     config, victim = given(name, bits)
@@ -79,7 +79,7 @@ def test_flips_in_hardware(name, bits):
     done = replay(victim, flips, config, IMAGES)
     assert done.differences == 0
     assert len(set(done.bits)) == 13
-    dsp_alone = name == "edge_ecp5"
+    dsp_alone = name == "edge"
     for one, where in zip(flips, done.bits, strict=True):
         sign = dsp_alone and one.bit == bits - 1
         assert [place.bit for place in where] == list(range(one.bit, 8)) if sign else len(where) in (1, 5)
@@ -98,7 +98,7 @@ def test_flips_in_hardware(name, bits):
 
 def test_where_a_weight_lies():
     """The DSP core's layout by hand: tiles of 8 outputs; of each the products; of each 8 inputs, the last one first."""
-    config = accelerator("edge_ecp5", {})
+    config = accelerator("edge", {})
     layer = Layer("f", "gemm", inputs=("input",), gemm=(1, 24, 20))
     victim = random_network(
         Workload(name="g", layers=(layer,), input_shape=(1, 1, 24)), 5, roundings=[config.roundings[0]]
@@ -117,7 +117,7 @@ def test_where_a_weight_lies():
 
 
 def test_a_broken_memory_as_flips():
-    config, victim = given("edge_ecp5")
+    config, victim = given("edge")
     weights = {name: np.maximum(victim.data[name].weight, -127) for name in ("c", "f")}
     victim = with_weights(victim, weights)  # -128 has no pair of magnitudes
     broken = stick(victim, StuckBits(0.02), seed=4).network
@@ -134,7 +134,7 @@ def test_a_broken_memory_as_flips():
 
 
 def test_what_cannot_be_replayed():
-    config, victim = given("edge_ecp5")
+    config, victim = given("edge")
     layer = Layer("f", "gemm", inputs=("input",), gemm=(1, 24, 20))
     other = random_network(
         Workload(name="g", layers=(layer,), input_shape=(1, 1, 24)), 5, roundings=[config.roundings[0]]
@@ -202,7 +202,7 @@ def _with(victim, one):
 @digits
 @pytest.mark.slow
 def test_an_attack_on_digits_in_verilog():
-    config = accelerator("edge_ecp5", {})
+    config = accelerator("edge", {})
     victim = mnist_network(8, config.scale_bits).rounded(config.roundings[0])
     images, labels = mnist_images(96)
     found = search(victim, images, untargeted(labels), flips=4)

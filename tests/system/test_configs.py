@@ -14,6 +14,7 @@ from hwgen.system.configs import FOLDER, load, named
 from hwgen.system.memories import block_rams, memories
 
 DEVICES = {
+    "edge": ("ecp5", 208),
     "edge_ecp5": ("ecp5", 208),
     "n3h_z7020": ("xilinx", 140),
     "n3h_z7045": ("xilinx", 545),
@@ -29,7 +30,8 @@ def test_the_folder_is_read() -> None:
     assert found["tiny"].status == "supported"
     assert found["tiny"].config.lut
     assert found["n3h_z7045"].config == SystemConfig(
-        lanes=16, bus_bytes=8, lut=True, lut_units=8, lut_width=128, act_words=32768, weight_words=16384,
+        target="xilinx7", lanes=16, bus_bytes=8, lut=True,
+        lut_units=8, lut_width=128, act_words=32768, weight_words=16384,
         acc_words=4096, parameter_words=512, plane_words=4096, plane_weight_words=1024, queue_depth=16,
         burst_beats=64, outstanding=8,
     )  # fmt: skip
@@ -41,7 +43,7 @@ def test_they_fit_their_devices_as_the_readme_says() -> None:
     for line in text.splitlines():
         if found := re.match(r"\| (?:.*\(`(.+)`\)|(total)) ((?:\| *\d* *)+)\|$", line):
             rows[found[1] or found[2]] = [cell.strip() for cell in found[3].split("|")[1:]]
-    dense = ("edge_ecp5", "n3h_z7020", "n3h_z7045")
+    dense = ("edge", "edge_ecp5", "n3h_z7020", "n3h_z7045")
     names = ("tiny", *dense, "attention", "sparse_edge", "sparse_u280")  # in the order of the columns
     families = {name: DEVICES.get(name, ("xilinx", 0))[0] for name in names}
     for column, (name, family) in enumerate(families.items()):

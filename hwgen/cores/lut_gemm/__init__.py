@@ -106,7 +106,7 @@ class LutGemmCore(GemmCore):
         return marks(config, operations)
 
     def simulation_sources(self, config: LutGemmConfig) -> Sequence[Path]:
-        return [SIMULATION_MODEL] if config.target == "ultrascale+" else []
+        return [SIMULATION_MODEL] if config.array.primitive else []
 
 
 CORE = LutGemmCore()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hwgen.config import CoreConfig, require_choice, require_int
-from hwgen.cores.lut_gemm.shape import ArrayShape
+from hwgen.cores.lut_gemm.shape import LUT6_TARGETS, ArrayShape
 from hwgen.errors import BadInput
 from hwgen.numerics import INT32, IntFormat, ceil_log2
 from hwgen.parts.corner_turn import LATENCY as CORNER_TURN_LATENCY
@@ -15,8 +15,8 @@ from hwgen.streams import Field, Stream
 
 __all__ = ["TARGETS", "LutGemmConfig"]
 
-TARGETS = ("generic", "ultrascale+")
-"""Targets that the core is built for; ``ultrascale+`` places LUT6 and LUT6_2 instances."""
+TARGETS = ("generic", *LUT6_TARGETS)
+"""Targets that the core is built for; all but ``generic`` place LUT6 and LUT6_2 instances."""
 
 _WORD_BITS = (8, 16, 32, 64, 128, 256, 512)
 
@@ -39,7 +39,7 @@ class LutGemmConfig(CoreConfig):
         Bit-plane words that a column of the array may have for B, all tiles of a command together, a power of
         two, 8..16384; two commands' B are kept.
     target : str
-        ``generic`` (counters left to the synthesizer) or ``ultrascale+`` (LUT6 and LUT6_2 instances).
+        ``generic`` (counters left to the synthesizer), ``xilinx7`` or ``ultrascale+`` (LUT6 and LUT6_2 instances).
     size_bits : int
         Width of M, N and K in a command, 6..32, and enough for the K that fills the larger buffer.
     """
@@ -77,7 +77,7 @@ class LutGemmConfig(CoreConfig):
     @property
     def array(self) -> ArrayShape:
         """The array of dot-product units."""
-        return ArrayShape(self.dm, self.dk, self.dn, self.target != "generic")
+        return ArrayShape(self.dm, self.dk, self.dn, self.target in LUT6_TARGETS)
 
     @property
     def binary_ops_per_cycle(self) -> int:

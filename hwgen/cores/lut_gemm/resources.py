@@ -2,8 +2,10 @@
 
 Counted: dot products with LUT instances, selection of rows, memories, block RAMs. Fitted to Yosys 0.70
 (``synth_xilinx -family xcup -flatten``) on the configurations that ``benchmarks/lut_gemm_resources.py`` lists:
-loaders per bit of a word, the way out per column, control, and the counters that are left to the synthesizer.
-That benchmark prints the error on others.
+loaders per bit of a word, the way out per column, control, and the counters that are left to the synthesizer;
+what ``ultrascale+`` shares with the flip-flops of all targets also to 1 x 8 x 1, 1 x 16 x 2 and 3 x 32 x 1 with buffers
+of 8 to 64 words, and to 2 x 8 x 2 with sizes of 32 bits. That benchmark and ``benchmarks/resource_model.py`` print the
+error on others.
 """
 
 from __future__ import annotations
@@ -21,14 +23,18 @@ __all__ = ["FITTED", "estimate", "units"]
 _SUM_BITS = 32
 
 
-_FITTED_FF = {"size_bits": 9.18, "word_bits": 34.7, "dk": 8.93, "row": 8.64, "column": 32.2, "held": 1.046}
+_FITTED_FF = {
+    "always": 406, "size_bits": 10.1, "word_bits": 12.7, "dk": 8.97, "column": 25.3, "held": 1.045,
+}  # fmt: skip
 
 FITTED: dict[tuple[str, str], dict[str, float]] = {
-    ("ultrascale+", "lut"): {"always": 532, "word_bits": 29.3, "dk": 9.86, "column": 111.7, "dot": 0.29},
+    ("ultrascale+", "lut"): {
+        "always": 402, "size_bits": 10.7, "word_bits": 24.7, "dk": 9.84, "column": 111.6, "dot": 1.88,
+    },
     ("ultrascale+", "ff"): _FITTED_FF,
     ("generic", "lut"): {"always": 431, "word_bits": 33.9, "dk": 13.24, "column": 104.4, "product": 2.185},
     ("generic", "ff"): _FITTED_FF,  # the same registers
-}
+}  # fmt: skip
 """Cells per unit of :func:`units`, by target and kind of cell."""
 
 
@@ -63,13 +69,14 @@ def estimate(config: LutGemmConfig) -> Resources:
         The core.
     """
     of = units(config)
+    like = "ultrascale+" if config.array.primitive else "generic"
     lut, ff, bram36 = _memories(config)
     lut += config.dm * config.dn * _SUM_BITS + config.dn * _SUM_BITS * _picks(config.dm)
-    if config.target != "generic":
+    if config.array.primitive:
         lut += config.dm * config.dn * plan(config.dk, products=True).luts + plan(config.dk).luts * 2
     ff += config.dm * config.dn * 2 * _SUM_BITS + _words(config)
-    lut += sum(count * of[name] for name, count in FITTED[config.target, "lut"].items())
-    ff += sum(count * of[name] for name, count in FITTED[config.target, "ff"].items())
+    lut += sum(count * of[name] for name, count in FITTED[like, "lut"].items())
+    ff += sum(count * of[name] for name, count in FITTED[like, "ff"].items())
     return Resources(lut=round(lut), ff=round(ff), dsp=0, bram36=ceil(bram36))
 
 

@@ -8,7 +8,10 @@ from typing import ClassVar
 from hwgen.numerics import ceil_div
 from hwgen.parts.popcount import plan
 
-__all__ = ["ArrayShape"]
+__all__ = ["LUT6_TARGETS", "ArrayShape"]
+
+LUT6_TARGETS = ("xilinx7", "ultrascale+")
+"""Targets with LUTs of six inputs, which may be two of five: LUT6 and LUT6_2."""
 
 _LANES_PER_GROUP = 8  # a plane word drives at most this many dot products before it is registered again
 

@@ -1,8 +1,10 @@
-"""The exact product of a sum and a multiplier, from multipliers of a DSP block's size."""
+"""The exact product of a sum and a multiplier, from multipliers of a DSP block's size or from adders."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Signal, Value, signed
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 
 __all__ = ["LATENCY", "multiply"]
 
@@ -10,10 +12,11 @@ LATENCY = 3
 """Cycles from the sum to the product."""
 
 _SPLIT = 17  # bits of a lower part: what a signed 18-bit multiplier takes of an unsigned number
+_JOINED = 4  # terms that are added up in a cycle: two adders, one behind the other
 _WIDE = 24  # widest multiplier that goes whole into the other side of a multiplier
 
 
-def multiply(m: Module, total: Signal, multiplier: Value) -> Value:
+def multiply(m: Module, total: Signal, multiplier: Value, *, adders: bool = False) -> Value:
     """``total * multiplier``, :data:`LATENCY` cycles after ``total``.
 
     Parameters
@@ -24,7 +27,11 @@ def multiply(m: Module, total: Signal, multiplier: Value) -> Value:
         Signed, at least 18 bits; a register.
     multiplier : Value
         Unsigned, at most 34 bits; one cycle before ``total``. Over 24 bits it takes four multipliers instead of two.
+    adders : bool
+        Whether to make it without multipliers: some three LUTs for each bit of the one and bit of the other.
     """
+    if adders:
+        return _added(m, total, multiplier)
     return (_two if len(multiplier) <= _WIDE else _four)(m, total, multiplier)
 
 
@@ -78,3 +85,42 @@ def _four(m: Module, total: Signal, multiplier: Value) -> Value:
         lower.eq(outer),
     ]
     return Cat(lower, upper).as_signed()
+
+
+def _added(m: Module, total: Signal, multiplier: Value) -> Value:
+    """Two bits of the multiplier at a time; then, in each of two cycles, up to four terms become one."""
+    scale = Signal(len(multiplier), name="scale", reset_less=True)
+    m.d.sync += scale.eq(multiplier)
+    terms: list[Value] = []
+    for at in range(0, len(scale), 2):
+        term = Mux(scale[at], total, 0)
+        if at + 1 < len(scale):
+            term = term + (Mux(scale[at + 1], total, 0) << 1)
+        terms.append(_held(m, f"term_{at}", term))
+    step = 2
+    for level in range(1, LATENCY):
+        terms = [
+            _held(m, f"sum_{level}_{i}", _joined(terms[i : i + _JOINED], step))
+            for i in range(0, len(terms), _JOINED)
+        ]
+        step *= _JOINED
+    assert len(terms) == 1
+    return terms[0][: len(total) + len(scale)].as_signed()
+
+
+def _joined(terms: Sequence[Value], step: int) -> Value:
+    """Sum of terms that are ``step`` bits apart, in pairs: what lies below the upper one of a pair is not added."""
+    while len(terms) > 1:
+        pairs = [terms[i : i + 2] for i in range(0, len(terms), 2)]
+        terms = [
+            Cat(pair[0][:step], (pair[0] >> step) + pair[1]).as_signed() if len(pair) > 1 else pair[0]
+            for pair in pairs
+        ]
+        step *= 2
+    return terms[0]
+
+
+def _held(m: Module, name: str, value: Value) -> Signal:
+    register = Signal(value.shape(), name=name, reset_less=True)
+    m.d.sync += register.eq(value)
+    return register

@@ -42,6 +42,8 @@ class Requantise(Unit):
         Width of the multiplier; by default the widest that the mode has.
     out_bits : int
         Width of the result, of its zero point and bounds; 8 in ``ort``.
+    adders : bool
+        Whether its multiplier is made of adders.
 
     Members
     -------
@@ -59,9 +61,10 @@ class Requantise(Unit):
         The result.
     """
 
-    def __init__(self, mode: str, scale_bits: int | None = None, out_bits: int = 8):
+    def __init__(self, mode: str, scale_bits: int | None = None, out_bits: int = 8, *, adders: bool = False):
         require_choice("mode", mode, tuple(MODES))
         self.mode = mode
+        self.adders = adders
         spec = MODES[mode]
         least, most = spec.scale_bits
         self.scale_bits = most if scale_bits is None else scale_bits
@@ -84,11 +87,12 @@ class Requantise(Unit):
 
     @property
     def kind(self) -> str:
-        """``requantise``, the mode unless it is ``nearest``, and the multiplier's width where there is a choice."""
+        """``requantise``, the mode unless it is ``nearest``, the multiplier's width where there is a choice."""
         least, most = MODES[self.mode].scale_bits
         parts = [self.mode] if self.mode != "nearest" else []
         parts += [str(self.scale_bits)] if least < most else []
         parts += [f"to_{self.out_bits}"] if self.out_bits != 8 else []
+        parts += ["adders"] if self.adders else []
         return "_".join(["requantise", *parts])
 
     def elaborate(self, platform: Any) -> Module:
@@ -112,7 +116,7 @@ class Requantise(Unit):
 
     def _nearest(self, m: Module, total: Signal) -> tuple[Window, Value, int]:
         """A product; downwards, and up again behind the middle, or in it by the rule."""
-        product = multiply(m, total, self.multiplier)
+        product = multiply(m, total, self.multiplier, adders=self.adders)
         far = self._cut(m, product, 1 + PRODUCT)
         return far, self._up_or_tie(far), 3 + PRODUCT
 
@@ -123,7 +127,7 @@ class Requantise(Unit):
 
     def _single(self, m: Module, total: Signal) -> tuple[Window, Value, int]:
         """The bit behind the point decides alone."""
-        product = multiply(m, total, self.multiplier)
+        product = multiply(m, total, self.multiplier, adders=self.adders)
         far = self._cut(m, product, 1 + PRODUCT)
         return far, far.bits[0], 3 + PRODUCT
 
@@ -135,7 +139,7 @@ class Requantise(Unit):
         positive number goes up. A negative one stays, and so it does if they are zeros behind a half: a tie goes
         away from zero.
         """
-        product = multiply(m, total, self.multiplier)
+        product = multiply(m, total, self.multiplier, adders=self.adders)
         far = self._cut(m, product, 1 + PRODUCT, ignored=_HIGH_MUL_SHIFT - 1)
         assert far.gap is not None
         half = far.bits[0]
@@ -145,7 +149,7 @@ class Requantise(Unit):
     def _ort(self, m: Module, total: Signal) -> tuple[Window, Value, int]:
         """The sum as a float32's significand, the product rounded to one, and that shifted and rounded."""
         significand, raised = normalise(m, total)
-        product = multiply(m, significand, delay(m, self.multiplier, NORMALISE))
+        product = multiply(m, significand, delay(m, self.multiplier, NORMALISE), adders=self.adders)
         far, up = round_product(m, product, delay(m, self.shift, 1 + NORMALISE), raised)
         return far, up, 1 + NORMALISE + PRODUCT + ROUND_PRODUCT
 
