@@ -1,4 +1,4 @@
-"""Yosys synthesis for AMD (Xilinx) devices: what a design costs, as cell counts."""
+"""Yosys synthesis: what a design costs, as cell counts; those of AMD (Xilinx) devices by kind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hwgen import toolchain
 from hwgen.errors import BadInput, HwgenError
 from hwgen.files import output_folder, write_if_changed
 
-__all__ = ["Cells", "ModuleCells", "synthesise", "synthesise_modules", "yosys_stat"]
+__all__ = ["Cells", "ModuleCells", "cells", "synthesise", "synthesise_modules", "yosys_stat"]
 
 # LUTs that a distributed-RAM cell occupies (UG974, UG953): one per 64 x 1 (or 32 x 2) port.
 _RAM_LUTS = {
@@ -168,6 +168,19 @@ def synthesise_modules(
     }
 
 
+def cells(verilog: Path | Sequence[Path], top: str, command: str) -> dict[str, int]:
+    """Cells of a flattened design for any family of devices, by Yosys' type.
+
+    Parameters
+    ----------
+    verilog, top
+        As for :func:`synthesise`.
+    command : str
+        Yosys' command for the family with its options, which have to flatten the design.
+    """
+    return dict(_cells(_statistics(verilog, top, command)["modules"][top]).counts)
+
+
 def _cells(module: Mapping[str, Any], without: Mapping[str, Any] | None = None) -> Cells:
     """The hardware cells of a module in Yosys' statistics."""
     counts = {
@@ -192,11 +205,18 @@ def _ram_luts(name: str) -> int:
 
 
 def yosys_stat(verilog: Path | Sequence[Path], top: str, family: str, flags: str) -> dict[str, Any]:
-    """Yosys' statistics of a synthesised design, from the cache if they are there."""
-    paths = [verilog] if isinstance(verilog, Path) else list(verilog)
-    if not re.fullmatch(r"\w+", family) or not re.fullmatch(r"\w+", top):
+    """Yosys' statistics of a design that was synthesised for AMD, from the cache if they are there."""
+    if not re.fullmatch(r"\w+", family):
         raise BadInput(f"top and family must be plain names, not {top!r} and {family!r}")
-    command = f"synth_xilinx -family {family} {flags} -top {top}"
+    return _statistics(verilog, top, f"synth_xilinx -family {family} {flags}")
+
+
+def _statistics(verilog: Path | Sequence[Path], top: str, command: str) -> dict[str, Any]:
+    """Yosys' statistics after a command, from the cache if they are there."""
+    paths = [verilog] if isinstance(verilog, Path) else list(verilog)
+    if not re.fullmatch(r"\w+", top):
+        raise BadInput(f"top and family must be plain names, not {top!r}")
+    command = f"{command} -top {top}"
     try:
         sources = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
     except OSError as error:

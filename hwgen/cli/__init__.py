@@ -12,6 +12,7 @@ from hwgen.cli.faults import inject_command
 from hwgen.cli.protect import protect_command
 from hwgen.cli.run import diff_command, run_command
 from hwgen.cli.sites import sites_command
+from hwgen.cli.synth import synth_command
 from hwgen.cli.terminal import ERR
 from hwgen.errors import HwgenError
 from hwgen.version import VERSION
@@ -27,7 +28,7 @@ def cli() -> None:
 
 for _command in (
     list_command, generate_command, check_command, run_command, diff_command, sites_command, inject_command,
-    protect_command, demo_command, host_command,
+    protect_command, synth_command, demo_command, host_command,
 ):  # fmt: skip
     cli.add_command(_command)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hwgen import toolchain
+from hwgen.boards import boards
 from hwgen.commands.system_generate import SYSTEM_SUMMARY
 from hwgen.commands.targets import supported
 from hwgen.errors import HwgenError
@@ -15,7 +16,7 @@ from hwgen.system.configs import named
 
 __all__ = ["KINDS", "listing", "tools"]
 
-KINDS = ("cores", "configs", "faults", "tools")
+KINDS = ("cores", "configs", "boards", "faults", "tools")
 """Kinds of things that can be listed."""
 
 
@@ -26,6 +27,8 @@ def listing(kind: str) -> dict[str, str]:
     if kind == "configs":
         found = {name: f"supported: {config}" for name, (_, config) in supported().items()}
         return found | {name: f"{one.status}: {one.summary}" for name, one in named().items()}
+    if kind == "boards":
+        return {name: f"{one.status}: {one.summary}" for name, one in boards().items()}
     if kind == "faults":
         return {model.name.lower().replace("_", "-"): text for model, text in MEANINGS.items()}
     return tools()

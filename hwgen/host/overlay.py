@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from hwgen.emit import Emission
 from hwgen.host.vivado import block_design, wrapper
 from hwgen.host.zynq import IP, ZynqBoard, address_map
 from hwgen.system.config import SystemConfig
@@ -29,8 +30,21 @@ def open_device(memory_bytes=1 << 26):
 '''
 
 
-def overlay_files(config: SystemConfig, target: ZynqBoard, clock_mhz: float) -> dict[str, str]:
+def overlay_files(
+    config: SystemConfig, target: ZynqBoard, clock_mhz: float, made: Emission | None = None
+) -> dict[str, str]:
     """All files of the package by their names.
+
+    Parameters
+    ----------
+    config : SystemConfig
+        The accelerator.
+    target : ZynqBoard
+        The board.
+    clock_mhz : float
+        The design's clock.
+    made : Emission, optional
+        The accelerator's Verilog, if there is more in it than the configuration says: protection.
 
     Raises
     ------
@@ -38,11 +52,12 @@ def overlay_files(config: SystemConfig, target: ZynqBoard, clock_mhz: float) -> 
         If the clock is out of range.
     """
     facts = address_map(config, target, clock_mhz)
-    made = emission(config)
+    made = emission(config) if made is None else made
     sources = [f"rtl/{made.top}.v", f"rtl/{IP}.v"]
     return {
         sources[0]: made.verilog,
         sources[1]: wrapper(made, facts),
+        **target.constraints,
         "design.tcl": block_design(made, facts, target, sources),
         "overlay.json": json.dumps(facts, indent=2) + "\n",
         "driver.py": _DRIVER,

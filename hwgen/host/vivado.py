@@ -115,7 +115,8 @@ def block_design(made: Emission, config: Mapping[str, Any], target: ZynqBoard, s
     preset = (
         f'set known [get_board_parts -quiet -latest_file_version "{target.board_part}"]\n'
         "if {[llength $known]} {\n    set_property board_part [lindex $known 0] [current_project]\n} else {\n"
-        f'    puts "board files of {target.name} are not installed: set the DRAM of the processors by hand"\n}}\n'
+        f'    error "the files of {target.name} ({target.board_part}) are not installed, and they set DRAM and clocks: '
+        "install them with Vivado's Tools > Vivado Store > Boards\"\n}\n"
         if target.board_part
         else ""
     )
@@ -128,6 +129,7 @@ create_project accelerator [file join $here vivado] -part {target.part} -force
 {preset}add_files -norecurse [list \\
 {files} \\
 ]
+foreach one [glob -nocomplain [file join $here *.xdc]] {{ add_files -fileset constrs_1 -norecurse $one }}
 update_compile_order -fileset sources_1
 
 create_bd_design design_1

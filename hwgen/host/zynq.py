@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from hwgen.boards import Board, boards
 from hwgen.config import require_choice
 from hwgen.errors import BadInput
 from hwgen.program.table import ENGINES
@@ -12,7 +14,7 @@ from hwgen.system.config import SystemConfig
 from hwgen.system.registers import ADDRESS_BITS, ERRORS, REGISTERS
 from hwgen.version import VERSION
 
-__all__ = ["BOARDS", "CELL", "IP", "Family", "ZynqBoard", "address_map", "board"]
+__all__ = ["CELL", "IP", "Family", "ZynqBoard", "address_map", "board", "is_zynq", "zynq_boards"]
 
 IP, CELL = "accelerator_ip", "accelerator_0"
 """Name of the wrapper's module, and of its instance in the block design."""
@@ -112,6 +114,10 @@ ULTRASCALE = Family(
 )
 
 
+_DEVICES = {"XC7Z": ZYNQ7, "XCZU": ULTRASCALE}
+"""Processing systems by the beginning of a device's name."""
+
+
 @dataclass(frozen=True)
 class ZynqBoard:
     """A board.
@@ -125,26 +131,26 @@ class ZynqBoard:
     family : Family
         Its processing system.
     board_part : str
-        Pattern of the vendor's board file, which knows its DRAM; empty if there is none.
+        Pattern of the vendor's board file, which knows its DRAM.
+    constraints : mapping of str to str
+        Files of constraints by name.
     """
 
     name: str
     part: str
     family: Family
-    board_part: str = ""
+    board_part: str
+    constraints: Mapping[str, str] = field(default_factory=dict)
 
 
-BOARDS: dict[str, ZynqBoard] = {
-    one.name: one
-    for one in (
-        ZynqBoard("pynq_z2", "xc7z020clg400-1", ZYNQ7, "tul.com.tw:pynq-z2:*"),
-        ZynqBoard("zc706", "xc7z045ffg900-2", ZYNQ7, "xilinx.com:zc706:*"),
-        ZynqBoard("ultra96v2", "xczu3eg-sbva484-1-i", ULTRASCALE, "avnet.com:ultra96v2:*"),
-        ZynqBoard("zcu102", "xczu9eg-ffvb1156-2-e", ULTRASCALE, "xilinx.com:zcu102:*"),
-        ZynqBoard("zcu104", "xczu7ev-ffvc1156-2-e", ULTRASCALE, "xilinx.com:zcu104:*"),
-    )
-}
-"""Boards by name."""
+def is_zynq(one: Board) -> bool:
+    """Whether there are processors beside a board's programmable logic."""
+    return one.device.startswith(tuple(_DEVICES))
+
+
+def zynq_boards() -> dict[str, Board]:
+    """The boards with such processors, by name."""
+    return {name: one for name, one in boards().items() if is_zynq(one)}
 
 
 def board(name: str) -> ZynqBoard:
@@ -155,8 +161,12 @@ def board(name: str) -> ZynqBoard:
     BadInput
         If there is none.
     """
-    require_choice("board", name, tuple(BOARDS))
-    return BOARDS[name]
+    found = zynq_boards()
+    require_choice("board", name, tuple(found))
+    one = found[name]
+    family = next(family for start, family in _DEVICES.items() if one.device.startswith(start))
+    constraints = {path.name: path.read_text(encoding="utf-8") for path in sorted(one.folder.glob("*.xdc"))}
+    return ZynqBoard(name, one.option("part")[0], family, one.option("files")[0], constraints)
 
 
 def address_map(config: SystemConfig, target: ZynqBoard, clock_mhz: float) -> dict[str, Any]:
