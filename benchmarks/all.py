@@ -21,6 +21,7 @@ MODULES = (
     "sparse_chain_resources",
     "sparse_chain_speed",
     "requantiser",
+    "resource_model",
     "activation",
     "softmax",
     "softmax_resources",

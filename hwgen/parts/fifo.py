@@ -27,6 +27,7 @@ class Fifo(Unit):
         Words, a power of two and at least two.
     registered : bool
         Whether ``head`` comes out of a register, for logic behind it; a register and a choice more per bit.
+        ``popped`` and ``kept`` tell it a cycle before, with and without a ``pop``.
 
     Members
     -------
@@ -50,6 +51,7 @@ class Fifo(Unit):
         super().__init__({
             "push": In(1), "data": In(width), "pop": In(1), "valid": Out(1), "head": Out(width),
             "full": Out(1), "level": Out(range(depth + 1)),
+            **({"popped": Out(width), "kept": Out(width)} if registered else {}),
         })  # fmt: skip
 
     @property
@@ -73,7 +75,7 @@ class Fifo(Unit):
             write.data.eq(self.data),
             write.en.eq(self.push),
             self.valid.eq(there),
-            self.full.eq(level == self.depth),
+            self.full.eq(level[-1]),  # the depth is a power of two
         ]
         m.d.sync += [
             level.eq(level + self.push - self.pop),
@@ -83,11 +85,15 @@ class Fifo(Unit):
             # The word behind the first one is read, to be the first: the one just pushed if there is none.
             second = Signal(index_bits(self.depth), init=1)
             shown = Signal(self.width, reset_less=True)
-            m.d.comb += [read.addr.eq(second), self.head.eq(shown)]
+            m.d.comb += [
+                read.addr.eq(second),
+                self.head.eq(shown),
+                self.popped.eq(Mux(level == 1, self.data, read.data)),
+                self.kept.eq(Mux(there, shown, self.data)),
+            ]
+            m.d.sync += shown.eq(Mux(self.pop, self.popped, self.kept))
             with m.If(self.pop):
-                m.d.sync += [second.eq(second + 1), shown.eq(Mux(level == 1, self.data, read.data))]
-            with m.Elif(level == 0):
-                m.d.sync += shown.eq(self.data)
+                m.d.sync += second.eq(second + 1)
         else:
             m.d.comb += [read.addr.eq(first), self.head.eq(read.data)]
         with m.If(self.push):

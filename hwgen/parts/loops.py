@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from hwgen.emit import Unit
@@ -71,10 +71,11 @@ class LoopNest(Unit):
         left = [Signal(width, name=f"left_{i}", reset_less=True) for i, width in enumerate(self.counts)]
         counts = [Signal(width, name=f"total_{i}", reset_less=True) for i, width in enumerate(self.counts)]
         starts = [Signal(self.address_bits, name=f"start_{i}", reset_less=True) for i in range(n)]
-        last = [Signal(name=f"last_{i}") for i in range(n)]
+        # Whether a loop is in its last round, and whether its first one is: known before the counters are asked.
+        last = [Signal(name=f"last_{i}", reset_less=True) for i in range(n)]
+        single = [Signal(name=f"single_{i}", reset_less=True) for i in range(n)]
         ended: list[Value] = []  # loops 0..i are all in their last round
         for i in range(n):
-            m.d.comb += last[i].eq(left[i] == 1)
             ended.append(last[i] if i == 0 else ended[i - 1] & last[i])
         # Address at which the next round of each loop begins.
         nexts: list[Value] = []
@@ -100,11 +101,13 @@ class LoopNest(Unit):
             inner_ended = ended[i - 1] if i else Const(1, 1)
             with m.If(self.step), m.If(inner_ended):
                 m.d.sync += left[i].eq(Mux(last[i], counts[i], left[i] - 1))
+                m.d.sync += last[i].eq(Mux(last[i], single[i], left[i] == 2))
                 m.d.sync += starts[i].eq(target)
             with m.If(self.load):
                 m.d.sync += [
                     left[i].eq(getattr(self, f"count_{i}")),
                     counts[i].eq(getattr(self, f"count_{i}")),
+                    Cat(last[i], single[i]).eq((getattr(self, f"count_{i}") == 1).replicate(2)),
                     starts[i].eq(self.base),
                 ]
         return m

@@ -295,7 +295,6 @@ class Control(Unit):
         free = Signal(init=1, name="read_free")
         select = Signal(name="read_select")
         sample = Signal(name="read_sample")
-        word = Signal(ADDRESS_BITS - 2, name="read_word", reset_less=True)
         data = Signal(32, name="read_data", reset_less=True)
         response = Signal(2, name="read_response", reset_less=True)
         m.d.comb += [
@@ -307,15 +306,18 @@ class Control(Unit):
             self.s_axi_rresp.eq(response),
         ]
         m.d.sync += [select.eq(free & self.s_axi_arvalid), sample.eq(select)]
+        found = {r.name: Signal(name=f"reads_{r.name.lower()}") for r in REGISTERS}
+        slot = Signal(len(counters.slot), name="read_slot", reset_less=True)
         with m.If(free):
-            m.d.sync += [word.eq(self.s_axi_araddr[2:]), free.eq(~self.s_axi_arvalid)]
-
-        # The address is compared together with "there is one", so the slot is right when the counters need it.
-        key = Cat(word, ~free)
-        found = {r.name: _is(key, r.offset >> 2 | 1 << len(word)) for r in REGISTERS}
-        slots = [(found[r.name], Const(i, len(counters.slot))) for i, r in enumerate(self.counted)]
-        is_counter = Cat(here for here, _ in slots).any()
-        m.d.comb += counters.slot.eq(_any_of(slots))
+            word = self.s_axi_araddr[2:]
+            asked = [(_is(word, r.offset >> 2), Const(i, len(slot))) for i, r in enumerate(self.counted)]
+            m.d.sync += slot.eq(_any_of(asked))
+            m.d.sync += [
+                *(found[r.name].eq(_is(word, r.offset >> 2)) for r in REGISTERS),
+                free.eq(~self.s_axi_arvalid),
+            ]
+        is_counter = Cat(found[r.name] for r in self.counted).any()
+        m.d.comb += counters.slot.eq(slot)
         choices = [(is_counter, counters.value), *((found[name], value) for name, value in values.items())]
         m.d.comb += hold_cycles.eq(sample & found["CYCLES_LOW"])
         with m.If(sample):

@@ -12,7 +12,6 @@ from hwgen.numerics import ceil_log2
 from hwgen.parts.fifo import Fifo
 from hwgen.parts.select import select, words_of
 from hwgen.program.table import (
-    CONTROL,
     ENGINE_BITS,
     ENGINE_LOW,
     ENGINES,
@@ -82,54 +81,59 @@ class Dispatch(Unit):
         running = Signal()
         valid = Signal()
         take = Signal()
-        left = Signal(32)  # instructions that are not yet in the register
+        more = Signal()  # there are instructions that are not yet in the register
         word: Value = self.word
         with m.If(self.go):
-            m.d.sync += [running.eq(1), left.eq(self.count), self.position.eq(0)]
-        self._fetch(m, platform, valid, take, left)
-
-        engine = word[ENGINE_LOW : ENGINE_LOW + ENGINE_BITS]
-        control = Signal()
+            m.d.sync += [running.eq(1), self.position.eq(0)]
+        engines = self.config.engines
+        # Of the instruction in the register: whose it is, if it is legal.
+        own = {name: Signal(name=f"for_{name}", reset_less=True) for name in (*engines, "control")}
+        control = own["control"]
         idle = Signal()
-        full = Signal()
-        legal = Signal()
+        room = Signal()
         fence = Signal()
         m.d.comb += [
-            control.eq(engine == CONTROL),
-            fence.eq(word[FUNCTION_LOW] & control),
-            idle.eq(Cat(getattr(self, f"{e}_idle") for e in self.config.engines).all()),
-            full.eq(Cat(getattr(self, f"{e}_full") & (engine == ENGINES.index(e)) for e in self.config.engines).any()),
-            legal.eq(_legal(word, self.config)),
-            self.illegal.eq(running & valid & ~legal),
-            self.halted.eq(running & valid & legal & control & ~fence & idle),
-            self.stuck.eq(running & valid & legal & Mux(control, ~idle, full)),
-            self.truncated.eq(running & ~valid & (left == 0)),
-            take.eq(running & valid & legal & Mux(control, fence & idle, ~full)),
+            fence.eq(word[FUNCTION_LOW]),
+            idle.eq(Cat(getattr(self, f"{e}_idle") for e in engines).all()),
+            room.eq(Cat(~getattr(self, f"{e}_full") & own[e] for e in engines).any()),
+            self.illegal.eq(running & valid & ~Cat(own.values()).any()),
+            self.halted.eq(running & valid & control & ~fence & idle),
+            self.stuck.eq(running & valid & Mux(control, ~idle, Cat(own.values()).any() & ~room)),
+            self.truncated.eq(running & ~valid & ~more),
+            take.eq(running & valid & (room | (control & fence & idle))),
             self.dispatched.eq(take | self.halted),
-        ]  # fmt: skip
-        for e in self.config.engines:
-            m.d.comb += getattr(self, f"{e}_push").eq(take & (engine == ENGINES.index(e)))
+        ]
+        for e in engines:
+            m.d.comb += getattr(self, f"{e}_push").eq(running & valid & own[e] & ~getattr(self, f"{e}_full"))
+        source, fill = self._fetch(m, platform, valid, take, more)
+        with m.If(fill):
+            m.d.sync += [here.eq(_legal(source, name, self.config)) for name, here in own.items()]
         with m.If(take):
             m.d.sync += self.position.eq(self.position + 1)
         with m.If(self.halted | self.illegal | self.truncated):
             m.d.sync += running.eq(0)
         return m
 
-    def _fetch(self, m: Module, platform: Any, valid: Signal, take: Signal, left: Signal) -> None:
-        """Keeps the buffer of beats filled and loads the instruction register from it."""
+    def _fetch(
+        self, m: Module, platform: Any, valid: Signal, take: Signal, more: Signal
+    ) -> tuple[Value, Value]:
+        """Keeps the buffer of beats filled and loads the instruction register from it: from what, and when."""
         cfg = self.config
         depth = cfg.FETCH_BEATS
         burst = depth // 2
-        buffer = Fifo("fetch", 8 * cfg.bus_bytes, depth)
+        buffer = Fifo("fetch", 8 * cfg.bus_bytes, depth, registered=True)
         place(m, "buffer", buffer, platform)
+        left = Signal(32)  # instructions that are not yet in the register
         beats_left = Signal(33)
+        some = Signal(name="beats_there")  # beats_left != 0
+        full = Signal(name="beats_for_a_burst")  # beats_left >= burst
         reserved = Signal(range(depth + 1))  # beats inside or on their way
         ask = Signal()
         m.d.comb += [
             buffer.push.eq(self.data_valid),
             buffer.data.eq(self.data),
-            self.read_beats.eq(Mux(beats_left >= burst, burst, beats_left[:BEATS_BITS])),
-            self.read_valid.eq((beats_left != 0) & (reserved <= depth - burst)),
+            self.read_beats.eq(Mux(full, burst, beats_left[:BEATS_BITS])),
+            self.read_valid.eq(some & (reserved <= depth - burst)),
             ask.eq(self.read_valid & self.read_ready),
         ]
         m.d.sync += reserved.eq(reserved + Mux(ask, self.read_beats, 0) - buffer.pop)
@@ -138,6 +142,8 @@ class Dispatch(Unit):
             moved = self.read_address + (self.read_beats << shift)
             m.d.sync += [
                 beats_left.eq(beats_left - self.read_beats),
+                some.eq(beats_left > burst),
+                full.eq(beats_left >= 2 * burst),
                 self.read_address.eq(moved[: cfg.address_bits]),
             ]
         per_beat = cfg.bus_bytes // INSTRUCTION_BYTES
@@ -148,6 +154,10 @@ class Dispatch(Unit):
             low = ceil_log2(PROGRAM_ALIGNMENT)
             m.d.sync += [
                 beats_left.eq(beats),
+                some.eq(self.count != 0),
+                full.eq(beats >= burst),
+                left.eq(self.count),
+                more.eq(self.count != 0),
                 self.read_address.eq(Cat(Const(0, low), self.address[low:])),
             ]
         free = Signal()
@@ -157,8 +167,8 @@ class Dispatch(Unit):
             lower = Signal(_BITS // 2, reset_less=True)
             half = Signal()
             m.d.comb += [
-                buffer.pop.eq(buffer.valid & (~half | (free & (left != 0)))),
-                fill.eq(buffer.valid & half & free & (left != 0)),
+                buffer.pop.eq(buffer.valid & (~half | (free & more))),
+                fill.eq(buffer.valid & half & free & more),
             ]
             with m.If(buffer.pop):
                 m.d.sync += half.eq(~half)
@@ -169,7 +179,7 @@ class Dispatch(Unit):
             at = Signal(max(1, ceil_log2(per_beat)))
             last = Value.cast(1) if per_beat == 1 else (at == per_beat - 1)
             m.d.comb += [
-                fill.eq(buffer.valid & free & (left != 0)),
+                fill.eq(buffer.valid & free & more),
                 buffer.pop.eq(fill & last),
             ]
             if per_beat > 1:
@@ -179,14 +189,15 @@ class Dispatch(Unit):
             else:
                 source = buffer.head
         with m.If(fill):
-            m.d.sync += [self.word.eq(source), valid.eq(1), left.eq(left - 1)]
+            m.d.sync += [self.word.eq(source), valid.eq(1), left.eq(left - 1), more.eq(left != 1)]
         with m.Elif(take):
             m.d.sync += valid.eq(0)
+        return source, fill
 
 
-def _legal(word: Value, config: SystemConfig) -> Value:
-    """Whether the instruction exists in this configuration, and all its fields are in range."""
-    own = [i for i in INSTRUCTIONS if i.engine in (*config.engines, "control")]
+def _legal(word: Value, engine: str, config: SystemConfig) -> Value:
+    """Whether the instruction is one that the engine has in this configuration, and all its fields are in range."""
+    own = [i for i in INSTRUCTIONS if i.engine == engine]
     if config.softmax is None:
         own = [i for i in own if i.mnemonic != "vec.row"]
     opcode = Cat(

@@ -16,6 +16,7 @@ from hwgen.numerics import ceil_log2, index_bits
 from hwgen.parts.fifo import Fifo
 from hwgen.program.layout import layout
 from hwgen.program.table import BUFFERS, FUNCTION_LOW, INSTRUCTION_BYTES
+from hwgen.system.bursts import burst_limit
 from hwgen.system.config import SystemConfig
 from hwgen.system.fields import field, hold
 from hwgen.system.ports import BEATS_BITS
@@ -65,7 +66,8 @@ class Load(Unit):
     def elaborate(self, platform: Any) -> Module:
         """Build the three stages."""
         m = Module()
-        runs = Fifo("runs", 3 * _RUN_BITS + ceil_log2(self.config.bus_bytes) + 2, self.config.RUN_FIFO)
+        width = 3 * _RUN_BITS + ceil_log2(self.config.bus_bytes) + 2 + 2 * 3
+        runs = Fifo("runs", width, self.config.RUN_FIFO, registered=True)
         place(m, "runs", runs, platform)
         begin = Signal(name="run_begins")
         m.d.comb += begin.eq(self.start & (self.head[FUNCTION_LOW : FUNCTION_LOW + 4] == 2))
@@ -113,19 +115,24 @@ class Load(Unit):
         over = Signal(_POSITION_BITS + 2, name="over")
         last_row = Signal()
         last_run = Signal()
-        to_boundary = Signal(13 - shift)
-        burst = Signal(BEATS_BITS)
+        asks = Signal(reset_less=True)  # there are beats to ask for
+        there = Signal(
+            3, name="parts_there", reset_less=True
+        )  # of lead, data, trail: any; no more than a piece
+        ends = Signal(3, name="parts_end", reset_less=True)
+        counts = Signal(name="counts_beats")
+        last_burst = Signal()
+        limit = burst_limit(m, cfg, first, counts, self.read_valid & self.read_ready)
         go_on = Signal()
         m.d.comb += [
             end.eq(x_signed + bytes_),
             over.eq(end.as_signed() - row_bytes),
             last_row.eq(rows_left == 1),
             last_run.eq(last_row & (groups_left == 1)),
-            to_boundary.eq((4096 >> shift) - first[shift:12]),
-            burst.eq(_least(_least(beats, cfg.burst_beats), to_boundary)),
-            self.read_beats.eq(burst),
+            last_burst.eq(beats <= limit),
+            self.read_beats.eq(Mux(last_burst, beats, limit)),
             self.read_address.eq(Cat(Const(0, shift), first[shift:])),
-            runs.data.eq(Cat(lead, data, trail, first[:shift], last_row, last_run)),
+            runs.data.eq(Cat(lead, data, trail, first[:shift], last_row, last_run, there, ends)),
         ]
         with m.FSM(name="walk"):
             with m.State("IDLE"), m.If(begin):
@@ -149,8 +156,18 @@ class Load(Unit):
                 ]
                 m.next = "BEATS"
             with m.State("BEATS"):
+                m.d.comb += counts.eq(1)
                 m.d.sync += [
-                    beats.eq(Mux(data != 0, (first[:shift] + data + (cfg.bus_bytes - 1)) >> shift, 0)),
+                    asks.eq(data != 0),
+                    there.eq(Cat(lead != 0, data != 0, trail != 0)),
+                    ends.eq(
+                        Cat(
+                            lead <= cfg.bus_bytes,
+                            data + first[:shift] <= cfg.bus_bytes,
+                            trail <= cfg.bus_bytes,
+                        )
+                    ),
+                    beats.eq((first[:shift] + data + (cfg.bus_bytes - 1)) >> shift),
                     pushed.eq(0),
                 ]
                 m.next = "ASK"
@@ -160,8 +177,8 @@ class Load(Unit):
                 m.d.comb += [
                     ready.eq(pushed | ~runs.full),
                     runs.push.eq(~pushed & ~runs.full),
-                    self.read_valid.eq(ready & (beats != 0)),
-                    final.eq(ready & ((beats == 0) | (self.read_ready & (beats == burst)))),
+                    self.read_valid.eq(ready & asks),
+                    final.eq(ready & (~asks | (self.read_ready & last_burst))),
                     go_on.eq(final),
                 ]
                 with m.If(ready):
@@ -169,8 +186,8 @@ class Load(Unit):
                 with m.If(self.read_valid & self.read_ready):
                     # Later bursts begin at the start of a bus word.
                     m.d.sync += [
-                        beats.eq(beats - burst),
-                        first.eq(Cat(Const(0, shift), first[shift:] + burst)),
+                        beats.eq(beats - limit),
+                        first.eq(Cat(Const(0, shift), first[shift:] + limit)),
                     ]
                 with m.If(final):
                     with m.If(last_run):
@@ -219,6 +236,9 @@ class Load(Unit):
         data = Signal(_RUN_BITS, name="data_left", reset_less=True)
         trail = Signal(_RUN_BITS, name="trail_left", reset_less=True)
         low = Signal(shift, name="low", reset_less=True)  # first wanted byte of the next beat
+        # Whether any of them is left, and whether no more than the next piece: known a cycle before.
+        some = {name: Signal(name=f"{name}_there", reset_less=True) for name in ("lead", "data", "trail")}
+        ends = {name: Signal(name=f"{name}_ends", reset_less=True) for name in some}
         group_end = Signal(reset_less=True)
         run_end = Signal(reset_less=True)
         active = Signal()
@@ -236,8 +256,8 @@ class Load(Unit):
         aligned = Signal()
         load = Signal()
         m.d.comb += [
-            in_lead.eq(active & (lead != 0)),
-            in_data.eq(active & (lead == 0) & (data != 0)),
+            in_lead.eq(active & some["lead"]),
+            in_data.eq(active & ~some["lead"] & some["data"]),
             self.data_take.eq(in_data),
             space.eq(bus - low),
             ragged.eq(align & (offset[:word_bits] != 0)),
@@ -246,8 +266,8 @@ class Load(Unit):
                 active
                 & Mux(
                     in_lead,
-                    (lead <= bus) & (data == 0) & (trail == 0),
-                    Mux(in_data, self.data_valid & (data <= space) & (trail == 0), trail <= bus),
+                    ends["lead"] & ~some["data"] & ~some["trail"],
+                    Mux(in_data, self.data_valid & ends["data"] & ~some["trail"], ends["trail"]),
                 )
             ),
         ]
@@ -256,11 +276,11 @@ class Load(Unit):
         with m.If(align):
             m.d.comb += amount.eq(_least(to_word, bus))
         with m.Elif(in_lead):
-            m.d.comb += amount.eq(_least(lead, bus))
+            m.d.comb += amount.eq(Mux(ends["lead"], lead[: shift + 1], bus))
         with m.Elif(in_data):
-            m.d.comb += amount.eq(_least(data, space))
+            m.d.comb += amount.eq(Mux(ends["data"], data[: shift + 1], space))
         with m.Else():
-            m.d.comb += amount.eq(_least(trail, bus))
+            m.d.comb += amount.eq(Mux(ends["trail"], trail[: shift + 1], bus))
         m.d.comb += [
             aligned.eq(align & (~ragged | (to_word <= bus))),
             load.eq(
@@ -269,18 +289,29 @@ class Load(Unit):
             runs.pop.eq(load),
         ]
         with m.If(in_lead):
-            m.d.sync += lead.eq(lead - amount)
+            m.d.sync += [
+                lead.eq(lead - bus),
+                some["lead"].eq(~ends["lead"]),
+                ends["lead"].eq(lead <= 2 * bus),
+            ]
         with m.If(in_data & self.data_valid):
-            m.d.sync += [data.eq(data - amount), low.eq(0)]
+            m.d.sync += [
+                *(data.eq(data - space), low.eq(0)),
+                *(some["data"].eq(~ends["data"]), ends["data"].eq(data + low <= 2 * bus)),
+            ]
         with m.If(active & ~in_lead & ~in_data):
-            m.d.sync += trail.eq(trail - amount)
+            m.d.sync += [
+                *(trail.eq(trail - bus), some["trail"].eq(~ends["trail"])),
+                ends["trail"].eq(trail <= 2 * bus),
+            ]
         with m.If(finish):
             m.d.sync += [active.eq(0), align.eq(group_end)]
         with m.If(aligned):
             m.d.sync += [align.eq(0), flush.eq(run_end)]
         with m.If(load):
+            flags = (*some.values(), *ends.values())
             m.d.sync += [
-                Cat(lead, data, trail, low, group_end, run_end).eq(runs.head),
+                Cat(lead, data, trail, low, group_end, run_end, *flags).eq(runs.head),
                 active.eq(1),
             ]
         with m.If(flush):

@@ -65,7 +65,7 @@ class ReadPort(Unit):
     def elaborate(self, platform: Any) -> Module:
         """Build arbiter, address register and the queue of whose burst comes next."""
         m = Module()
-        order = Fifo("order", 1, self.outstanding)
+        order = Fifo("order", 1, self.outstanding, registered=True)
         place(m, "order", order, platform)
         flying = Signal(range(self.outstanding + 1))
         free = Signal()
@@ -148,10 +148,11 @@ class WritePort(Unit):
     def elaborate(self, platform: Any) -> Module:
         """Build address and data registers, and the queue of bursts whose beats are owed."""
         m = Module()
-        owed = Fifo("owed", BEATS_BITS, self.outstanding)
+        owed = Fifo("owed", BEATS_BITS, self.outstanding, registered=True)
         place(m, "owed", owed, platform)
         flying = Signal(range(self.outstanding + 1))
-        sent = Signal(BEATS_BITS)  # beats of the first owed burst that are on their way
+        none = Signal(init=1, name="none_flying")  # flying == 0, which is asked late
+        number = Signal(BEATS_BITS, init=1)  # of the next beat of the first owed burst
         accept = Signal()
         room = Signal()
         move = Signal()
@@ -168,14 +169,17 @@ class WritePort(Unit):
             room.eq(owed.valid & (~self.m_axi_wvalid | self.m_axi_wready)),
             self.beat_ready.eq(room & ~self.drain),
             move.eq(room & (self.beat_valid | self.drain)),
-            last.eq(sent + 1 == owed.head),
+            last.eq(number == owed.head),
             owed.pop.eq(move & last),
             self.m_axi_bready.eq(1),
             self.beat.eq(self.m_axi_wvalid & self.m_axi_wready),
-            self.idle.eq((flying == 0) & ~self.m_axi_awvalid & ~self.m_axi_wvalid),
+            self.idle.eq(none & ~self.m_axi_awvalid & ~self.m_axi_wvalid),
             self.error.eq(Mux(self.m_axi_bvalid & self.m_axi_bresp[1] & ~self.drain, self.m_axi_bresp, 0)),
         ]
-        m.d.sync += flying.eq(flying + accept - self.m_axi_bvalid)
+        m.d.sync += [
+            flying.eq(flying + accept - self.m_axi_bvalid),
+            none.eq(~accept & Mux(self.m_axi_bvalid, flying == 1, none)),
+        ]
         with m.If(accept):
             m.d.sync += [
                 self.m_axi_awvalid.eq(1),
@@ -186,7 +190,7 @@ class WritePort(Unit):
             m.d.sync += self.m_axi_awvalid.eq(0)
         with m.If(move):
             m.d.sync += [
-                sent.eq(Mux(last, 0, sent + 1)),
+                number.eq(Mux(last, 1, number + 1)),
                 self.m_axi_wvalid.eq(1),
                 self.m_axi_wdata.eq(self.beat_data),
                 self.m_axi_wstrb.eq(Mux(self.drain, 0, self.beat_strobe)),

@@ -356,13 +356,13 @@ class Accelerator(Unit):
             (dispatch.truncated, _CODES["TRUNCATED"], none),
             (control.stop, _CODES["STOPPED"], none),
         ]
-        cause: Value = Const(0, 8)
-        whose: Value = Const(none, 4)
-        for seen, number, who in reversed(causes):
-            cause = Mux(seen, number, cause)
-            whose = Mux(seen, who, whose)
+        # The first of them counts: chosen by pairs, so that none passes more than a few choices.
+        while len(causes) > 1:
+            pairs = [causes[i : i + 2] for i in range(0, len(causes), 2)]
+            causes = [_first_of(*pair) if len(pair) > 1 else pair[0] for pair in pairs]
+        ((failed, cause, whose),) = causes
         m.d.comb += [
-            stop.eq(dispatch.halted | Cat(seen for seen, _, _ in causes).any()),
+            stop.eq(dispatch.halted | failed),
             dispatch.address.eq(control.program_address),
             dispatch.count.eq(control.program_count),
             reads.drain.eq(quell),
@@ -378,18 +378,21 @@ class Accelerator(Unit):
                 m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += self.running.eq(1)
-                m.d.sync += dispatch.go.eq(0)
+                # Those of the last cycle stay.
+                m.d.sync += [
+                    dispatch.go.eq(0),
+                    code.eq(Mux(failed, cause, 0)),
+                    engine.eq(Mux(failed, whose, none)),
+                    position.eq(dispatch.position),
+                ]
                 with m.If(stop):
-                    m.d.sync += [
-                        code.eq(cause),
-                        engine.eq(whose),
-                        position.eq(dispatch.position),
-                    ]
+                    m.d.sync += quell.eq(1)
                     m.next = "DRAIN"
             with m.State("DRAIN"):
-                m.d.comb += [self.running.eq(1), quell.eq(1)]
+                m.d.comb += self.running.eq(1)
                 with m.If(reads.idle & writes.idle):
                     m.d.comb += [control.done.eq(code == 0), control.error.eq(code != 0)]
+                    m.d.sync += quell.eq(0)
                     m.next = "IDLE"
 
     def _counters(
@@ -423,3 +426,8 @@ class Accelerator(Unit):
             ]
             with m.If(self.running & ~quell):  # what a stopped program waited for stays readable
                 m.d.sync += missing.eq(shell.missing)
+
+
+def _first_of(one: tuple[Value, Any, Any], other: tuple[Value, Any, Any]) -> tuple[Value, Any, Any]:
+    """Of two causes with code and engine the first one that holds, and whether one does."""
+    return (one[0] | other[0], Mux(one[0], one[1], other[1]), Mux(one[0], one[2], other[2]))

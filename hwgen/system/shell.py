@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from hwgen.emit import Unit, place
@@ -76,40 +76,56 @@ class Shell(Unit):
     def elaborate(self, platform: Any) -> Module:
         """Build queue and semaphores."""
         m = Module()
-        queue = Fifo("queue", 8 * INSTRUCTION_BYTES, self.depth)
+        queue = Fifo("queue", 8 * INSTRUCTION_BYTES, self.depth, registered=True)
         place(m, "queue", queue, platform)
         head: Value = self.head
         wait = head[WAIT_LOW : WAIT_LOW + len(ENGINES)]
         signal = head[SIGNAL_LOW : SIGNAL_LOW + len(ENGINES)]
-        single = Signal()
+        single = Signal()  # the first instruction is no run: known a cycle before, too
         signals = Signal(len(ENGINES), reset_less=True)
         begins = Signal()
+        blocked = Signal()  # the first instruction lacks a token: known a cycle before
         ends = Signal()
         lacks = Signal(len(ENGINES))
+        waits_popped, waits_kept = (word[WAIT_LOW:] for word in (queue.popped, queue.kept))
+        blocked_popped: Value = Const(0, 1)
+        blocked_kept: Value = Const(0, 1)
         full = []
         for e in range(len(ENGINES)):
             tokens = Signal(self.token_bits, name=f"tokens_{ENGINES[e]}")
+            some = Signal(name=f"has_{ENGINES[e]}")  # tokens != 0, which is asked late
             taken = Signal(name=f"takes_{ENGINES[e]}")
-            m.d.comb += [lacks[e].eq(wait[e] & (tokens == 0)), taken.eq(begins & wait[e])]
-            m.d.sync += tokens.eq(tokens + self.given[e] - taken)
-            full.append(tokens.all() & self.given[e] & ~taken)
+            given, most = self.given[e], tokens.all()
+            m.d.comb += [lacks[e].eq(wait[e] & ~some), taken.eq(begins & wait[e])]
+            if_taken, if_not = given | (tokens != 1), Mux(given, ~most, some)
+            m.d.sync += [tokens.eq(tokens + given - taken), some.eq(Mux(taken, if_taken, if_not))]
+            blocked_popped = blocked_popped | (waits_popped[e] & ~Mux(wait[e], if_taken, if_not))
+            blocked_kept = blocked_kept | (waits_kept[e] & ~if_not)
+            full.append(most & given & ~taken)
         m.d.comb += [
             queue.push.eq(self.push),
             queue.data.eq(self.word),
             queue.pop.eq(begins),
             self.full.eq(queue.full),
             head.eq(queue.head),
-            single.eq(head[FUNCTION_LOW : FUNCTION_LOW + FUNCTION_BITS] != self.run),
-            begins.eq(queue.valid & ~self.busy & (lacks == 0)),
+            begins.eq(queue.valid & ~self.busy & ~blocked),
             self.start.eq(begins),
             ends.eq(Mux(self.busy, self.done, begins & single)),
             self.gives.eq(Mux(ends, Mux(self.busy, signals, signal), 0)),
             self.began.eq(begins),
             self.ended.eq(ends),
             self.idle.eq(~self.busy & ~queue.valid),
-            self.waiting.eq(~self.busy & queue.valid & (lacks != 0)),
+            self.waiting.eq(~self.busy & queue.valid & blocked),
             self.missing.eq(Mux(self.waiting, lacks, 0)),
             self.overflow.eq(Cat(full).any()),
+        ]
+        popped_single, kept_single = (
+            word[FUNCTION_LOW : FUNCTION_LOW + FUNCTION_BITS] != self.run
+            for word in (queue.popped, queue.kept)
+        )
+        m.d.sync += [
+            blocked.eq(Mux(begins, blocked_popped, blocked_kept)),
+            single.eq(Mux(begins, popped_single, kept_single)),
         ]
         with m.If(begins & ~single):
             m.d.sync += [self.busy.eq(1), signals.eq(signal)]

@@ -13,6 +13,7 @@ from hwgen.parts.fifo import Fifo
 from hwgen.parts.scratchpad import READ_LATENCY
 from hwgen.program.layout import layout
 from hwgen.program.table import FUNCTION_LOW, INSTRUCTION_BYTES
+from hwgen.system.bursts import burst_limit
 from hwgen.system.config import SystemConfig
 from hwgen.system.fields import field, hold
 from hwgen.system.ports import BEATS_BITS
@@ -99,27 +100,27 @@ class Store(Unit):
         address = Signal(cfg.address_bits, name="burst_at", reset_less=True)
         beats = Signal(len(row_beats), name="burst_beats_left", reset_less=True)
         rows_left = Signal(len(rows), name="burst_rows_left", reset_less=True)
-        to_boundary = Signal(13 - shift)
-        burst = Signal(BEATS_BITS)
         next_row = Signal(name="next_row")
-        limit = Mux(beats < cfg.burst_beats, beats, cfg.burst_beats)
+        starts = Signal(name="row_starts")
+        last = Signal(name="last_burst")  # of the row
+        limit = burst_limit(m, cfg, row_address, starts, self.burst_valid & self.burst_ready)
         m.d.comb += [
-            to_boundary.eq((4096 >> shift) - address[shift:12]),
-            burst.eq(Mux(limit < to_boundary, limit, to_boundary)),
+            last.eq(beats <= limit),
             self.burst_address.eq(Cat(Const(0, shift), address[shift:])),
-            self.burst_beats.eq(burst),
+            self.burst_beats.eq(Mux(last, beats, limit)),
         ]
         with m.FSM(name="ask"):
             with m.State("IDLE"), m.If(begin):
                 m.next = "ROW"
             with m.State("ROW"):
+                m.d.comb += starts.eq(1)
                 m.d.sync += [beats.eq(row_beats), address.eq(row_address)]
                 m.next = "ASK"
             with m.State("ASK"):
                 m.d.comb += self.burst_valid.eq(1)
                 with m.If(self.burst_ready):
-                    m.d.sync += [beats.eq(beats - burst), address.eq(address + (burst << shift))]
-                    with m.If(beats == burst):
+                    m.d.sync += [beats.eq(beats - limit), address.eq(address + (limit << shift))]
+                    with m.If(last):
                         m.d.comb += next_row.eq(1)
                         with m.If(rows_left == 1):
                             m.d.sync += asked.eq(1)

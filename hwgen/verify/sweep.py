@@ -82,13 +82,7 @@ SWEEP: dict[str, SystemConfig] = CI | {
     ),
     "xilinx7": _config(**_PLANES, lut_units=2, lut_width=32, bus_bytes=16, target="xilinx7"),
     "ecp5": _config(
-        lanes=8,
-        bus_bytes=16,
-        softmax_words=4,
-        parameter_words=32,
-        scale_bits=17,
-        scale_luts=True,
-        target="ecp5",
+        lanes=8, bus_bytes=16, softmax_words=4, parameter_words=32, scale_luts=True, target="ecp5"
     ),
     "ice40": _config(dsp_tile=16, requantiser="ort", scale_luts=True, target="ice40"),
     "nexus": _config(

@@ -251,7 +251,6 @@ module activation_fifo_y_out(data, pop, clk, rst, valid, head, full, level, push
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
-  assign full = level == 3'h4;
   assign _00_ = level + push;
   assign _01_ = _00_ - pop;
   assign _02_ = level == 1'h1;
@@ -275,6 +274,7 @@ module activation_fifo_y_out(data, pop, clk, rst, valid, head, full, level, push
     else level <= _01_[2:0];
   assign first = read__addr;
   assign free = write__addr;
+  assign full = level[2];
   assign read__data = head;
   assign there = valid;
   assign write__data = data;

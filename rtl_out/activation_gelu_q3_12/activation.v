@@ -215,7 +215,6 @@ module activation_fifo_y_out(data, pop, clk, rst, valid, head, full, level, push
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
-  assign full = level == 5'h10;
   assign _00_ = level + push;
   assign _01_ = _00_ - pop;
   assign _02_ = level == 1'h1;
@@ -239,6 +238,7 @@ module activation_fifo_y_out(data, pop, clk, rst, valid, head, full, level, push
     else level <= _01_[4:0];
   assign first = read__addr;
   assign free = write__addr;
+  assign full = level[4];
   assign read__data = head;
   assign there = valid;
   assign write__data = data;

@@ -1,8 +1,8 @@
-/* accelerator(target=ecp5, lanes=16, bus_bytes=16, address_bits=32, dsp=True, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=8192, act_banks=4, weight_words=4096, acc_words=1024, acc_banks=2, parameter_words=256, plane_words=1024, plane_weight_words=512, queue_depth=8, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=16, scale_luts=True, softmax_words=0, softmax_bits=16, sparse=False, sparse_rows=16, sparse_ways=1, sparse_depth=512, sparse_narrow=True, sparse_code_words=512, sparse_value_words=1024, sparse_index_words=1024); hwgen 0.1.0, digest 9065f95a539dc2d0 */
+/* accelerator(target=ecp5, lanes=16, bus_bytes=16, address_bits=32, dsp=True, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=8192, act_banks=4, weight_words=4096, acc_words=1024, acc_banks=2, parameter_words=256, plane_words=1024, plane_weight_words=512, queue_depth=8, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=12, scale_luts=True, softmax_words=0, softmax_bits=16, sparse=False, sparse_rows=16, sparse_ways=1, sparse_depth=512, sparse_narrow=True, sparse_code_words=512, sparse_value_words=1024, sparse_index_words=1024); hwgen 0.1.0, digest a273792f711fb119 */
 #ifndef ACCELERATOR_H
 #define ACCELERATOR_H
 
-#define ACCELERATOR_DIGEST "9065f95a539dc2d0"
+#define ACCELERATOR_DIGEST "a273792f711fb119"
 #define ACCELERATOR_TARGET "ecp5"
 #define ACCELERATOR_LANES 16
 #define ACCELERATOR_BUS_BYTES 16
@@ -24,7 +24,7 @@
 #define ACCELERATOR_BURST_BEATS 16
 #define ACCELERATOR_OUTSTANDING 4
 #define ACCELERATOR_REQUANTISER "nearest"
-#define ACCELERATOR_SCALE_BITS 16
+#define ACCELERATOR_SCALE_BITS 12
 #define ACCELERATOR_SCALE_LUTS 1
 #define ACCELERATOR_SOFTMAX_WORDS 0
 #define ACCELERATOR_SOFTMAX_BITS 16

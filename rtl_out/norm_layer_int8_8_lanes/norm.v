@@ -393,21 +393,18 @@ module norm(
   assign sums_x = s_axis_x_tdata[63:0];
 endmodule
 
-module norm_fifo_norm_lengths(data, pop, clk, rst, valid, head, full, level, push);
-  wire [6:0] _00_;
-  wire _01_;
-  wire [6:0] _02_;
-  wire [5:0] _03_;
-  wire [6:0] _04_;
-  wire [7:0] _05_;
+module norm_fifo_norm_lengths(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
+  wire _00_;
+  wire [5:0] _01_;
+  wire [5:0] _02_;
+  wire [6:0] _03_;
+  wire [7:0] _04_;
+  wire _05_;
   wire _06_;
   wire _07_;
   wire _08_;
   wire _09_;
-  wire _10_;
-  wire _11_;
-  wire [5:0] _12_;
-  wire [6:0] _13_;
+  wire [6:0] _10_;
   input clk;
   wire clk;
   input [6:0] data;
@@ -417,10 +414,14 @@ module norm_fifo_norm_lengths(data, pop, clk, rst, valid, head, full, level, pus
   wire full;
   output [6:0] head;
   reg [6:0] head = 7'h00;
+  output [6:0] kept;
+  wire [6:0] kept;
   output [5:0] level;
   reg [5:0] level = 6'h00;
   input pop;
   wire pop;
+  output [6:0] popped;
+  wire [6:0] popped;
   input push;
   wire push;
   reg [4:0] read__addr = 5'h01;
@@ -441,36 +442,35 @@ module norm_fifo_norm_lengths(data, pop, clk, rst, valid, head, full, level, pus
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
-  assign full = level == 6'h20;
-  assign _00_ = level + push;
-  assign _05_ = _00_ - pop;
-  assign _06_ = level == 1'h1;
-  assign _07_ = pop & _06_;
-  assign _08_ = ~ _07_;
-  assign _09_ = valid & _08_;
-  assign _10_ = push | _09_;
-  assign _11_ = ! level;
-  assign _12_ = read__addr + 1'h1;
-  assign _01_ = level == 1'h1;
-  assign _02_ = _01_ ? data : read__data;
-  assign _03_ = write__addr + 1'h1;
+  assign _00_ = level == 1'h1;
+  assign popped = _00_ ? data : read__data;
+  assign kept = valid ? head : data;
+  assign _03_ = level + push;
+  assign _04_ = _03_ - pop;
+  assign _05_ = level == 1'h1;
+  assign _06_ = pop & _05_;
+  assign _07_ = ~ _06_;
+  assign _08_ = valid & _07_;
+  assign _09_ = push | _08_;
+  assign _10_ = pop ? popped : kept;
+  assign _01_ = read__addr + 1'h1;
+  assign _02_ = write__addr + 1'h1;
   always @(posedge clk)
-    head <= _04_;
+    head <= _10_;
   always @(posedge clk)
     if (rst) write__addr <= 5'h00;
-    else if (push) write__addr <= _03_[4:0];
+    else if (push) write__addr <= _02_[4:0];
   always @(posedge clk)
     if (rst) read__addr <= 5'h01;
-    else if (pop) read__addr <= _12_[4:0];
+    else if (pop) read__addr <= _01_[4:0];
   always @(posedge clk)
     if (rst) valid <= 1'h0;
-    else valid <= _10_;
+    else valid <= _09_;
   always @(posedge clk)
     if (rst) level <= 6'h00;
-    else level <= _05_[5:0];
-  assign _13_ = _11_ ? data : head;
-  assign _04_ = pop ? _02_ : _13_;
+    else level <= _04_[5:0];
   assign free = write__addr;
+  assign full = level[5];
   assign second = read__addr;
   assign shown = head;
   assign there = valid;
@@ -520,7 +520,6 @@ module norm_fifo_norm_results(data, pop, clk, rst, valid, head, full, level, pus
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
-  assign full = level == 5'h10;
   assign _00_ = level + push;
   assign _01_ = _00_ - pop;
   assign _02_ = level == 1'h1;
@@ -544,6 +543,7 @@ module norm_fifo_norm_results(data, pop, clk, rst, valid, head, full, level, pus
     else level <= _01_[4:0];
   assign first = read__addr;
   assign free = write__addr;
+  assign full = level[4];
   assign read__data = head;
   assign there = valid;
   assign write__data = data;
@@ -592,7 +592,6 @@ module norm_fifo_norm_statistics(data, pop, clk, rst, valid, head, full, level, 
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
-  assign full = level == 6'h20;
   assign _00_ = level + push;
   assign _01_ = _00_ - pop;
   assign _02_ = level == 1'h1;
@@ -616,6 +615,7 @@ module norm_fifo_norm_statistics(data, pop, clk, rst, valid, head, full, level, 
     else level <= _01_[5:0];
   assign first = read__addr;
   assign free = write__addr;
+  assign full = level[5];
   assign read__data = head;
   assign there = valid;
   assign write__data = data;
@@ -717,15 +717,17 @@ module norm_rows_norm(in_last, store, stat, answer, out_ready, clk, rst, in_read
   wire [7:0] _032_;
   wire _033_;
   wire [5:0] _034_;
-  wire _035_;
-  wire [5:0] _036_;
+  wire [6:0] _035_;
+  wire [6:0] _036_;
   wire _037_;
-  wire [4:0] _038_;
-  wire [8:0] _039_;
-  wire [9:0] _040_;
-  wire [6:0] _041_;
-  wire [7:0] _042_;
-  wire [5:0] _043_;
+  wire [5:0] _038_;
+  wire _039_;
+  wire [4:0] _040_;
+  wire [8:0] _041_;
+  wire [9:0] _042_;
+  wire [6:0] _043_;
+  wire [7:0] _044_;
+  wire [5:0] _045_;
   input [63:0] answer;
   wire [63:0] answer;
   reg [6:0] beat = 7'h00;
@@ -816,11 +818,12 @@ module norm_rows_norm(in_last, store, stat, answer, out_ready, clk, rst, in_read
     if (store_delay)
       ring[free] <= store;
   end
-  reg [71:0] _108_;
+  reg [71:0] _110_;
   always @(posedge clk) begin
-    _108_ <= ring[oldest];
+    _110_ <= ring[oldest];
   end
-  assign read__data = _108_;
+  assign read__data = _110_;
+  assign take = in_valid & in_ready;
   assign take_last = take & in_last;
   assign _030_ = ~ results_full;
   assign go = queue_statistics_valid & _030_;
@@ -841,12 +844,12 @@ module norm_rows_norm(in_last, store, stat, answer, out_ready, clk, rst, in_read
   assign _011_ = in_last ? 8'h00 : _000_;
   assign _022_ = position + 1'h1;
   assign _032_ = last ? 8'h00 : _022_;
-  assign _039_ = words + take;
-  assign _040_ = _039_ - go;
-  assign _041_ = rows + take_last;
-  assign _042_ = _041_ - freed;
-  assign _043_ = going + go;
-  assign _001_ = _043_ - pop;
+  assign _041_ = words + take;
+  assign _042_ = _041_ - go;
+  assign _043_ = rows + take_last;
+  assign _044_ = _043_ - freed;
+  assign _045_ = going + go;
+  assign _001_ = _045_ - pop;
   assign _002_ = ~ go;
   assign _003_ = words == 8'h9b;
   assign _004_ = _003_ & take;
@@ -874,7 +877,6 @@ module norm_rows_norm(in_last, store, stat, answer, out_ready, clk, rst, in_read
   assign _028_ = ~ words_full;
   assign _029_ = ~ rows_full;
   assign in_ready = _028_ & _029_;
-  assign take = in_valid & in_ready;
   always @(posedge clk)
     if (rst) emit_delay <= 5'h00;
     else emit_delay <= { emit_delay[3:0], go_delay[1] };
@@ -904,10 +906,10 @@ module norm_rows_norm(in_last, store, stat, answer, out_ready, clk, rst, in_read
     else going <= _001_[4:0];
   always @(posedge clk)
     if (rst) rows <= 6'h00;
-    else rows <= _042_[5:0];
+    else rows <= _044_[5:0];
   always @(posedge clk)
     if (rst) words <= 8'h00;
-    else words <= _040_[7:0];
+    else words <= _042_[7:0];
   always @(posedge clk)
     if (rst) first <= 1'h1;
     else if (go) first <= last;
@@ -925,8 +927,10 @@ module norm_rows_norm(in_last, store, stat, answer, out_ready, clk, rst, in_read
     .data(beat),
     .full(_033_),
     .head(queue_lengths_head),
+    .kept(_036_),
     .level(_034_),
     .pop(freed),
+    .popped(_035_),
     .push(take_last),
     .rst(rst),
     .valid(_031_)
@@ -934,9 +938,9 @@ module norm_rows_norm(in_last, store, stat, answer, out_ready, clk, rst, in_read
   norm_fifo_norm_results queue_results (
     .clk(clk),
     .data({ emit_last_delay[4], answer }),
-    .full(_037_),
+    .full(_039_),
     .head(queue_results_head),
-    .level(_038_),
+    .level(_040_),
     .pop(pop),
     .push(emit_delay[4]),
     .rst(rst),
@@ -945,9 +949,9 @@ module norm_rows_norm(in_last, store, stat, answer, out_ready, clk, rst, in_read
   norm_fifo_norm_statistics queue_statistics (
     .clk(clk),
     .data(stat),
-    .full(_035_),
+    .full(_037_),
     .head(queue_statistics_head),
-    .level(_036_),
+    .level(_038_),
     .pop(freed),
     .push(take_last_delay[25]),
     .rst(rst),

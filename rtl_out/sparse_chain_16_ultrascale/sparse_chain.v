@@ -608,7 +608,6 @@ module sparse_chain_fifo_code(data, pop, clk, rst, valid, head, full, level, pus
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
-  assign full = level == 3'h4;
   assign _00_ = level + push;
   assign _01_ = _00_ - pop;
   assign _02_ = level == 1'h1;
@@ -632,6 +631,7 @@ module sparse_chain_fifo_code(data, pop, clk, rst, valid, head, full, level, pus
     else level <= _01_[2:0];
   assign first = read__addr;
   assign free = write__addr;
+  assign full = level[2];
   assign read__data = head;
   assign there = valid;
   assign write__data = data;
@@ -680,7 +680,6 @@ module sparse_chain_fifo_index(data, pop, clk, rst, valid, head, full, level, pu
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
-  assign full = level == 3'h4;
   assign _00_ = level + push;
   assign _01_ = _00_ - pop;
   assign _02_ = level == 1'h1;
@@ -704,6 +703,7 @@ module sparse_chain_fifo_index(data, pop, clk, rst, valid, head, full, level, pu
     else level <= _01_[2:0];
   assign first = read__addr;
   assign free = write__addr;
+  assign full = level[2];
   assign read__data = head;
   assign there = valid;
   assign write__data = data;
@@ -752,7 +752,6 @@ module sparse_chain_fifo_passes(data, pop, clk, rst, valid, head, full, level, p
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
-  assign full = level == 2'h2;
   assign _00_ = level + push;
   assign _01_ = _00_ - pop;
   assign _02_ = level == 1'h1;
@@ -776,6 +775,7 @@ module sparse_chain_fifo_passes(data, pop, clk, rst, valid, head, full, level, p
     else level <= _01_[1:0];
   assign first = read__addr;
   assign free = write__addr;
+  assign full = level[1];
   assign read__data = head;
   assign there = valid;
   assign write__data = data;
@@ -824,7 +824,6 @@ module sparse_chain_fifo_rounds(data, pop, clk, rst, valid, head, full, level, p
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
-  assign full = level == 2'h2;
   assign _00_ = level + push;
   assign _01_ = _00_ - pop;
   assign _02_ = level == 1'h1;
@@ -848,6 +847,7 @@ module sparse_chain_fifo_rounds(data, pop, clk, rst, valid, head, full, level, p
     else level <= _01_[1:0];
   assign first = read__addr;
   assign free = write__addr;
+  assign full = level[1];
   assign read__data = head;
   assign there = valid;
   assign write__data = data;
@@ -896,7 +896,6 @@ module sparse_chain_fifo_value(data, pop, clk, rst, valid, head, full, level, pu
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
-  assign full = level == 3'h4;
   assign _00_ = level + push;
   assign _01_ = _00_ - pop;
   assign _02_ = level == 1'h1;
@@ -920,6 +919,7 @@ module sparse_chain_fifo_value(data, pop, clk, rst, valid, head, full, level, pu
     else level <= _01_[2:0];
   assign first = read__addr;
   assign free = write__addr;
+  assign full = level[2];
   assign read__data = head;
   assign there = valid;
   assign write__data = data;

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.sim import Simulator
 
 from hwgen.commands.executors import deadlock_message, harness, simulate
@@ -174,7 +174,7 @@ def test_the_dispatcher_refuses_what_the_decoder_refuses(lut: bool, softmax: int
     words = list(_mutants(random.Random(5)))
     m = Module()
     word, legal = Signal(128), Signal()
-    m.d.comb += legal.eq(_legal(word, config))
+    m.d.comb += legal.eq(Cat(_legal(word, name, config) for name in (*config.engines, "control")).any())
     found = []
 
     async def bench(ctx: Any) -> None:

@@ -19,6 +19,7 @@ __all__ = ["estimate", "lane"]
 _LUT_INPUTS = 6
 _MULTIPLIER_BITS = 26  # of a DSP48E2's longer operand, without its sign
 _WEIGHT_BITS = 17  # of its shorter one
+_SOFT_BITS = 9  # Yosys makes shorter products of LUTs
 _SHARED = 0.85  # of a deep table's LUTs are left when equal parts are found
 _BLOCK_RAM_BITS = 1 << 14  # from here on Yosys takes block RAM for a table
 
@@ -35,9 +36,11 @@ def estimate(config: ActivationConfig) -> Resources:
     word = config.lanes * config.out_bits + 1
     depth = config.elastic.depth
     count = ceil_log2(depth)
-    lut = config.lanes * (one.lut + config.out_bits + 1) + lut_ram(depth, word)
+    # Results that a narrower table gives have copies of its sign above.
+    made = config.pieces.out.bits if config.shape == "direct" else config.out_bits
+    lut = config.lanes * (one.lut + min(config.out_bits, made) + 1) + lut_ram(depth, word)
     return Resources(
-        lut=lut + 6 * count + 8,
+        lut=lut + 6 * count + 4,
         ff=config.lanes * (one.ff + 1) + 4 * count + config.latency + 4,
         dsp=config.lanes * one.dsp,
         bram36=ceil(config.lanes * (_block_rams(config.pieces) if config.table_bits else 0)),
@@ -49,6 +52,8 @@ def lane(config: ActivationConfig) -> Resources:
     if config.shape == "parabola":
         return _parabola(config)
     lut, ff = _table(config.pieces)
+    soft = _soft(config.pieces)
+    lut += sum((min(a, b) - 1) * (max(a, b) + 1) for a, b in soft)  # its adders
     out, n = config.out_bits, config.in_bits
     how = config.reduction
     if how.shape in ("delta", "odd", "mirror"):
@@ -72,8 +77,17 @@ def lane(config: ActivationConfig) -> Resources:
     if config.clamps:
         lut, ff = lut + out + 2, ff + out
     return Resources(
-        lut=round(lut), ff=round(ff), dsp=config.multipliers, bram36=ceil(_block_rams(config.pieces))
+        lut=round(lut),
+        ff=round(ff),
+        dsp=config.multipliers - len(soft),
+        bram36=ceil(_block_rams(config.pieces)),
     )
+
+
+def _soft(table: Table) -> list[tuple[int, int]]:
+    """Bits of the operands of products that are too short for a DSP block."""
+    pairs = [(form.bits, table.step_bits) for form in table.formats[1:]]
+    return [(a, b) for a, b in pairs if a + b < _SOFT_BITS or min(a, b) < 2]
 
 
 def _parabola(config: ActivationConfig) -> Resources:

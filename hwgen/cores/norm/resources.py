@@ -1,7 +1,8 @@
 """Resource estimate: multipliers, block RAMs, adders and registers counted, their cells fitted to Yosys.
 
-Fitted to Yosys 0.70 (``synth_xilinx -family xcup -flatten``) on the configurations that ``benchmarks/norm.py`` lists;
-that benchmark prints the error on others.
+Fitted to Yosys 0.70 (``synth_xilinx -family xcup -flatten``) on those of the configurations that ``benchmarks/norm.py``
+lists that have up to 6 lanes, and on six with multipliers of 18 bits: 1 to 6 lanes, rows of 40 to 1,000 elements, both
+forms, 8 and 16 bits, 0 to 2 terms. That benchmark and ``benchmarks/resource_model.py`` print the error on others.
 """
 
 from __future__ import annotations
@@ -12,17 +13,21 @@ from hwgen.core import Resources
 from hwgen.cores.norm.config import NormConfig
 from hwgen.numerics import IntFormat, ceil_div, index_bits
 from hwgen.parts.product import NARROW, product_parts
-from hwgen.parts.ram import lut_ram, memory_cells
+from hwgen.parts.ram import BLOCK_ROWS, lut_ram, memory_cells
 
 __all__ = ["FITTED", "estimate", "units"]
 
 _SOFT_BITS = 9  # Yosys makes shorter products of LUTs
+_SHORTEST_SRL = 3  # Yosys leaves shorter delays in flip-flops
 
 
 FITTED: dict[str, dict[str, float]] = {
-    "lut": {"always": 110.0, "adders": 1.07, "windows": 1.28, "squares": 54.7, "soft": 0.98, "held": 1.75},
-    "ff": {"always": 456.0, "lane": 49.0, "registers": 0.702},
-}
+    "lut": {
+        "always": 190.0, "lane": 3.4, "byte lane": 4.2, "adders": 1.223, "windows": 0.873, "squares": 57.8,
+        "soft": 1.07, "held": 1.28,
+    },
+    "ff": {"always": 469.0, "lane": 19.1, "byte lane": -22.6, "registers": 0.78},
+}  # fmt: skip
 """Cells per unit of :func:`units`, by kind of cell."""
 
 
@@ -45,7 +50,10 @@ class _Count:
                 b = _part(narrow.bits, NARROW, j, counts[1])
                 width = min(a + b, size - place)
                 self.registers += width
-                if width < _SOFT_BITS or min(a, b) < 2:
+                # Beside a signed part, one without a sign gets another bit.
+                signs = wide.signed and i == counts[0] - 1, narrow.signed and j == counts[1] - 1
+                least = min(a + (signs[1] and not signs[0]), b + (signs[0] and not signs[1]))
+                if width < _SOFT_BITS or least < 2:
                     self.soft += width * min(a, b, width)
                 else:
                     self.dsp += 1
@@ -86,6 +94,8 @@ def units(config: NormConfig) -> dict[str, float]:
     return {
         "always": 1,
         "lane": lanes,
+        # Squares of bytes that are products of small multipliers.
+        "byte lane": lanes * (config.in_bits == 8 and not config.square_table),
         "adders": statistics.adders + tree_adders + lanes * lane.adders,
         "registers": statistics.registers + tree_registers + lanes * lane.registers,
         "windows": 3 * config.mantissa_bits + 5 * line,
@@ -145,11 +155,17 @@ def _lane(config: NormConfig) -> _Count:
         count.adders += config.normalised.bits
     count.registers += config.normalised.bits
     count.product(config.normalised, config.GAMMA)
-    later = config.latency_of(config.normalised, config.GAMMA)
-    count.registers += config.beta.bits * later
+    if not _shifted(config):
+        count.registers += config.beta.bits * config.latency_of(config.normalised, config.GAMMA)
     count.adders += config.scaled.bits + 1
     count.registers += config.scaled.bits + 1 + config.out_bits
     return count
+
+
+def _shifted(config: NormConfig) -> bool:
+    """Whether offsets wait in shift registers: the register of a memory of LUTs and two more make one."""
+    in_luts = 2 << index_bits(config.beats) < BLOCK_ROWS
+    return config.latency_of(config.normalised, config.GAMMA) + in_luts >= _SHORTEST_SRL
 
 
 def _sums(config: NormConfig) -> tuple[int, int]:
@@ -202,5 +218,7 @@ def estimate(config: NormConfig) -> Resources:
     lut += sum(share * of[name] for name, share in FITTED["lut"].items())
     ff = sum(share * of[name] for name, share in FITTED["ff"].items())
     lanes = config.lanes
+    if _shifted(config):
+        lut += lanes * config.beta.bits
     dsp = _statistics(config).dsp + lanes * (_lane(config).dsp + (not config.square_table))
     return Resources(lut=round(lut), ff=round(ff), dsp=dsp, bram36=ceil(bram36))

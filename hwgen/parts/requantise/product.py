@@ -28,7 +28,7 @@ def multiply(m: Module, total: Signal, multiplier: Value, *, adders: bool = Fals
     multiplier : Value
         Unsigned, at most 34 bits; one cycle before ``total``. Over 24 bits it takes four multipliers instead of two.
     adders : bool
-        Whether to make it without multipliers: some three LUTs for each bit of the one and bit of the other.
+        Whether to make it without multipliers, from LUTs: more than one for each bit of the one and bit of the other.
     """
     if adders:
         return _added(m, total, multiplier)
@@ -91,11 +91,13 @@ def _added(m: Module, total: Signal, multiplier: Value) -> Value:
     """Two bits of the multiplier at a time; then, in each of two cycles, up to four terms become one."""
     scale = Signal(len(multiplier), name="scale", reset_less=True)
     m.d.sync += scale.eq(multiplier)
+    threefold = Signal(signed(len(total) + 2), name="threefold")
+    m.d.comb += threefold.eq(total + (total << 1))
     terms: list[Value] = []
     for at in range(0, len(scale), 2):
-        term = Mux(scale[at], total, 0)
-        if at + 1 < len(scale):
-            term = term + (Mux(scale[at + 1], total, 0) << 1)
+        once = Mux(scale[at], total, 0)
+        more = Mux(scale[at], threefold, total << 1)
+        term = Mux(scale[at + 1], more, once) if at + 1 < len(scale) else once
         terms.append(_held(m, f"term_{at}", term))
     step = 2
     for level in range(1, LATENCY):
