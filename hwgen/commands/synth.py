@@ -164,6 +164,8 @@ def synth(
     """
     found = family(board.family)
     shell = "pins" if serial is None else "serial"
+    if serial is not None:
+        _check_serial(design, board)
     if pnr:
         placer_of(board).versions()  # what is missing is said before the work
     output_folder(folder)
@@ -207,14 +209,20 @@ def _generate(
     if serial is None:
         made = generate_design(design, folder)
         return made.top, made.digest, list(made.files)
-    if board.project is not None:
-        raise BadInput(
-            f"{board.name} has processors beside the accelerator, and no need of a serial line: leave --serial out"
-        )
-    if not design.plan.empty:
-        raise BadInput("a protected accelerator cannot be built with a serial line yet: leave --protect out")
     whole = board_config(design.system, board.clock_mhz, serial.baud, serial.memory_kib)
     return "board_system", whole.digest, write_board(whole, folder)
+
+
+def _check_serial(design: Design, board: Board) -> None:
+    """Refuse what no serial line can be built for."""
+    if board.project is not None:
+        raise BadInput(
+            f"{board.name} reaches the accelerator by AXI, no serial line is needed: leave --serial out"
+        )
+    if not design.plan.empty:
+        raise BadInput("a serial line is for accelerators without protection: leave --protect out")
+    if design.core is not None:
+        raise BadInput(f"{design.core.name} is a core, and only accelerators have a serial line: name one")
 
 
 def path_text(layout: Layout) -> str:

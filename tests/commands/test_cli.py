@@ -171,9 +171,9 @@ BAD_INPUT = {
         ("check", "dsp_gemm", "--set", "rows=1", "--set", "rows=2"),
         r"--set gives rows twice; keep one",
     ),
-    "narrow port": (
-        ("generate", "dsp_gemm", "--set", "target=xilinx7", "--set", "packing=int8x2"),
-        r"packing int8x2 puts 2 s8 weights into 27 bits, but the port of DSP48E1 \(target xilinx7\) has 25; .*",
+    "wide operands": (
+        ("generate", "dsp_gemm", "--set", "target=ecp5", "--set", "packing=int4x4"),
+        r"packing int4x4 takes operands of up to 4 bits, not s8 weights and s8 activations; choose packing=auto",
     ),
     "no vectors": (("check", "dsp_gemm", "--vectors", "0"), r"vectors must be at least 1, not 0"),
     "negative seed": (("check", "dsp_gemm", "--seed", "-1"), r"seed must not be negative, not -1"),

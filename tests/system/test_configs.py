@@ -32,7 +32,7 @@ def test_the_folder_is_read() -> None:
     assert found["n3h_z7045"].config == SystemConfig(
         target="xilinx7", lanes=16, bus_bytes=8, lut=True,
         lut_units=8, lut_width=128, act_words=32768, weight_words=16384,
-        acc_words=4096, parameter_words=512, plane_words=4096, plane_weight_words=1024, queue_depth=16,
+        acc_words=2048, parameter_words=512, plane_words=4096, plane_weight_words=1024, queue_depth=16,
         burst_beats=64, outstanding=8,
     )  # fmt: skip
 
