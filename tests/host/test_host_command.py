@@ -97,7 +97,7 @@ def test_zynq_writes_an_overlay(tmp_path: Path) -> None:
     assert code == 0
     assert "the bitstream is not included" in text
     assert {path.name for path in tmp_path.iterdir()} == {
-        "rtl", "design.tcl", "overlay.json", "driver.py", "README.md"
+        "rtl", "design.tcl", "overlay.json", "driver.py", "README.md", "zc706.xdc"
     }  # fmt: skip
     compile((tmp_path / "driver.py").read_text(), "driver.py", "exec")
     assert not list(tmp_path.rglob("*.bit"))
