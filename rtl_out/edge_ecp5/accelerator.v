@@ -4825,40 +4825,24 @@ endmodule
 
 module accelerator_dsp_gemm(s_axis_cmd_tvalid, s_axis_b_tdata, s_axis_b_tvalid, s_axis_a_tdata, s_axis_a_tvalid, m_axis_c_tready, clk, rst, s_axis_cmd_tready, s_axis_b_tready, s_axis_a_tready, m_axis_c_tdata, m_axis_c_tvalid, m_axis_c_tlast, s_axis_cmd_tdata);
   wire _000_;
-  wire [22:0] _001_;
+  wire [23:0] _001_;
   wire [23:0] _002_;
-  wire [7:0] _003_;
-  wire [7:0] _004_;
+  wire [23:0] _003_;
+  wire [23:0] _004_;
   wire [23:0] _005_;
-  wire [7:0] _006_;
-  wire [7:0] _007_;
-  wire _008_;
-  wire [23:0] _009_;
-  wire [7:0] _010_;
-  wire [7:0] _011_;
-  wire [23:0] _012_;
-  wire [7:0] _013_;
-  wire [7:0] _014_;
-  wire [7:0] _015_;
-  wire [23:0] _016_;
-  wire [7:0] _017_;
-  wire [7:0] _018_;
-  wire [23:0] _019_;
-  wire [7:0] _020_;
-  wire [7:0] _021_;
-  wire [7:0] _022_;
-  wire [23:0] _023_;
-  wire [23:0] _024_;
-  wire [7:0] _025_;
-  wire [9:0] _026_;
-  wire [11:0] _027_;
-  wire [12:0] _028_;
-  wire [4:0] _029_;
-  wire [5:0] _030_;
-  wire [9:0] _031_;
-  wire _032_;
-  wire _033_;
-  wire [2:0] _034_;
+  wire _006_;
+  wire [23:0] _007_;
+  wire [23:0] _008_;
+  wire [9:0] _009_;
+  wire [11:0] _010_;
+  wire [12:0] _011_;
+  wire [4:0] _012_;
+  wire [5:0] _013_;
+  wire [9:0] _014_;
+  wire _015_;
+  wire _016_;
+  wire [2:0] _017_;
+  wire [23:0] _018_;
   reg [7:0] act_0 = 8'h00;
   reg [7:0] act_1 = 8'h00;
   reg [7:0] act_10 = 8'h00;
@@ -5005,6 +4989,22 @@ module accelerator_dsp_gemm(s_axis_cmd_tvalid, s_axis_b_tdata, s_axis_b_tvalid, 
   wire [7:0] column_7_write_index;
   wire fetch;
   reg [1:0] fetch_delay = 2'h0;
+  wire [7:0] lane_0;
+  wire [7:0] lane_1;
+  wire [7:0] lane_10;
+  wire [7:0] lane_11;
+  wire [7:0] lane_12;
+  wire [7:0] lane_13;
+  wire [7:0] lane_14;
+  wire [7:0] lane_15;
+  wire [7:0] lane_2;
+  wire [7:0] lane_3;
+  wire [7:0] lane_4;
+  wire [7:0] lane_5;
+  wire [7:0] lane_6;
+  wire [7:0] lane_7;
+  wire [7:0] lane_8;
+  wire [7:0] lane_9;
   reg last_read = 1'h0;
   reg [8:0] last_read__addr = 9'h000;
   wire last_read__data;
@@ -5138,63 +5138,79 @@ module accelerator_dsp_gemm(s_axis_cmd_tvalid, s_axis_b_tdata, s_axis_b_tvalid, 
     if (sequencer_step_send_delay[17])
       lasts[column_0_send_index] <= sequencer_step_last_delay[17];
   end
-  reg [0:0] _166_;
+  reg [0:0] _150_;
   always @(posedge clk) begin
     if (fetch) begin
-      _166_ <= lasts[last_read__addr];
+      _150_ <= lasts[last_read__addr];
     end
   end
-  assign last_read__data = _166_;
+  assign last_read__data = _150_;
+  assign lane_0 = sequencer_column_mask[0] ? s_axis_b_tdata[7:0] : 8'h00;
+  assign lane_1 = sequencer_column_mask[1] ? s_axis_b_tdata[15:8] : 8'h00;
+  assign lane_2 = sequencer_column_mask[2] ? s_axis_b_tdata[23:16] : 8'h00;
+  assign lane_3 = sequencer_column_mask[3] ? s_axis_b_tdata[31:24] : 8'h00;
+  assign lane_4 = sequencer_column_mask[4] ? s_axis_b_tdata[39:32] : 8'h00;
+  assign lane_5 = sequencer_column_mask[5] ? s_axis_b_tdata[47:40] : 8'h00;
+  assign lane_6 = sequencer_column_mask[6] ? s_axis_b_tdata[55:48] : 8'h00;
+  assign lane_7 = sequencer_column_mask[7] ? s_axis_b_tdata[63:56] : 8'h00;
+  assign lane_8 = sequencer_column_mask[8] ? s_axis_b_tdata[71:64] : 8'h00;
+  assign lane_9 = sequencer_column_mask[9] ? s_axis_b_tdata[79:72] : 8'h00;
+  assign lane_10 = sequencer_column_mask[10] ? s_axis_b_tdata[87:80] : 8'h00;
+  assign lane_11 = sequencer_column_mask[11] ? s_axis_b_tdata[95:88] : 8'h00;
+  assign lane_12 = sequencer_column_mask[12] ? s_axis_b_tdata[103:96] : 8'h00;
+  assign lane_13 = sequencer_column_mask[13] ? s_axis_b_tdata[111:104] : 8'h00;
+  assign lane_14 = sequencer_column_mask[14] ? s_axis_b_tdata[119:112] : 8'h00;
+  assign lane_15 = sequencer_column_mask[15] ? s_axis_b_tdata[127:120] : 8'h00;
   assign _000_ = ~ stored[10];
-  assign _008_ = ~ room[3];
-  assign fetch = _000_ & _008_;
+  assign _006_ = ~ room[3];
+  assign fetch = _000_ & _006_;
   assign queue_pop = m_axis_c_tvalid & m_axis_c_tready;
-  assign _015_ = sequencer_column_mask[0] ? s_axis_b_tdata[7:0] : 8'h00;
-  assign _022_ = sequencer_column_mask[1] ? s_axis_b_tdata[15:8] : 8'h00;
-  assign _024_ = $signed(_015_) + $signed({ _022_[7], _022_[7], _022_[7], _022_[7], _022_[7], _022_[7], _022_, 9'h000 });
-  assign _025_ = sequencer_column_mask[2] ? s_axis_b_tdata[23:16] : 8'h00;
-  assign { _001_[22], _001_[15:9] } = sequencer_column_mask[3] ? s_axis_b_tdata[31:24] : 8'h00;
-  assign _002_ = $signed(_025_) + $signed({ _001_[22], _001_[22], _001_[22], _001_[22], _001_[22], _001_[22], _001_[22], _001_[15:9], 9'h000 });
-  assign _003_ = sequencer_column_mask[4] ? s_axis_b_tdata[39:32] : 8'h00;
-  assign _004_ = sequencer_column_mask[5] ? s_axis_b_tdata[47:40] : 8'h00;
-  assign _005_ = $signed(_003_) + $signed({ _004_[7], _004_[7], _004_[7], _004_[7], _004_[7], _004_[7], _004_, 9'h000 });
-  assign _006_ = sequencer_column_mask[6] ? s_axis_b_tdata[55:48] : 8'h00;
-  assign _007_ = sequencer_column_mask[7] ? s_axis_b_tdata[63:56] : 8'h00;
-  assign _009_ = $signed(_006_) + $signed({ _007_[7], _007_[7], _007_[7], _007_[7], _007_[7], _007_[7], _007_, 9'h000 });
-  assign _010_ = sequencer_column_mask[8] ? s_axis_b_tdata[71:64] : 8'h00;
-  assign _011_ = sequencer_column_mask[9] ? s_axis_b_tdata[79:72] : 8'h00;
-  assign _012_ = $signed(_010_) + $signed({ _011_[7], _011_[7], _011_[7], _011_[7], _011_[7], _011_[7], _011_, 9'h000 });
-  assign _013_ = sequencer_column_mask[10] ? s_axis_b_tdata[87:80] : 8'h00;
-  assign _014_ = sequencer_column_mask[11] ? s_axis_b_tdata[95:88] : 8'h00;
-  assign _016_ = $signed(_013_) + $signed({ _014_[7], _014_[7], _014_[7], _014_[7], _014_[7], _014_[7], _014_, 9'h000 });
-  assign _017_ = sequencer_column_mask[12] ? s_axis_b_tdata[103:96] : 8'h00;
-  assign _018_ = sequencer_column_mask[13] ? s_axis_b_tdata[111:104] : 8'h00;
-  assign _019_ = $signed(_017_) + $signed({ _018_[7], _018_[7], _018_[7], _018_[7], _018_[7], _018_[7], _018_, 9'h000 });
-  assign _020_ = sequencer_column_mask[14] ? s_axis_b_tdata[119:112] : 8'h00;
-  assign _021_ = sequencer_column_mask[15] ? s_axis_b_tdata[127:120] : 8'h00;
-  assign _023_ = $signed(_020_) + $signed({ _021_[7], _021_[7], _021_[7], _021_[7], _021_[7], _021_[7], _021_, 9'h000 });
-  assign _026_ = column_0_send_index + 1'h1;
-  assign _027_ = $signed(stored) + $signed({ 1'h0, sequencer_step_send_delay[17] });
-  assign _028_ = $signed(_027_) - $signed({ 1'h0, fetch });
-  assign _029_ = $signed(room) + $signed({ 1'h0, queue_pop });
-  assign _030_ = $signed(_029_) - $signed({ 1'h0, fetch });
-  assign _031_ = last_read__addr + fetch;
+  assign _007_ = $signed(lane_0) + $signed({ lane_1[7], lane_1[7], lane_1[7], lane_1[7], lane_1[7], lane_1[7], lane_1, 9'h000 });
+  assign _008_ = $signed(lane_2) + $signed({ lane_3[7], lane_3[7], lane_3[7], lane_3[7], lane_3[7], lane_3[7], lane_3, 9'h000 });
+  assign _018_ = $signed(lane_4) + $signed({ lane_5[7], lane_5[7], lane_5[7], lane_5[7], lane_5[7], lane_5[7], lane_5, 9'h000 });
+  assign _001_ = $signed(lane_6) + $signed({ lane_7[7], lane_7[7], lane_7[7], lane_7[7], lane_7[7], lane_7[7], lane_7, 9'h000 });
+  assign _002_ = $signed(lane_8) + $signed({ lane_9[7], lane_9[7], lane_9[7], lane_9[7], lane_9[7], lane_9[7], lane_9, 9'h000 });
+  assign _003_ = $signed(lane_10) + $signed({ lane_11[7], lane_11[7], lane_11[7], lane_11[7], lane_11[7], lane_11[7], lane_11, 9'h000 });
+  assign _004_ = $signed(lane_12) + $signed({ lane_13[7], lane_13[7], lane_13[7], lane_13[7], lane_13[7], lane_13[7], lane_13, 9'h000 });
+  assign _005_ = $signed(lane_14) + $signed({ lane_15[7], lane_15[7], lane_15[7], lane_15[7], lane_15[7], lane_15[7], lane_15, 9'h000 });
+  assign _009_ = column_0_send_index + 1'h1;
+  assign _010_ = $signed(stored) + $signed({ 1'h0, sequencer_step_send_delay[17] });
+  assign _011_ = $signed(_010_) - $signed({ 1'h0, fetch });
+  assign _012_ = $signed(room) + $signed({ 1'h0, queue_pop });
+  assign _013_ = $signed(_012_) - $signed({ 1'h0, fetch });
+  assign _014_ = last_read__addr + fetch;
   always @(posedge clk)
-    weight_0 <= _024_;
+    weight_0 <= _007_;
   always @(posedge clk)
-    weight_1 <= _002_;
+    column_0_low <= lane_1;
   always @(posedge clk)
-    weight_2 <= _005_;
+    weight_1 <= _008_;
   always @(posedge clk)
-    weight_3 <= _009_;
+    column_1_low <= lane_3;
   always @(posedge clk)
-    weight_4 <= _012_;
+    weight_2 <= _018_;
   always @(posedge clk)
-    weight_5 <= _016_;
+    column_2_low <= lane_5;
   always @(posedge clk)
-    weight_6 <= _019_;
+    weight_3 <= _001_;
   always @(posedge clk)
-    weight_7 <= _023_;
+    column_3_low <= lane_7;
+  always @(posedge clk)
+    weight_4 <= _002_;
+  always @(posedge clk)
+    column_4_low <= lane_9;
+  always @(posedge clk)
+    weight_5 <= _003_;
+  always @(posedge clk)
+    column_5_low <= lane_11;
+  always @(posedge clk)
+    weight_6 <= _004_;
+  always @(posedge clk)
+    column_6_low <= lane_13;
+  always @(posedge clk)
+    weight_7 <= _005_;
+  always @(posedge clk)
+    column_7_low <= lane_15;
   always @(posedge clk)
     act_1_delay <= act_1;
   always @(posedge clk)
@@ -5282,16 +5298,16 @@ module accelerator_dsp_gemm(s_axis_cmd_tvalid, s_axis_b_tdata, s_axis_b_tvalid, 
     else fetch_delay <= { fetch_delay[0], fetch };
   always @(posedge clk)
     if (rst) last_read__addr <= 9'h000;
-    else last_read__addr <= _031_[8:0];
+    else last_read__addr <= _014_[8:0];
   always @(posedge clk)
     if (rst) room <= 4'h3;
-    else room <= _030_[3:0];
+    else room <= _013_[3:0];
   always @(posedge clk)
     if (rst) stored <= 11'h7ff;
-    else stored <= _028_[10:0];
+    else stored <= _011_[10:0];
   always @(posedge clk)
     if (rst) column_0_send_index <= 9'h000;
-    else if (sequencer_step_send_delay[17]) column_0_send_index <= _026_[8:0];
+    else if (sequencer_step_send_delay[17]) column_0_send_index <= _009_[8:0];
   always @(posedge clk)
     if (rst) sequencer_step_send_delay <= 18'h00000;
     else sequencer_step_send_delay <= { sequencer_step_send_delay[16:0], sequencer_step_send };
@@ -5397,30 +5413,6 @@ module accelerator_dsp_gemm(s_axis_cmd_tvalid, s_axis_b_tdata, s_axis_b_tvalid, 
   always @(posedge clk)
     if (rst) swap <= 1'h0;
     else swap <= sequencer_swap;
-  always @(posedge clk)
-    if (!sequencer_column_mask[15]) column_7_low <= 8'h00;
-    else column_7_low <= s_axis_b_tdata[127:120];
-  always @(posedge clk)
-    if (!sequencer_column_mask[13]) column_6_low <= 8'h00;
-    else column_6_low <= s_axis_b_tdata[111:104];
-  always @(posedge clk)
-    if (!sequencer_column_mask[11]) column_5_low <= 8'h00;
-    else column_5_low <= s_axis_b_tdata[95:88];
-  always @(posedge clk)
-    if (!sequencer_column_mask[9]) column_4_low <= 8'h00;
-    else column_4_low <= s_axis_b_tdata[79:72];
-  always @(posedge clk)
-    if (!sequencer_column_mask[7]) column_3_low <= 8'h00;
-    else column_3_low <= s_axis_b_tdata[63:56];
-  always @(posedge clk)
-    if (!sequencer_column_mask[5]) column_2_low <= 8'h00;
-    else column_2_low <= s_axis_b_tdata[47:40];
-  always @(posedge clk)
-    if (!sequencer_column_mask[3]) column_1_low <= 8'h00;
-    else column_1_low <= s_axis_b_tdata[31:24];
-  always @(posedge clk)
-    if (!sequencer_column_mask[1]) column_0_low <= 8'h00;
-    else column_0_low <= s_axis_b_tdata[15:8];
   accelerator_column_2 column_0 (
     .a({ act_15_delay[55:48], act_14_delay[47:40], act_13_delay[39:32], act_12_delay[31:24], act_11_delay[23:16], act_10_delay[15:8], act_9_delay, act_8, act_7_delay[55:48], act_6_delay[47:40], act_5_delay[39:32], act_4_delay[31:24], act_3_delay[23:16], act_2_delay[15:8], act_1_delay, act_0 }),
     .c(column_0_c),
@@ -5560,9 +5552,9 @@ module accelerator_dsp_gemm(s_axis_cmd_tvalid, s_axis_b_tdata, s_axis_b_tvalid, 
   accelerator_fifo_results queue (
     .clk(clk),
     .data({ last_read, column_7_c, column_6_c, column_5_c, column_4_c, column_3_c, column_2_c, column_1_c, column_0_c }),
-    .full(_033_),
+    .full(_016_),
     .head(queue_head),
-    .level(_034_),
+    .level(_017_),
     .pop(queue_pop),
     .push(fetch_delay[1]),
     .rst(rst),
@@ -5584,7 +5576,7 @@ module accelerator_dsp_gemm(s_axis_cmd_tvalid, s_axis_b_tdata, s_axis_b_tvalid, 
     .load(sequencer_load),
     .m(s_axis_cmd_tdata[19:0]),
     .n(s_axis_cmd_tdata[39:20]),
-    .odd(_032_),
+    .odd(_015_),
     .row_mask(sequencer_row_mask),
     .rst(rst),
     .step_clear(sequencer_step_clear),
@@ -5594,7 +5586,6 @@ module accelerator_dsp_gemm(s_axis_cmd_tvalid, s_axis_b_tdata, s_axis_b_tvalid, 
     .step_write(sequencer_step_write),
     .swap(sequencer_swap)
   );
-  assign { _001_[21:16], _001_[8:0] } = { _001_[22], _001_[22], _001_[22], _001_[22], _001_[22], _001_[22], 9'h000 };
   assign column_0_a = { act_15_delay[55:48], act_14_delay[47:40], act_13_delay[39:32], act_12_delay[31:24], act_11_delay[23:16], act_10_delay[15:8], act_9_delay, act_8, act_7_delay[55:48], act_6_delay[47:40], act_5_delay[39:32], act_4_delay[31:24], act_3_delay[23:16], act_2_delay[15:8], act_1_delay, act_0 };
   assign column_0_clear = sequencer_step_clear_delay[15];
   assign column_0_keep = sequencer_step_write_delay[17];

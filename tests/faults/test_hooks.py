@@ -19,6 +19,7 @@ from hwgen.faults.hooks import FAULT_PORTS, Hooked, hooked
 from hwgen.faults.netlist import read_netlist
 from hwgen.faults.sites import Kind
 from hwgen.parts.dsp48e2 import SIMULATION_MODEL as DSP_MODEL
+from hwgen.parts.mult18x18d import SIMULATION_MODEL as MULT_MODEL
 from hwgen.parts.popcount import SIMULATION_MODEL as LUT_MODEL
 from hwgen.verify.block import Block
 from tests.faults.hook_bench import Bench, Fault, Model, ports
@@ -320,7 +321,7 @@ def test_a_bit_serial_core_with_random_inputs(tmp_path: Path) -> None:
     same(made, random_faults(made, np.random.default_rng(1), 100, 40), 2, tmp_path, 40)
 
 
-LARGE = ("n3h_z7020", "n3h_z7045", "edge", "attention", "sparse_u280", "sparse_edge")
+LARGE = ("n3h_z7020", "n3h_z7045", "edge", "edge_ecp5", "attention", "sparse_u280", "sparse_edge")
 
 
 @pytest.mark.parametrize(
@@ -332,12 +333,13 @@ LARGE = ("n3h_z7020", "n3h_z7045", "edge", "attention", "sparse_u280", "sparse_e
     ids=lambda path: path.parent.name,
 )
 def test_every_configuration_gets_hooks_that_verilator_accepts(path: Path, tmp_path: Path) -> None:
-    made = hooked([path, DSP_MODEL, LUT_MODEL], path.stem)
+    models = (DSP_MODEL, LUT_MODEL, MULT_MODEL)
+    made = hooked([path, *models], path.stem)
     out = tmp_path / "hooked.v"
     out.write_text(made.verilog)
     verilator = toolchain.verilator()
     command = [str(verilator.executable), "--lint-only", "--no-timing", "--top-module", path.stem]
-    command += [str(p) for p in (toolchain.waivers(), out, DSP_MODEL, LUT_MODEL)]
+    command += [str(p) for p in (toolchain.waivers(), out, *models)]
     done = subprocess.run(command, env=verilator.environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     ids = np.arange(made.map.table.flip_flops)

@@ -82,7 +82,12 @@ class DspGemm(Unit):
             for n in range(first, first + cfg.column_lanes(column)):
                 raw = self.s_axis_b_tdata.word_select(n, fmt.bits)
                 lane = Mux(sequencer.column_mask[n], raw, 0)
-                lanes.append(lane.as_signed() if fmt.signed else lane)
+                lane = lane.as_signed() if fmt.signed else lane
+                if cfg.pipelined:  # a signal of its own: Verilator takes a word with parts of itself for a loop
+                    masked = Signal(lane.shape(), name=f"lane_{n}")
+                    m.d.comb += masked.eq(lane)
+                    lane = masked
+                lanes.append(lane)
             if packing.scheme.lane_bits:
                 lanes = [_widened(lane, packing.scheme.lane_bits) for lane in lanes]
             total = sum((v << (i * packing.weight_spacing) for i, v in enumerate(lanes[1:], 1)), lanes[0])
