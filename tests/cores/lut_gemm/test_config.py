@@ -27,7 +27,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"a_words": 48}, "a_words must be a power of two, not 48"),
     ({"b_words": 32768}, "b_words must be an integer in 8..16384, not 32768"),
     ({"b_words": 100}, "b_words must be a power of two, not 100"),
-    ({"target": "ecp5"}, "target must be one of generic, ultrascale+, not 'ecp5'"),
+    ({"target": "ecp5"}, "target must be one of generic, xilinx7, ultrascale+, not 'ecp5'"),
     ({"size_bits": 5}, "size_bits must be an integer in 6..32, not 5"),
     (
         {"size_bits": 14},
