@@ -83,7 +83,8 @@ class DspGemm(Unit):
                 raw = self.s_axis_b_tdata.word_select(n, fmt.bits)
                 lane = Mux(sequencer.column_mask[n], raw, 0)
                 lane = lane.as_signed() if fmt.signed else lane
-                if cfg.pipelined:  # a signal of its own: Verilator takes a word with parts of itself for a loop
+                if cfg.pipelined:
+                    # A signal of its own: Verilator takes a word that has parts of itself for a loop.
                     masked = Signal(lane.shape(), name=f"lane_{n}")
                     m.d.comb += masked.eq(lane)
                     lane = masked
