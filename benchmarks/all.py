@@ -12,6 +12,7 @@ MODULES = (
     "dsp_gemm_area",
     "dsp_gemm_cycles",
     "dsp_gemm_resources",
+    "dsp_gemm_ecp5",
     "generation",
     "harness_speed",
     "lut_gemm_area",
@@ -43,6 +44,7 @@ MODULES = (
     "protection",
     "fault_rates",
     "hook_cost",
+    "boards",
 )
 
 

@@ -20,7 +20,8 @@ __all__ = ["synth_command"]
 @click.command(
     "synth",
     epilog=examples(
-        "hwgen synth edge_ecp5 --board ulx3s --pnr",
+        "hwgen synth edge_ecp5 --board ulx3s",
+        "hwgen synth dsp_gemm --set rows=4 --set cols=4 --board ulx3s --pnr",
         "hwgen synth tiny --board ulx3s --serial --baud 1000000 --pnr",
         "hwgen synth dsp_gemm --set rows=2 --set cols=2 --board icebreaker --pnr",
         "hwgen synth n3h_z7020 --board pynq_z2 -o build/overlay",

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from hwgen.cores.dsp_gemm.config import DspGemmConfig
 from hwgen.emit import Unit
 from hwgen.numerics import ceil_log2, index_bits
+from hwgen.parts.delay import delay
 
 __all__ = ["Sequencer"]
 
@@ -131,17 +132,17 @@ class Sequencer(Unit):
         }
         if cfg.pipelined:
             m.d.sync += ready.eq(valid & ~take)
-            walk = {name: _held(m, name, value) for name, value in walk.items()}
+            walk = {name: _later(m, name, value) for name, value in walk.items()}
             # What the counters become, and whether they do, is known a cycle before it is needed.
-            k_less = _held(m, "k_left", Mux(k_last, k_total, k_left - cfg.rows))
+            k_less = _later(m, "k_left", Mux(k_last, k_total, k_left - cfg.rows))
             rest = steps_left - half
             if size > depth_bits + 1:  # then, without carries: what half leaves is the half below
                 rest = Mux(deep, steps_left - cfg.tile_steps, steps_left >> 1)
-            steps_less = _held(m, "steps_left", Mux(m_last, steps_total, rest)[:size])
-            n_less = _held(m, "n_left", n_left - cfg.n_lanes)
-            sum_ends = _held(m, "sum_ends", k_last)
-            tile_ends = _held(m, "tile_ends", k_last & m_last)
-            ends = _held(m, "ends", k_last & m_last & n_last)
+            steps_less = _later(m, "steps_left", Mux(m_last, steps_total, rest)[:size])
+            n_less = _later(m, "n_left", n_left - cfg.n_lanes)
+            sum_ends = _later(m, "sum_ends", k_last)
+            tile_ends = _later(m, "tile_ends", k_last & m_last)
+            ends = _later(m, "ends", k_last & m_last & n_last)
             with m.If(take):
                 m.d.sync += [k_first.eq(sum_ends), k_left.eq(k_less)]
             with m.If(take & sum_ends):
@@ -274,11 +275,9 @@ class Sequencer(Unit):
         return credits, ~credits[-1]
 
 
-def _held(m: Module, name: str, value: Value) -> Signal:
-    """The value a cycle later."""
-    register = Signal(len(value), name=f"next_{name}", reset_less=True)
-    m.d.sync += register.eq(value)
-    return register
+def _later(m: Module, name: str, value: Value) -> Value:
+    """The value a cycle later, as the walker's next one."""
+    return delay(m, value, 1, name=f"next_{name}")
 
 
 def _thermometer(count: Value, lanes: int) -> Value:

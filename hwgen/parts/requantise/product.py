@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 
+from hwgen.parts.delay import delay
+
 __all__ = ["LATENCY", "multiply"]
 
 LATENCY = 3
@@ -98,11 +100,11 @@ def _added(m: Module, total: Signal, multiplier: Value) -> Value:
         once = Mux(scale[at], total, 0)
         more = Mux(scale[at], threefold, total << 1)
         term = Mux(scale[at + 1], more, once) if at + 1 < len(scale) else once
-        terms.append(_held(m, f"term_{at}", term))
+        terms.append(delay(m, term, 1, name=f"term_{at}"))
     step = 2
     for level in range(1, LATENCY):
         terms = [
-            _held(m, f"sum_{level}_{i}", _joined(terms[i : i + _JOINED], step))
+            delay(m, _joined(terms[i : i + _JOINED], step), 1, name=f"sum_{level}_{i}")
             for i in range(0, len(terms), _JOINED)
         ]
         step *= _JOINED
@@ -120,9 +122,3 @@ def _joined(terms: Sequence[Value], step: int) -> Value:
         ]
         step *= 2
     return terms[0]
-
-
-def _held(m: Module, name: str, value: Value) -> Signal:
-    register = Signal(value.shape(), name=name, reset_less=True)
-    m.d.sync += register.eq(value)
-    return register
