@@ -107,7 +107,7 @@ Machine::Machine(const Settings& settings, const Program& program, Result& resul
       writes_(static_cast<uint32_t>(settings.outstanding)),
       walker_(settings.bus_bytes, settings.burst_beats),
       packer_(settings.bus_bytes, settings.lanes),
-      store_(settings.bus_bytes, settings.burst_beats, settings.store_fifo),
+      store_(settings.bus_bytes, settings.burst_beats, settings.store_fifo, settings.buffer_latency),
       runs_(static_cast<std::size_t>(settings.run_fifo)),
       shells_(ENGINES, Shell(static_cast<std::size_t>(settings.queue_depth))),
       token_limit_((1u << settings.token_bits) - 1) {}

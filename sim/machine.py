@@ -124,6 +124,8 @@ class MachineConfig:
         Runs that LOAD's requests may be ahead of its data.
     store_fifo : int
         Beats that STORE reads ahead.
+    buffer_latency : int
+        Cycles from STORE's read of the buffer to its data.
     """
 
     engines: tuple[int, ...] = (0, 1, 4, 5)
@@ -136,6 +138,7 @@ class MachineConfig:
     fetch_beats: int = 16
     run_fifo: int = 16
     store_fifo: int = 8
+    buffer_latency: int = 2
 
     def __post_init__(self) -> None:
         if len(set(self.engines)) != len(self.engines) or not {LOAD, STORE} <= set(self.engines):
@@ -145,6 +148,7 @@ class MachineConfig:
         for engine in self.engines:
             _check("an engine", engine, 0, ENGINE_COUNT - 1)
         _check("token_bits", self.token_bits, 1, 16)
+        _check("buffer_latency", self.buffer_latency, 1, 16)
         powers = {
             "queue_depth": (2, 1024),
             "bus_bytes": (8, 64),

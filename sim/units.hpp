@@ -333,12 +333,16 @@ struct Store {
     enum Ask : uint8_t { IDLE, ROW, ASK };
     enum Read : uint8_t { REST, START, READ, LAST };
 
-    Store(int64_t bus, int64_t burst, int64_t depth)
-        : shift(log2(bus)), burst_beats(burst), room(static_cast<uint32_t>(depth)) {}
+    Store(int64_t bus, int64_t burst, int64_t depth, int64_t buffer_latency)
+        : shift(log2(bus)),
+          burst_beats(burst),
+          room(static_cast<uint32_t>(depth)),
+          latency(static_cast<uint32_t>(buffer_latency)) {}
 
     int shift;  // of a bus word
     int64_t burst_beats;
     uint32_t room;  // beats of the queue
+    uint32_t latency;  // of the buffer
     bool running = false, asked = true, read = true;
     Ask ask = IDLE;
     Read reader = REST;
@@ -354,7 +358,7 @@ struct Store {
 
     /// Coming cycles that can each read a beat and hand one over, with all that is between as it is.
     uint64_t streams_for() const {
-        const bool steady = ask != ROW && reader == READ && on_way == (1u << LATENCY) - 1 && level != 0 && reserved != room;
+        const bool steady = ask != ROW && reader == READ && on_way == (1u << latency) - 1 && level != 0 && reserved != room;
         return steady ? static_cast<uint64_t>(read_beats - 1) : 0;
     }
 
@@ -377,8 +381,6 @@ struct Store {
     }
 
   private:
-    static constexpr int LATENCY = 2;  // of the buffer
-
     bool ask_edge(bool accepted) {
         if (ask == ROW) {
             beats = row_beats;
@@ -411,11 +413,11 @@ struct Store {
             read = true;
             reader = REST;
         }
-        level += way >> (LATENCY - 1) & 1;
+        level += way >> (latency - 1) & 1;
         level -= pop;
         reserved += reads;
         reserved -= pop;
-        on_way = (way << 1 | reads) & ((1u << LATENCY) - 1);
+        on_way = (way << 1 | reads) & ((1u << latency) - 1);
         return pop || reads || way != 0 || was != reader;
     }
 };

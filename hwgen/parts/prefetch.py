@@ -8,18 +8,26 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib.wiring import In, Out
 
 from hwgen.emit import Unit, place
+from hwgen.numerics import ceil_log2
 from hwgen.parts.fifo import Fifo
 from hwgen.parts.scratchpad import READ_LATENCY
 
-__all__ = ["FIRST_WORD", "Prefetch"]
+__all__ = ["Prefetch"]
 
-_DEPTH = 4  # a word's way out and its room's way back: READ_LATENCY and a cycle of queue each way
-FIRST_WORD = READ_LATENCY + 1
-"""Cycles from the first read to its word being offered; from then on there is one in every cycle."""
+_QUEUE = 2  # cycles of queue on a word's way out, and on its room's way back
 
 
 class Prefetch(Unit):
     """Turns "an address is there" into a stream of words with valid and ready.
+
+    The first word is offered ``latency + 1`` cycles after its read; from then on there is one in every cycle.
+
+    Parameters
+    ----------
+    width : int
+        Bits of a word.
+    latency : int
+        Cycles from a read to its data.
 
     Members
     -------
@@ -35,8 +43,9 @@ class Prefetch(Unit):
         Forget everything.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, latency: int = READ_LATENCY):
         self.width = width
+        self.latency = latency
         super().__init__({
             "ask": In(1), "last": In(1), "step": Out(1), "read_data": In(width),
             "valid": Out(1), "data": Out(width), "is_last": Out(1), "ready": In(1), "clear": In(1),
@@ -50,14 +59,15 @@ class Prefetch(Unit):
     def elaborate(self, platform: Any) -> Module:
         """Build queue and credits."""
         m = Module()
-        queue = Fifo(f"prefetch_{self.width}", self.width + 1, _DEPTH)
+        depth = 1 << ceil_log2(self.latency + _QUEUE)
+        queue = Fifo(f"prefetch_{self.width}", self.width + 1, depth)
         place(m, "queue", queue, platform, reset=self.clear)
-        reserved = Signal(range(_DEPTH + 1))
-        on_way = Signal(READ_LATENCY)
-        lasts = Signal(READ_LATENCY, reset_less=True)
+        reserved = Signal(range(depth + 1))
+        on_way = Signal(self.latency)
+        lasts = Signal(self.latency, reset_less=True)
         pop = Signal()
         m.d.comb += [
-            self.step.eq(self.ask & (reserved != _DEPTH) & ~self.clear),
+            self.step.eq(self.ask & (reserved != depth) & ~self.clear),
             pop.eq(queue.valid & self.ready),
             queue.push.eq(on_way[-1]),
             queue.data.eq(Cat(self.read_data, lasts[-1])),

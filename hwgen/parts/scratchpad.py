@@ -10,12 +10,16 @@ from amaranth.lib.wiring import In, Out
 
 from hwgen.emit import Unit, place
 from hwgen.numerics import ceil_log2, index_bits
+from hwgen.parts.delay import delay
 from hwgen.parts.select import select, words_of
 
-__all__ = ["READ_LATENCY", "Scratchpad"]
+__all__ = ["LATENCIES", "READ_LATENCY", "Scratchpad"]
 
 READ_LATENCY = 2
-"""Cycles from a read's address to its data: the memory's register and one behind the bank multiplexer."""
+"""Cycles from a read's address to its data at the least: the memory's register, one behind the bank multiplexer."""
+
+LATENCIES = range(READ_LATENCY, READ_LATENCY + 3)
+"""What there is: 3 has a register in front of every bank, 4 one behind it too, before the multiplexer."""
 
 
 class Scratchpad(Unit):
@@ -37,13 +41,16 @@ class Scratchpad(Unit):
         Equal ranges of addresses; a power of two.
     writers, readers : mapping of str to int
         Width of each port in bytes, powers of two. Addresses count in units of the port's width.
+    latency : int
+        Cycles from a read's address to its data, of :data:`LATENCIES`. With more than two of them writes take a cycle
+        more as well, so that a read sees what was written in the cycle before it, as ever.
 
     Members
     -------
     <writer>_en, <writer>_address, <writer>_data : In
         A write.
     <reader>_en, <reader>_address : In
-        A read; ``<reader>_data`` holds the answer ``READ_LATENCY`` cycles later and keeps it until the next one's.
+        A read; ``<reader>_data`` holds the answer ``latency`` cycles later and keeps it until the next one's.
     conflict : Out(1)
         Two ports met in one bank in the cycle before.
     """
@@ -56,6 +63,7 @@ class Scratchpad(Unit):
         banks: int,
         writers: dict[str, int],
         readers: dict[str, int],
+        latency: int = READ_LATENCY,
     ):
         self.name = name
         self.size_bytes = size_bytes
@@ -63,6 +71,7 @@ class Scratchpad(Unit):
         self.banks = banks
         self.writers = writers
         self.readers = readers
+        self.latency = latency
         widths = [*writers.values(), *readers.values()]
         self.row_bytes = max(widths)
         self.column_bytes = min(widths)
@@ -98,7 +107,14 @@ class Scratchpad(Unit):
         m = Module()
         rows = self.size_bytes // self.banks // self.row_bytes
         banks = [
-            _Bank(self.name, rows, self.row_bytes, self.column_bytes, self.row_bytes <= self.word_bytes)
+            _Bank(
+                self.name,
+                rows,
+                self.row_bytes,
+                self.column_bytes,
+                self.row_bytes <= self.word_bytes,
+                self.latency - READ_LATENCY,
+            )
             for _ in range(self.banks)
         ]
         for i, bank in enumerate(banks):
@@ -155,14 +171,16 @@ class Scratchpad(Unit):
             bank_was = Signal(max(1, len(which)), name=f"{port}_bank", reset_less=True)
             part_was = Signal(max(1, len(part)), name=f"{port}_part", reset_less=True)
             asked = Signal(name=f"{port}_asked")
+            later = self.latency - READ_LATENCY
             data = Signal(8 * width, name=f"{port}_out", reset_less=True)
             m.d.sync += asked.eq(en)
             with m.If(en):
                 m.d.sync += [bank_was.eq(which), part_was.eq(part)]
             whole = Signal(8 * self.row_bytes, name=f"{port}_row")
-            m.d.comb += whole.eq(select([bank.read_data for bank in banks], bank_was))
-            with m.If(asked):
-                m.d.sync += data.eq(select(words_of(whole, 8 * width), part_was))
+            m.d.comb += whole.eq(select([bank.read_data for bank in banks], delay(m, bank_was, later)))
+            part_then = delay(m, part_was, later)
+            with m.If(delay(m, asked, later, reset=True)):
+                m.d.sync += data.eq(select(words_of(whole, 8 * width), part_then))
             m.d.comb += getattr(self, f"{port}_data").eq(data)
         for i, bank_unit in enumerate(banks):
             row_value = ports[-1][1]
@@ -182,11 +200,14 @@ def _several(hits: list[Value]) -> Value:
 
 
 class _Bank(Unit):
-    """One block of memory, a read and a write per cycle."""
+    """One block of memory, a read and a write per cycle; up to two registers more on a read's way."""
 
-    def __init__(self, name: str, rows: int, row_bytes: int, column_bytes: int, exclusive: bool):
+    def __init__(
+        self, name: str, rows: int, row_bytes: int, column_bytes: int, exclusive: bool, registers: int
+    ):
         self.name = name
         self.exclusive = exclusive
+        self.registers = registers
         self.rows = rows
         self.row_bytes = row_bytes
         self.column_bytes = column_bytes
@@ -217,11 +238,15 @@ class _Bank(Unit):
         write = memory.write_port(granularity=8 * self.column_bytes)
         read = memory.read_port()
         m.d.comb += [
-            write.addr.eq(self.write_row),
-            write.data.eq(self.write_data),
-            write.en.eq(self.write_mask),
-            read.addr.eq(self.read_row),
-            read.en.eq(self.read_en),
-            self.read_data.eq(read.data),
+            write.addr.eq(self._early(m, self.write_row)),
+            write.data.eq(self._early(m, self.write_data)),
+            write.en.eq(self._early(m, self.write_mask, reset=True)),
+            read.addr.eq(self._early(m, self.read_row)),
+            read.en.eq(self._early(m, self.read_en, reset=True)),
+            self.read_data.eq(delay(m, read.data, self.registers // 2, name="read_behind")),
         ]
         return m
+
+    def _early(self, m: Module, value: Value, reset: bool = False) -> Value:
+        """What goes into the memory, by way of the register in front of it if there is one."""
+        return delay(m, value, min(self.registers, 1), reset=reset)

@@ -13,6 +13,7 @@ from hwgen.cores.softmax.config import LONGEST, SoftmaxConfig
 from hwgen.cores.sparse_chain.shape import ChainShape
 from hwgen.errors import BadInput
 from hwgen.parts.requantise import MODES
+from hwgen.parts.scratchpad import LATENCIES, READ_LATENCY
 from hwgen.program.table import ENGINES, ROUNDING, VEC_OPS
 
 __all__ = [
@@ -106,6 +107,10 @@ class SystemConfig(CoreConfig):
         Buffer of sums: words of ``lanes`` × 32 bits, banks.
     parameter_words : int
         Buffer of requantiser parameters: words of ``lanes`` × 64 bits.
+    buffer_latency : int
+        Cycles from a read of those buffers to its data: 2, or 3 with a register in front of their banks, or 4 with
+        one behind them too. A run takes as many cycles more as there are registers; large buffers need them, because
+        their blocks of RAM lie all over the chip.
     plane_words : int
         Plane words of activations per unit of the LUT core.
     plane_weight_words : int
@@ -162,6 +167,7 @@ class SystemConfig(CoreConfig):
     acc_words: int = 1024
     acc_banks: int = 4
     parameter_words: int = 64
+    buffer_latency: int = READ_LATENCY
     plane_words: int = 1024
     plane_weight_words: int = 512
     queue_depth: int = 8
@@ -186,6 +192,7 @@ class SystemConfig(CoreConfig):
             require_bool(name, getattr(self, name))
         require_choice("target", self.target, TARGETS)
         require_int("address_bits", self.address_bits, 20, 40)
+        require_int("buffer_latency", self.buffer_latency, LATENCIES[0], LATENCIES[-1])
         require_int("lut_units", self.lut_units, 1, 32)
         require_choice("requantiser", self.requantiser, REQUANTISERS)
         least = max(8, MODES[self.requantiser].scale_bits[0])

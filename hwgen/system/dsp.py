@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from hwgen.cores.dsp_gemm.rtl import DspGemm
 from hwgen.emit import Unit, place
 from hwgen.numerics import ceil_log2, index_bits
+from hwgen.parts.delay import delay
 from hwgen.parts.loops import LoopNest
 from hwgen.parts.prefetch import Prefetch
 from hwgen.program.layout import layout
@@ -23,8 +24,8 @@ __all__ = ["Dsp"]
 class Dsp(Unit):
     """The DSP engine.
 
-    A run starts, the operands are read ahead, and two cycles later the core gets its command; from then on it never
-    waits, because operands come one per cycle and results are always taken.
+    A run starts, the operands are read ahead, and as many cycles later as the buffers take the core gets its command;
+    from then on it never waits, because operands come one per cycle and results are always taken.
 
     Members
     -------
@@ -84,7 +85,7 @@ class Dsp(Unit):
             "dsp_act", bits, (12, 12, 10, 6, 6, 10), tuple(min(bits, w) if w else None for w in (14, 16, 1, 12, 16, 0))
         )  # fmt: skip
         place(m, "act_loops", nest, platform)
-        reader = Prefetch(8 * cfg.lanes)
+        reader = Prefetch(8 * cfg.lanes, cfg.buffer_latency)
         place(m, "act_reader", reader, platform)
         run = layout("dsp.run")
         asking = Signal(name="act_asking")
@@ -122,7 +123,7 @@ class Dsp(Unit):
         return taken
 
     def _weights(self, m: Module, platform: Any, begin: Signal, core: DspGemm) -> None:
-        reader = Prefetch(8 * self.config.lanes)
+        reader = Prefetch(8 * self.config.lanes, self.config.buffer_latency)
         place(m, "weight_reader", reader, platform)
         asking = Signal(name="weight_asking")
         address = Signal(len(self.weight_address), name="weight_at", reset_less=True)
@@ -160,7 +161,7 @@ class Dsp(Unit):
             outputs.eq(shape["x_count"] * shape["y_count"]),
             positions.eq(shape["kx_count"] * shape["ky_count"]),
             blocks.eq(positions * shape["c_count"]),
-            soon.eq(begin),
+            soon.eq(delay(m, begin, cfg.buffer_latency - 2, reset=True)),
         ]
         with m.If(begin):
             m.d.sync += [

@@ -9,7 +9,6 @@ from hwgen.system.config import SystemConfig
 
 __all__ = ["dsp_cycles", "lut_cycles", "sparse_cycles"]
 
-_COMMAND = 2  # cycles from start to the core's command
 _WRITE = 2  # cycles from the core's last beat to the end of the run, that cycle included
 _SPARSE_FIXED = (
     17  # cycles of a sparse run before its first step and behind its last, without the words that leave
@@ -37,7 +36,7 @@ def dsp_cycles(
     first = core.command_cycles + config.lanes + 1
     final = first + (tiles - 1) * (lead + last) + lead  # swap of the last pass
     end = final + outputs - 1 + np.where(keep, 0, core.latency)
-    return np.asarray(_COMMAND + end + _WRITE)
+    return np.asarray(config.buffer_latency + end + _WRITE)  # the command waits for the first weights
 
 
 def lut_cycles(config: SystemConfig, sums: IntArray, steps: IntArray) -> IntArray:

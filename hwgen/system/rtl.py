@@ -8,9 +8,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from hwgen.emit import Unit, place
-from hwgen.parts.scratchpad import Scratchpad
+from hwgen.parts.scratchpad import READ_LATENCY, Scratchpad
 from hwgen.program.table import BUFFERS, CONTROL, ENGINE_BITS, ENGINE_LOW, ENGINES, INSTRUCTIONS, MASK_BITS
-from hwgen.system.config import SystemConfig
+from hwgen.system.config import Space, SystemConfig
 from hwgen.system.control import Control
 from hwgen.system.dispatch import Dispatch
 from hwgen.system.dsp import Dsp
@@ -190,23 +190,11 @@ class Accelerator(Unit):
         bus, lanes = cfg.bus_bytes, cfg.lanes
         load, vec, store = units["load"], units["vec"], units["store"]
         readers = {"vec": lanes, "store": bus} | ({"dsp": lanes} if cfg.dsp else {})
-        act = Scratchpad(
-            "act",
-            cfg.act.bytes,
-            cfg.act.word_bytes,
-            cfg.act.banks,
-            {"load": bus, "vec_write": lanes},
-            readers,
-        )
+        act = self._far(cfg.act, {"load": bus, "vec_write": lanes}, readers)
         place(m, "act_buffer", act, platform)
-        parameter = Scratchpad(
-            "parameter",
-            cfg.parameter.bytes,
-            cfg.parameter.word_bytes,
-            1,
-            {"load": bus} | ({} if cfg.softmax is None else {"scale": cfg.parameter.word_bytes}),
-            {"vec": cfg.parameter.word_bytes},
-        )
+        size = cfg.parameter.word_bytes
+        scale = {} if cfg.softmax is None else {"scale": size}
+        parameter = self._far(cfg.parameter, {"load": bus} | scale, {"vec": size})
         place(m, "parameter_buffer", parameter, platform)
         m.d.comb += [
             act.vec_write_en.eq(vec.write_en),
@@ -234,14 +222,7 @@ class Accelerator(Unit):
         writers: list[str] = [name for name in ("dsp", "lut", "sparse") if name in units]
         if writers:
             size = cfg.acc.word_bytes
-            acc = Scratchpad(
-                "acc",
-                cfg.acc.bytes,
-                cfg.acc.word_bytes,
-                cfg.acc.banks,
-                dict.fromkeys(writers, size),
-                {"vec": size},
-            )
+            acc = self._far(cfg.acc, dict.fromkeys(writers, size), {"vec": size})
             place(m, "acc_buffer", acc, platform)
             conflicts.append(acc.conflict)
             for name in writers:
@@ -257,9 +238,7 @@ class Accelerator(Unit):
             ]
         if "dsp" in units:
             dsp = units["dsp"]
-            weight = Scratchpad(
-                "weight", cfg.weight.bytes, cfg.weight.word_bytes, 1, {"load": bus}, {"dsp": lanes}
-            )
+            weight = self._far(cfg.weight, {"load": bus}, {"dsp": lanes})
             place(m, "weight_buffer", weight, platform)
             loaded["weight"] = weight
             m.d.comb += [
@@ -272,14 +251,7 @@ class Accelerator(Unit):
             ]
         if "lut" in units:
             lut = units["lut"]
-            plane = Scratchpad(
-                "plane",
-                cfg.plane_weight.bytes,
-                cfg.plane_weight.word_bytes,
-                1,
-                {"load": bus},
-                {"lut": cfg.plane_weight.word_bytes},
-            )
+            plane = _buffer(cfg.plane_weight, {"load": bus}, {"lut": cfg.plane_weight.word_bytes})
             place(m, "plane_buffer", plane, platform)
             loaded["plane"] = plane
             m.d.comb += [
@@ -300,13 +272,17 @@ class Accelerator(Unit):
             ]
         return conflicts
 
+    def _far(self, space: Space, writers: dict[str, int], readers: dict[str, int]) -> Scratchpad:
+        """A buffer that several engines use; it may lie far from them."""
+        return _buffer(space, writers, readers, self.config.buffer_latency)
+
     def _sparse_buffers(self, m: Module, platform: Any, vec: Vec, sparse: Any) -> dict[str, Scratchpad]:
         """Buffers of the streams of sparse weights, by name; and the way of the operands."""
         cfg = self.config
         found = {}
         for space in (cfg.code, cfg.value, cfg.index):
-            name, size = space.name, space.word_bytes
-            buffer = Scratchpad(name, space.bytes, size, 1, {"load": cfg.bus_bytes}, {"sparse": size})
+            name = space.name
+            buffer = _buffer(space, {"load": cfg.bus_bytes}, {"sparse": space.word_bytes})
             place(m, f"{name}_buffer", buffer, platform)
             m.d.comb += [
                 buffer.sparse_en.eq(getattr(sparse, f"{name}_en")),
@@ -426,6 +402,13 @@ class Accelerator(Unit):
             ]
             with m.If(self.running & ~quell):  # what a stopped program waited for stays readable
                 m.d.sync += missing.eq(shell.missing)
+
+
+def _buffer(
+    space: Space, writers: dict[str, int], readers: dict[str, int], latency: int = READ_LATENCY
+) -> Scratchpad:
+    """The memory of a buffer."""
+    return Scratchpad(space.name, space.bytes, space.word_bytes, space.banks, writers, readers, latency)
 
 
 def _first_of(one: tuple[Value, Any, Any], other: tuple[Value, Any, Any]) -> tuple[Value, Any, Any]:

@@ -10,7 +10,6 @@ from amaranth.lib.wiring import In, Out
 from hwgen.emit import Unit, place
 from hwgen.numerics import ceil_log2, index_bits
 from hwgen.parts.fifo import Fifo
-from hwgen.parts.scratchpad import READ_LATENCY
 from hwgen.program.layout import layout
 from hwgen.program.table import FUNCTION_LOW, INSTRUCTION_BYTES
 from hwgen.system.bursts import burst_limit
@@ -156,8 +155,8 @@ class Store(Unit):
         beats = Signal(len(row_beats), name="read_beats_left", reset_less=True)
         rows_left = Signal(len(rows), name="read_rows_left", reset_less=True)
         reserved = Signal(range(cfg.STORE_FIFO + 1))  # entries of the queue that are taken or on their way
-        on_way = Signal(READ_LATENCY)
-        ends = Signal(READ_LATENCY, reset_less=True)
+        on_way = Signal(cfg.buffer_latency)
+        ends = Signal(cfg.buffer_latency, reset_less=True)
         final = Signal(name="row_final")
         scale = ceil_log2(cfg.lanes) - shift  # bus words per word of activations, as a power of two
 

@@ -21,17 +21,15 @@ from hwgen.program.layout import layout
 from hwgen.program.table import FUNCTION_BITS, FUNCTION_LOW, INSTRUCTION_BYTES, VEC_OPS
 from hwgen.system.config import PARAMETER_BYTES, SystemConfig
 from hwgen.system.fields import field, hold
-from hwgen.system.vec_lane import ACC_AGE, ACT_AGE, TERM_AGES, VecLane
+from hwgen.system.vec_lane import VecLane
 from hwgen.system.vec_softmax import VecSoftmax
 from hwgen.system.vec_turn import Turn
 from hwgen.system.vec_walk import (
-    DATA_AGE,
     FROM_ACC,
     LEAST_BITS,
     RAW_WORDS,
     REDUCING,
     TURNING,
-    X_AGE,
     Marks,
     Run,
     walk,
@@ -40,8 +38,12 @@ from hwgen.system.vec_walk import (
 __all__ = ["Vec"]
 
 _SHAPE, _SOURCE, _TARGET, _RUN, _ROW = range(5)  # functions, as in the table
-_PARAMETER_EARLIER = 3  # cycles from asking for a parameter word to its meeting the complete reduction
 _PLANES = 8  # bits of an element
+
+
+def _at(run: Run, marks: list[Signal], ages: dict[str, int]) -> Value:
+    """A mark at the age that inputs from the run's buffer have there."""
+    return Mux(run.from_acc, marks[ages["acc"]], marks[ages["act"]])
 
 
 class Vec(Unit):
@@ -54,7 +56,7 @@ class Vec(Unit):
     start, head, done
         The shell's side.
     acc_en, acc_address : Out, acc_data : In
-        Words of sums; this and the other answers come two cycles after the question.
+        Words of sums; this and the other answers come ``buffer_latency`` cycles after the question.
     act_en, act_address : Out, act_data : In
         Words of activations.
     par_en, par_address : Out, par_data : In
@@ -156,7 +158,8 @@ class Vec(Unit):
         zero = Signal(8, name="zero", reset_less=True)
         chain = Signal(reset_less=True)
         load = Signal(name="load_term")
-        odd = marks.odd[DATA_AGE]
+        ages = marks.ages
+        odd = marks.odd[ages.data]
         by_parity = {
             name: Mux(odd, kept[f"{name}1"], kept[f"{name}0"])
             for name, kept in (("weight", run.target), ("zero", run.shape))
@@ -167,7 +170,7 @@ class Vec(Unit):
             chain.eq(run.ops["product"] & odd),
         ]
         alone = run.ops["product"] | run.ops["max"]  # the term is all there is
-        by_acc, by_act = marks.first[TERM_AGES["acc"]], marks.first[TERM_AGES["act"]]
+        by_acc, by_act = (marks.first[ages.terms[name]] for name in ("acc", "act"))
         m.d.comb += load.eq(Mux(run.from_acc, by_acc, by_act | alone))
         kind = (cfg.requantiser, cfg.scale_bits, cfg.softmax is not None, cfg.scale_luts)
         lanes = [VecLane(*kind) for _ in range(cfg.lanes)]
@@ -179,8 +182,8 @@ class Vec(Unit):
                 lane.par_data.eq(self.par_data.word_select(i, 8 * PARAMETER_BYTES)),
                 lane.from_acc.eq(run.from_acc),
                 lane.is_max.eq(run.ops["max"]),
-                lane.take.eq(marks.read[DATA_AGE]),
-                lane.first.eq(marks.first[X_AGE]),
+                lane.take.eq(marks.read[ages.data]),
+                lane.first.eq(marks.first[ages.x]),
                 lane.chain.eq(chain),
                 lane.zero.eq(zero),
                 lane.weight.eq(weight),
@@ -202,10 +205,10 @@ class Vec(Unit):
         address = Signal(len(self.par_address), name="parameter_word", reset_less=True)
         ask = Signal(name="ask_parameters")
         ends = Signal(name="parameters_end")
-        acc, act = ACC_AGE - _PARAMETER_EARLIER, ACT_AGE - _PARAMETER_EARLIER
+        ages = marks.ages.parameter
         m.d.comb += [
-            ask.eq(Mux(run.from_acc, marks.whole[acc], marks.whole[act])),
-            ends.eq(Mux(run.from_acc, marks.round[acc], marks.round[act])),
+            ask.eq(_at(run, marks.whole, ages)),
+            ends.eq(_at(run, marks.round, ages)),
             self.par_en.eq(ask),
             self.par_address.eq(address),
         ]
@@ -220,8 +223,8 @@ class Vec(Unit):
         complete = Signal()
         completes = Signal()
         m.d.comb += [
-            complete.eq(Mux(run.from_acc, marks.whole[ACC_AGE], marks.whole[ACT_AGE])),
-            completes.eq(Mux(run.from_acc, marks.final[ACC_AGE], marks.final[ACT_AGE])),
+            complete.eq(_at(run, marks.whole, marks.ages.complete)),
+            completes.eq(_at(run, marks.final, marks.ages.complete)),
         ]
         wait = MODES[self.config.requantiser].latency
         result = delay(m, complete, wait, reset=True, name="result_delay")
@@ -243,7 +246,7 @@ class Vec(Unit):
             with m.If(ops["planes"]):
                 m.d.comb += [put.eq(planes.coming), put_final.eq(planes.coming_marked)]
         with m.If(ops["copy"] | ops["raw"]):
-            m.d.comb += [put.eq(marks.slot[X_AGE]), put_final.eq(marks.finish[X_AGE])]
+            m.d.comb += [put.eq(marks.slot[marks.ages.x]), put_final.eq(marks.finish[marks.ages.x])]
         with m.If(Cat(ops[name] for name in turning).any()):
             m.d.comb += [put.eq(turned), put_final.eq(turned_final)]
         with m.If(Cat(ops[name] for name in REDUCING if name != "softmax").any()):
@@ -312,7 +315,10 @@ class Vec(Unit):
         place(m, "softmax", softmax, platform)
         later = {
             name: delay(
-                m, getattr(marks, name)[ACC_AGE], MODES[self.config.requantiser].latency, name=f"{name}_delay"
+                m,
+                getattr(marks, name)[marks.ages.complete["acc"]],
+                MODES[self.config.requantiser].latency,
+                name=f"{name}_delay",
             )
             for name in ("row", "round")
         }
@@ -376,9 +382,9 @@ class Vec(Unit):
         place(m, f"{name}_turn", turn, platform)
         m.d.comb += [
             turn.i.eq(word),
-            turn.write.eq(Cat(run.ops[op] for op in ops).any() & marks.read[X_AGE]),
-            turn.last.eq(marks.last[X_AGE]),
-            turn.mark.eq(marks.final[X_AGE]),
+            turn.write.eq(Cat(run.ops[op] for op in ops).any() & marks.read[marks.ages.x]),
+            turn.last.eq(marks.last[marks.ages.x]),
+            turn.mark.eq(marks.final[marks.ages.x]),
         ]
         return turn
 

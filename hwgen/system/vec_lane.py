@@ -11,7 +11,7 @@ from hwgen.emit import Unit, place
 from hwgen.parts.requantise import MODES
 from hwgen.parts.requantise.rtl import Requantise
 
-__all__ = ["ACC_AGE", "ACT_AGE", "DIGIT_BITS", "LOGIT_BITS", "TERM_AGES", "VecLane"]
+__all__ = ["DIGIT_BITS", "LOGIT_BITS", "TERM_AGES", "VecLane"]
 
 _BIAS_BITS, _SCALE_BITS, _SHIFT_BITS = 32, 24, 6
 
@@ -21,22 +21,15 @@ LOGIT_BITS = 16
 DIGIT_BITS = 7
 """Bits of a digit of its exponentials: an activation that is not negative."""
 
-TERM_AGES = {"acc": 3, "act": 6}
-"""Cycles from asking a buffer for an input to the term that it adds to the sum."""
-
-ACC_AGE = TERM_AGES["acc"] + 1
-"""Cycles from asking the buffer of sums for an output's last input to the complete reduction."""
-
-ACT_AGE = TERM_AGES["act"] + 1
-"""The same for activations."""
+TERM_AGES = {"acc": 1, "act": 4}
+"""Cycles from a buffer's answer to the term that it adds to the sum."""
 
 
 class VecLane(Unit):
     """Sums, products, maxima of a stream of inputs, requantised.
 
-    Ages are cycles since the buffer was asked. Sums arrive with age 2 and become the term at once. Activations
-    arrive with age 2 and become the term by way of a product: of ``x - zero`` (or the largest ``x`` so far) and
-    ``weight`` (or the ``x - zero`` before).
+    Ages are cycles since the buffer answered. Sums become the term at once; activations by way of a product: of
+    ``x - zero`` (or the largest ``x`` so far) and ``weight`` (or the ``x - zero`` before).
 
     Parameters
     ----------
@@ -58,7 +51,7 @@ class VecLane(Unit):
     take : In(1)
         ``acc_data`` is an input.
     first, chain : In(1), zero : In(signed(8)), weight : In(signed(16))
-        Of the activation with age 3: it begins a reduction; multiply it with the one before instead of ``weight``.
+        Of the activation with age 1: it begins a reduction; multiply it with the one before instead of ``weight``.
     load : In(1)
         The term is a sum's first.
     rounding, zero_point, low, high : In
@@ -66,7 +59,7 @@ class VecLane(Unit):
     is_logit, digits : In(1)
         With ``logits`` only: results are logits; sums are moved up by a digit before each further term.
     x : Out(8), term : Out(32), y : Out(8), logit : Out(16)
-        Activation with age 3, term, and result.
+        Activation with age 1, term, and result.
     """
 
     def __init__(self, mode: str, scale_bits: int, logits: bool, adders: bool):

@@ -17,10 +17,10 @@ from hwgen.system.config import SystemConfig
 __all__ = ["softmax_rows", "vec_cycles"]
 
 _ISSUE = 2  # the start cycle, and the register in front of the buffers' write port
-_COPY = _ISSUE + 3  # the buffer, and a register behind it
-_TURN = _ISSUE + 5  # the same, and the turning memory
+_COPY = _ISSUE + 1  # a register behind the buffer
+_TURN = _ISSUE + 3  # the same, and the turning memory
 
-# Cycles of a run that are neither reading of inputs nor requantising, by operation.
+# Cycles of a run that are neither reading of inputs nor requantising, by operation; without the buffer's latency.
 _FIXED = {
     "requantise": _COPY + 1,
     "raw": _COPY,
@@ -88,6 +88,7 @@ def vec_cycles(
         "planes": planes_cycles,
     }
     behind = dict.fromkeys(_REQUANTISED, MODES[config.requantiser].latency)
-    choices = [busy.get(name, words * inputs) + _FIXED[name] + behind.get(name, 0) for name in VEC_OPS]
+    fixed = {name: config.buffer_latency + own + behind.get(name, 0) for name, own in _FIXED.items()}
+    choices = [busy.get(name, words * inputs) + fixed[name] for name in VEC_OPS]
     cycles = np.select([number == i for i in range(len(VEC_OPS))], choices)
     return int(cycles) if cycles.ndim == 0 else cycles

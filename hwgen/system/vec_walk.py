@@ -11,26 +11,19 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from hwgen.emit import place
 from hwgen.numerics import ceil_log2
 from hwgen.parts.loops import LoopNest
-from hwgen.system.vec_lane import ACT_AGE, TERM_AGES
+from hwgen.system.vec_lane import TERM_AGES
 
 __all__ = [
-    "DATA_AGE",
     "FROM_ACC",
     "LEAST_BITS",
     "RAW_WORDS",
     "REDUCING",
     "TURNING",
-    "X_AGE",
+    "Ages",
     "Marks",
     "Run",
     "walk",
 ]
-
-DATA_AGE = 2
-"""Age of what the buffers answer."""
-
-X_AGE = DATA_AGE + 1
-"""Age of an activation in the register behind the buffer."""
 
 RAW_WORDS = 4
 """Words of activations that a word of sums fills."""
@@ -46,6 +39,33 @@ TURNING = ("transpose", "columns")
 
 LEAST_BITS = 3
 """Width of the words that an output has side by side, less one: 0..7."""
+
+
+@dataclass(frozen=True)
+class Ages:
+    """Cycles since a buffer was asked for an input, at the places that it comes to."""
+
+    data: int  # what the buffer answers
+
+    @property
+    def x(self) -> int:
+        """An activation in the register behind the buffer."""
+        return self.data + 1
+
+    @property
+    def terms(self) -> dict[str, int]:
+        """The term that it adds to the sum, by the buffer it comes from."""
+        return {name: self.data + age for name, age in TERM_AGES.items()}
+
+    @property
+    def complete(self) -> dict[str, int]:
+        """The complete reduction, if it was an output's last input."""
+        return {name: age + 1 for name, age in self.terms.items()}
+
+    @property
+    def parameter(self) -> dict[str, int]:
+        """The question for a parameter that the complete reduction meets: a register is behind its buffer too."""
+        return {name: age - self.x for name, age in self.complete.items()}
 
 
 @dataclass
@@ -66,6 +86,7 @@ class Run:
 class Marks:
     """What is known of a cycle of the walker, by age: one signal per age, 0 first."""
 
+    ages: Ages
     slot: list[Signal]  # the walker is under way
     finish: list[Signal]  # ... in its last cycle
     read: list[Signal]  # an input was asked for
@@ -142,19 +163,21 @@ def walk(m: Module, platform: Any, vec: Any, run: Run) -> Marks:
     with m.If(run.begin):
         m.d.sync += [active.eq(1), reading.eq(1), fresh.eq(1), odd.eq(0)]
         m.d.sync += [least.eq(least_asked), left.eq(least_asked)]
+    own = Ages(vec.config.buffer_latency)
+    oldest = own.complete["act"]
+    reduces = Cat(run.ops[name] for name in REDUCING if name in run.ops).any()
     return Marks(
-        slot=ages(m, "slot", active, X_AGE),
-        finish=ages(m, "finish", block_ends & nest.ends[4], X_AGE),
-        read=ages(m, "read", read, X_AGE),
-        first=ages(m, "first", fresh, TERM_AGES["act"]),
-        odd=ages(m, "odd", odd, X_AGE),
-        last=ages(m, "last", last, X_AGE),
-        whole=ages(
-            m, "whole", last & Cat(run.ops[name] for name in REDUCING if name in run.ops).any(), ACT_AGE
-        ),
-        row=ages(m, "row", nest.ends[2], ACT_AGE),
-        round=ages(m, "round", nest.ends[3], ACT_AGE),
-        final=ages(m, "final", nest.ends[4], ACT_AGE),
+        ages=own,
+        slot=ages(m, "slot", active, own.x),
+        finish=ages(m, "finish", block_ends & nest.ends[4], own.x),
+        read=ages(m, "read", read, own.x),
+        first=ages(m, "first", fresh, own.terms["act"]),
+        odd=ages(m, "odd", odd, own.x),
+        last=ages(m, "last", last, own.x),
+        whole=ages(m, "whole", last & reduces, oldest),
+        row=ages(m, "row", nest.ends[2], oldest),
+        round=ages(m, "round", nest.ends[3], oldest),
+        final=ages(m, "final", nest.ends[4], oldest),
     )
 
 

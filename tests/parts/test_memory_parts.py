@@ -11,8 +11,8 @@ from amaranth.sim import Simulator
 
 from hwgen.parts.fifo import Fifo
 from hwgen.parts.loops import LoopNest
-from hwgen.parts.prefetch import FIRST_WORD, Prefetch
-from hwgen.parts.scratchpad import READ_LATENCY, Scratchpad
+from hwgen.parts.prefetch import Prefetch
+from hwgen.parts.scratchpad import LATENCIES, Scratchpad
 from hwgen.parts.select import select, words_of
 
 
@@ -87,16 +87,17 @@ def test_fifo():
 
 
 @pytest.mark.parametrize("patience", [1.0, 0.5, 0.1])
-def test_prefetch(patience):
+@pytest.mark.parametrize("latency", LATENCIES)
+def test_prefetch(patience, latency):
     """Every word once and in order; without a pause if the consumer makes none."""
-    reader = Prefetch(8)
+    reader = Prefetch(8, latency)
     rng = np.random.default_rng(1)
     memory = [int(v) for v in rng.integers(0, 256, 40)]
     got, times = [], []
 
     async def bench(ctx):
         address = 0
-        pipe: deque[int] = deque([0] * READ_LATENCY)
+        pipe: deque[int] = deque([0] * latency)
         ready = True
         for cycle in range(500):
             ctx.set(reader.ask, address < len(memory))
@@ -116,16 +117,17 @@ def test_prefetch(patience):
     simulate(reader, bench)
     assert got == memory
     if patience == 1.0:
-        assert times == list(range(FIRST_WORD, FIRST_WORD + len(memory)))
+        assert times == list(range(latency + 1, latency + 1 + len(memory)))
 
 
+@pytest.mark.parametrize("latency", LATENCIES)
 @pytest.mark.parametrize("banks", [1, 4])
 @pytest.mark.parametrize(("narrow", "wide"), [(1, 1), (1, 4), (2, 8)])
-def test_scratchpad(banks, narrow, wide):
+def test_scratchpad(banks, narrow, wide, latency):
     """Ports of two widths see one memory; a read takes its latency; meeting in a bank raises the flag."""
     size = 128
     pad = Scratchpad(
-        "test", size, wide, banks, {"load": narrow, "unit": wide}, {"left": wide, "right": narrow}
+        "test", size, wide, banks, {"load": narrow, "unit": wide}, {"left": wide, "right": narrow}, latency
     )
     rng = np.random.default_rng(2)
     bank_bytes = size // banks
@@ -134,7 +136,7 @@ def test_scratchpad(banks, narrow, wide):
     async def bench(ctx):
         nonlocal conflicts
         model = np.zeros(size, np.uint8)
-        expected: deque[dict[str, int]] = deque([{} for _ in range(READ_LATENCY)])
+        expected: deque[dict[str, int]] = deque([{} for _ in range(latency)])
         met = 0
         for _ in range(600):
             asked, used = {}, {"read": [], "write": []}

@@ -308,7 +308,14 @@ def as_printed(run, program):
 
 CONFIGS = {
     "bus8": {},
-    "bus16": {"bus_bytes": 16, "lanes": 4, "queue_depth": 2, "burst_beats": 4, "outstanding": 2},
+    "bus16": {
+        "bus_bytes": 16,
+        "lanes": 4,
+        "queue_depth": 2,
+        "burst_beats": 4,
+        "outstanding": 2,
+        "buffer_latency": 4,
+    },
     "bus32": {
         "lut": True,
         "bus_bytes": 32,
@@ -319,7 +326,14 @@ CONFIGS = {
     },
     "bus64": {"bus_bytes": 64, "outstanding": 32},
     "sparse": {"sparse": True, "lut": True, "lanes": 16, "bus_bytes": 16, "queue_depth": 4},
-    "wide": {"lanes": 32, "burst_beats": 256, "outstanding": 16, "dsp": False, "act_words": 4096},
+    "wide": {
+        "lanes": 32,
+        "burst_beats": 256,
+        "outstanding": 16,
+        "dsp": False,
+        "act_words": 4096,
+        "buffer_latency": 3,
+    },
 }
 
 
@@ -353,6 +367,7 @@ def test_every_cycle_is_the_hardwares(simulate, new_program, name, count):
         "token_bits": config.TOKEN_BITS, "bus_bytes": config.bus_bytes, "lanes": config.lanes,
         "burst_beats": config.burst_beats, "outstanding": config.outstanding, "fetch_beats": config.FETCH_BEATS,
         "run_fifo": config.RUN_FIFO, "store_fifo": config.STORE_FIFO,
+        "buffer_latency": config.buffer_latency,
     }  # fmt: skip
     outcomes = Counter()
     events = []

@@ -15,15 +15,16 @@ from hwgen.system.schedule import KINDS, schedule
 from hwgen.system.vec_timing import vec_cycles
 
 
-@pytest.mark.parametrize("lanes", [4, 8, 16])
-def test_dsp_runs_take_the_core_and_four_cycles(lanes):
-    config = SystemConfig(lanes=lanes, dsp_tile=64, target="ultrascale+" if lanes == 16 else "generic")
+@pytest.mark.parametrize(("lanes", "latency"), [(4, 2), (8, 3), (16, 4)])
+def test_dsp_runs_take_the_core_a_read_and_two_cycles(lanes, latency):
+    target = "ultrascale+" if lanes == 16 else "generic"
+    config = SystemConfig(lanes=lanes, dsp_tile=64, target=target, buffer_latency=latency)
     timing = DspGemmTiming(config.dsp_core)
     for outputs in (1, 2, 3, lanes, lanes + 1, lanes + 2, 64):
         for products in (1, 2, 5):
             for tiles, keep in ((1, 0), (3, 0), (1, 1)):
                 shape = Shape(outputs, tiles * lanes, products * lanes, keep=bool(keep))
-                expected = timing.free([shape]).ends[0] + 4
+                expected = timing.free([shape]).ends[0] + latency + 2
                 found = dsp_cycles(config, *map(np.asarray, (outputs, products, tiles, keep)))
                 assert found == expected, (outputs, products, tiles, keep)
 

@@ -7,6 +7,7 @@ import pytest
 from hwgen.commands.system_check import SystemCheckResult, check_system
 from hwgen.commands.targets import supported_systems
 from hwgen.cores.dsp_gemm.config import TARGETS
+from hwgen.parts.scratchpad import LATENCIES
 from hwgen.verify.sweep import CI, SWEEP
 
 
@@ -49,12 +50,13 @@ def test_the_sweep_covers_what_can_differ() -> None:
     assert len(SWEEP) >= 20
     seen = {
         name: {getattr(config, name) for config in SWEEP.values()}
-        for name in ("bus_bytes", "lanes", "target")
+        for name in ("bus_bytes", "lanes", "target", "buffer_latency")
     }
     assert seen == {
         "bus_bytes": {8, 16, 32, 64},
         "lanes": {4, 8, 16, 32},
         "target": set(TARGETS),
+        "buffer_latency": set(LATENCIES),
     }
     assert {(config.dsp, config.lut) for config in SWEEP.values()} == {
         (a, b) for a in (False, True) for b in (False, True)

@@ -28,7 +28,14 @@ SMALL = {"act_words": 256, "act_banks": 1, "acc_banks": 1, "parameter_words": 16
 CONFIGS = {
     "narrow": SystemConfig(**SMALL, lanes=4, acc_words=1024, scale_bits=8),
     "planes": SystemConfig(
-        **SMALL, lanes=8, acc_words=64, scale_bits=24, lut=True, lut_units=3, plane_words=512
+        **SMALL,
+        lanes=8,
+        acc_words=64,
+        scale_bits=24,
+        lut=True,
+        lut_units=3,
+        plane_words=512,
+        buffer_latency=4,
     ),
     "wide": SystemConfig(**SMALL, lanes=16, acc_words=64, scale_bits=16, lut=True, lut_units=1, lut_width=32),
     "columns": SystemConfig(
@@ -40,6 +47,7 @@ CONFIGS = {
         sparse_rows=4,
         sparse_ways=2,
         sparse_depth=1024,
+        buffer_latency=3,
     ),
 }
 MORE = {
@@ -49,7 +57,7 @@ MORE = {
     "short_planes": SystemConfig(
         **SMALL, lanes=32, acc_words=64, scale_bits=20, lut=True, lut_width=32, plane_words=16
     ),
-    "many_lanes": SystemConfig(**SMALL, lanes=64, acc_words=64, scale_bits=24),
+    "many_lanes": SystemConfig(**SMALL, lanes=64, acc_words=64, scale_bits=24, buffer_latency=4),
     "many_columns": SystemConfig(
         **SMALL,
         lanes=16,
@@ -298,16 +306,20 @@ static Bytes take(FILE* in, size_t count) {
     return data;
 }
 
-// A buffer whose answers are two cycles old, and nonsense to a question that nobody asked.
+// A buffer whose answers are LATENCY cycles old, and nonsense to a question that nobody asked.
 struct Reader {
-    Bytes data, first, second;
+    Bytes data;
+    std::vector<Bytes> answers;  // oldest first
     size_t width;
     Reader(FILE* in, size_t width, size_t words)
-        : data(take(in, width * words)), first(width), second(width), width(width) {}
+        : data(take(in, width * words)), answers(LATENCY, Bytes(width)), width(width) {}
+    const unsigned char* answer() const { return answers.front().data(); }
     void edge(bool en, uint32_t address) {
-        second = first;
-        if (en) std::memcpy(first.data(), &data[address * width], width);
-        else for (auto& byte : first) byte = noise();
+        answers.erase(answers.begin());
+        answers.emplace_back(width);
+        Bytes& last = answers.back();
+        if (en) std::memcpy(last.data(), &data[address * width], width);
+        else for (auto& byte : last) byte = noise();
     }
 };
 
@@ -322,9 +334,9 @@ int main(int argc, char** argv) {
     Bytes written(LANES * ACT_WORDS), planes(UNITS * PLANE_WORDS * PLANE_BYTES), operands(OPERANDS * (ROWS + 1));
     top->start = 0;
     auto cycle = [&]() {
-        std::memcpy(&top->act_data, act.second.data(), act.width);
-        std::memcpy(&top->acc_data, acc.second.data(), acc.width);
-        std::memcpy(&top->par_data, par.second.data(), par.width);
+        std::memcpy(&top->act_data, act.answer(), act.width);
+        std::memcpy(&top->acc_data, acc.answer(), acc.width);
+        std::memcpy(&top->par_data, par.answer(), par.width);
         top->clk = 0;
         top->eval();
         bool done = top->done;
@@ -398,6 +410,7 @@ def model(name: str) -> Path:
         "PAR_WORDS": config.parameter_words, "UNITS": config.lut_units if config.lut else 0,
         "PLANE_WORDS": config.plane_words, "PLANE_BYTES": config.lut_width // 8,
         "OPERANDS": config.sparse_depth if config.sparse else 0, "ROWS": config.sparse_rows,
+        "LATENCY": config.buffer_latency,
     }  # fmt: skip
     # A comparison with zero comes out of Yosys as `!` of a whole vector, which is what the language defines it to be.
     waiver = path.with_name("vec.vlt")
@@ -535,4 +548,4 @@ def test_cycles_of_arrays_are_those_of_numbers() -> None:
         one = vec_cycles(config, VEC_OPS[number], *(int(n) for n in loops[:, i]))
         assert isinstance(one, int)
         assert together[i] == one == vec_cycles(config, int(number), *(int(n) for n in loops[:, i]))
-    assert vec_cycles(config, "copy", 1, 1, 4095, 4095, 4095) == 4095**3 + 5
+    assert vec_cycles(config, "copy", 1, 1, 4095, 4095, 4095) == 4095**3 + 3 + config.buffer_latency
