@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -50,7 +50,8 @@ class Scratchpad(Unit):
     <writer>_en, <writer>_address, <writer>_data : In
         A write.
     <reader>_en, <reader>_address : In
-        A read; ``<reader>_data`` holds the answer ``latency`` cycles later and keeps it until the next one's.
+        A read; ``<reader>_data`` is the answer ``latency`` cycles later. If that is two cycles, it stays until the next
+        one's; otherwise it is there in that cycle only, and no enable has to reach all its bits.
     conflict : Out(1)
         Two ports met in one bank in the cycle before.
     """
@@ -178,9 +179,9 @@ class Scratchpad(Unit):
                 m.d.sync += [bank_was.eq(which), part_was.eq(part)]
             whole = Signal(8 * self.row_bytes, name=f"{port}_row")
             m.d.comb += whole.eq(select([bank.read_data for bank in banks], delay(m, bank_was, later)))
-            part_then = delay(m, part_was, later)
-            with m.If(delay(m, asked, later, reset=True)):
-                m.d.sync += data.eq(select(words_of(whole, 8 * width), part_then))
+            word = select(words_of(whole, 8 * width), delay(m, part_was, later))
+            with m.If(Const(1, 1) if later else asked):
+                m.d.sync += data.eq(word)
             m.d.comb += getattr(self, f"{port}_data").eq(data)
         for i, bank_unit in enumerate(banks):
             row_value = ports[-1][1]

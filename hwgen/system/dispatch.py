@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from hwgen.emit import Unit, place
 from hwgen.numerics import ceil_log2
 from hwgen.parts.fifo import Fifo
+from hwgen.parts.payload import payload
 from hwgen.parts.select import select, words_of
 from hwgen.program.table import (
     ENGINE_BITS,
@@ -83,8 +84,9 @@ class Dispatch(Unit):
         take = Signal()
         more = Signal()  # there are instructions that are not yet in the register
         word: Value = self.word
+        position = payload(m, self.position)
         with m.If(self.go):
-            m.d.sync += [running.eq(1), self.position.eq(0)]
+            m.d.sync += [running.eq(1), position.eq(0)]
         engines = self.config.engines
         # Of the instruction in the register: whose it is, if it is legal.
         own = {name: Signal(name=f"for_{name}", reset_less=True) for name in (*engines, "control")}
@@ -109,7 +111,7 @@ class Dispatch(Unit):
         with m.If(fill):
             m.d.sync += [here.eq(_legal(source, name, self.config)) for name, here in own.items()]
         with m.If(take):
-            m.d.sync += self.position.eq(self.position + 1)
+            m.d.sync += position.eq(position + 1)
         with m.If(self.halted | self.illegal | self.truncated):
             m.d.sync += running.eq(0)
         return m
@@ -123,8 +125,8 @@ class Dispatch(Unit):
         burst = depth // 2
         buffer = Fifo("fetch", 8 * cfg.bus_bytes, depth, registered=True)
         place(m, "buffer", buffer, platform)
-        left = Signal(32)  # instructions that are not yet in the register
-        beats_left = Signal(33)
+        left = Signal(32, reset_less=True)  # instructions that are not yet in the register
+        beats_left = Signal(33, reset_less=True)
         some = Signal(name="beats_there")  # beats_left != 0
         full = Signal(name="beats_for_a_burst")  # beats_left >= burst
         reserved = Signal(range(depth + 1))  # beats inside or on their way
@@ -138,13 +140,14 @@ class Dispatch(Unit):
         ]
         m.d.sync += reserved.eq(reserved + Mux(ask, self.read_beats, 0) - buffer.pop)
         shift = ceil_log2(cfg.bus_bytes)
+        address = payload(m, self.read_address)
         with m.If(ask):
-            moved = self.read_address + (self.read_beats << shift)
+            moved = address + (self.read_beats << shift)
             m.d.sync += [
                 beats_left.eq(beats_left - self.read_beats),
                 some.eq(beats_left > burst),
                 full.eq(beats_left >= 2 * burst),
-                self.read_address.eq(moved[: cfg.address_bits]),
+                address.eq(moved[: cfg.address_bits]),
             ]
         per_beat = cfg.bus_bytes // INSTRUCTION_BYTES
         with m.If(self.go):
@@ -158,10 +161,11 @@ class Dispatch(Unit):
                 full.eq(beats >= burst),
                 left.eq(self.count),
                 more.eq(self.count != 0),
-                self.read_address.eq(Cat(Const(0, low), self.address[low:])),
+                address.eq(Cat(Const(0, low), self.address[low:])),
             ]
         free = Signal()
         fill = Signal()
+        word = payload(m, self.word)
         m.d.comb += free.eq(~valid | take)
         if per_beat == 0:  # two beats make an instruction
             lower = Signal(_BITS // 2, reset_less=True)
@@ -189,7 +193,7 @@ class Dispatch(Unit):
             else:
                 source = buffer.head
         with m.If(fill):
-            m.d.sync += [self.word.eq(source), valid.eq(1), left.eq(left - 1), more.eq(left != 1)]
+            m.d.sync += [word.eq(source), valid.eq(1), left.eq(left - 1), more.eq(left != 1)]
         with m.Elif(take):
             m.d.sync += valid.eq(0)
         return source, fill

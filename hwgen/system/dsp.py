@@ -12,6 +12,7 @@ from hwgen.emit import Unit, place
 from hwgen.numerics import ceil_log2, index_bits
 from hwgen.parts.delay import delay
 from hwgen.parts.loops import LoopNest
+from hwgen.parts.payload import payload
 from hwgen.parts.prefetch import Prefetch
 from hwgen.program.layout import layout
 from hwgen.program.table import FUNCTION_LOW, INSTRUCTION_BYTES
@@ -63,7 +64,7 @@ class Dsp(Unit):
         shape = {
             name: hold(m, self.start, self.head, 0, layout("dsp.shape"), name) for name in layout("dsp.shape")
         }
-        core = DspGemm(self.config.dsp_core)
+        core = DspGemm(self.config.dsp_core, waits=False)
         place(m, "core", core, platform)
         keeps = Signal()
         with m.If(begin):
@@ -202,6 +203,6 @@ class Dsp(Unit):
         ]
         m.d.sync += [
             self.acc_en.eq(beat),
-            self.acc_address.eq(nest.address),
-            self.acc_data.eq(core.m_axis_c_tdata),
+            payload(m, self.acc_address).eq(nest.address),
+            payload(m, self.acc_data).eq(core.m_axis_c_tdata),
         ]

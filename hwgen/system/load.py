@@ -14,6 +14,7 @@ from amaranth.lib.wiring import In, Out
 from hwgen.emit import Unit, place
 from hwgen.numerics import ceil_log2, index_bits
 from hwgen.parts.fifo import Fifo
+from hwgen.parts.payload import payload
 from hwgen.program.layout import layout
 from hwgen.program.table import BUFFERS, FUNCTION_LOW, INSTRUCTION_BYTES
 from hwgen.system.bursts import burst_limit
@@ -367,8 +368,8 @@ class Load(Unit):
             m.d.sync += [kept.eq(Mux(complete, turned, joined)), kept_bytes.eq(after[:shift])]
         m.d.sync += [
             self.write_en.eq(Mux(write, targets, 0)),
-            self.write_address.eq(address),
-            self.write_data.eq(joined),
+            payload(m, self.write_address).eq(address),
+            payload(m, self.write_data).eq(joined),
         ]
         run = layout("load.run")
         with m.If(begin):

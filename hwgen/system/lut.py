@@ -13,6 +13,7 @@ from hwgen.emit import Unit, place
 from hwgen.numerics import index_bits
 from hwgen.parts.delay import delay
 from hwgen.parts.loops import LoopNest
+from hwgen.parts.payload import payload
 from hwgen.parts.scratchpad import READ_LATENCY
 from hwgen.program.layout import layout
 from hwgen.program.table import FUNCTION_LOW, INSTRUCTION_BYTES
@@ -309,6 +310,6 @@ class Lut(Unit):
             m.d.sync += left.eq(Mux(nest.ends[0], units, Mux(left == 0, Const(0, 6), left - 1)))
         m.d.sync += [
             self.acc_en.eq(array.row_valid & (left != 0)),
-            self.acc_address.eq(nest.address),
-            self.acc_data.eq(array.row),
+            payload(m, self.acc_address).eq(nest.address),
+            payload(m, self.acc_data).eq(array.row),
         ]

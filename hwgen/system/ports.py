@@ -14,6 +14,7 @@ from amaranth.lib.wiring import In, Out
 from hwgen.emit import Unit, place
 from hwgen.numerics import ceil_log2
 from hwgen.parts.fifo import Fifo
+from hwgen.parts.payload import payload
 
 __all__ = ["BEATS_BITS", "ReadPort", "WritePort"]
 
@@ -93,12 +94,13 @@ class ReadPort(Unit):
             self.error.eq(Mux(transfer & self.m_axi_rresp[1] & ~self.drain, self.m_axi_rresp, 0)),
         ]
         m.d.sync += flying.eq(flying + accept - last)
+        araddr, arlen = (payload(m, port) for port in (self.m_axi_araddr, self.m_axi_arlen))
         with m.If(accept):
             beats: Value = Mux(self.fetch_valid, self.fetch_beats, self.load_beats)
             m.d.sync += [
                 self.m_axi_arvalid.eq(1),
-                self.m_axi_araddr.eq(Mux(self.fetch_valid, self.fetch_address, self.load_address)),
-                self.m_axi_arlen.eq(beats - 1),
+                araddr.eq(Mux(self.fetch_valid, self.fetch_address, self.load_address)),
+                arlen.eq(beats - 1),
             ]
         with m.Elif(self.m_axi_arready):
             m.d.sync += self.m_axi_arvalid.eq(0)
@@ -176,6 +178,8 @@ class WritePort(Unit):
             self.idle.eq(none & ~self.m_axi_awvalid & ~self.m_axi_wvalid),
             self.error.eq(Mux(self.m_axi_bvalid & self.m_axi_bresp[1] & ~self.drain, self.m_axi_bresp, 0)),
         ]
+        awaddr, awlen = (payload(m, port) for port in (self.m_axi_awaddr, self.m_axi_awlen))
+        wdata, wstrb = (payload(m, port) for port in (self.m_axi_wdata, self.m_axi_wstrb))
         m.d.sync += [
             flying.eq(flying + accept - self.m_axi_bvalid),
             none.eq(~accept & Mux(self.m_axi_bvalid, flying == 1, none)),
@@ -183,8 +187,8 @@ class WritePort(Unit):
         with m.If(accept):
             m.d.sync += [
                 self.m_axi_awvalid.eq(1),
-                self.m_axi_awaddr.eq(self.burst_address),
-                self.m_axi_awlen.eq(self.burst_beats - 1),
+                awaddr.eq(self.burst_address),
+                awlen.eq(self.burst_beats - 1),
             ]
         with m.Elif(self.m_axi_awready):
             m.d.sync += self.m_axi_awvalid.eq(0)
@@ -192,8 +196,8 @@ class WritePort(Unit):
             m.d.sync += [
                 number.eq(Mux(last, 1, number + 1)),
                 self.m_axi_wvalid.eq(1),
-                self.m_axi_wdata.eq(self.beat_data),
-                self.m_axi_wstrb.eq(Mux(self.drain, 0, self.beat_strobe)),
+                wdata.eq(self.beat_data),
+                wstrb.eq(Mux(self.drain, 0, self.beat_strobe)),
                 self.m_axi_wlast.eq(last),
             ]
         with m.Elif(self.m_axi_wready):

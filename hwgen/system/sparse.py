@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from hwgen.cores.sparse_chain.chains import SparseChains
 from hwgen.emit import Unit, place
 from hwgen.numerics import ceil_log2, index_bits
+from hwgen.parts.payload import payload
 from hwgen.parts.prefetch import Prefetch
 from hwgen.parts.select import words_of
 from hwgen.parts.sparse import BLOCK
@@ -219,7 +220,7 @@ class Sparse(Unit):
             self.done.eq(ends),
         ]
         sums = [word.as_signed() for word in words_of(chains.row, shape.sum_bits)]
-        m.d.sync += self.acc_data.eq(
+        m.d.sync += payload(m, self.acc_data).eq(
             Cat(
                 Cat(one, one[-1].replicate(_SUM_BITS - len(one))) if len(one) < _SUM_BITS else one
                 for one in sums

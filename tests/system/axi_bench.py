@@ -253,8 +253,6 @@ class Bench:
             assert getattr(self.dut, f"{name}ready").value
         for name in ("irq", "running", "event_began", "event_ended", "m_axi_rready"):
             assert not int(getattr(self.dut, name).value)
-        for name in ("ar", "aw"):
-            assert not int(getattr(self.dut, f"m_axi_{name}addr").value)
         self._counts, self._beat, self._burst = {}, 0, 0
         await RisingEdge(self.dut.clk)
 

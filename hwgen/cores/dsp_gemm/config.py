@@ -24,7 +24,9 @@ _WIDE = {"gowin": "none"}
 _RESULT_CYCLES = 3  # of a pipelined result side: the buffer's two, and the queue behind it
 
 _LONGEST_CHAIN = 32  # one 32-deep SRL per skewed bit; longer chains only add latency
-_COLUMNS_PER_GROUP = 8  # a row's operands drive at most this many columns before they are registered again
+# A row's operands drive at most so many columns before they are registered again; pipelined, so many.
+_COLUMNS_PER_GROUP = 8
+_COLUMNS_PER_PIPELINED_GROUP = 2
 
 
 @dataclass(frozen=True)
@@ -163,13 +165,18 @@ class DspGemmConfig(CoreConfig):
         return min(lanes, self.n_lanes - column * lanes)
 
     @property
+    def columns_per_group(self) -> int:
+        """Columns that get their operands in the same cycle."""
+        return _COLUMNS_PER_PIPELINED_GROUP if self.pipelined else _COLUMNS_PER_GROUP
+
+    @property
     def groups(self) -> int:
         """Registers that a row's operands cross on their way to the last column."""
-        return ceil_div(self.columns, _COLUMNS_PER_GROUP)
+        return ceil_div(self.columns, self.columns_per_group)
 
     def group(self, column: int) -> int:
         """Register stages between the array's edge and ``column``."""
-        return column // _COLUMNS_PER_GROUP
+        return column // self.columns_per_group
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:

@@ -25,10 +25,13 @@ _SUM_BITS = 32
 
 _FLAGS_IN_LUTS = 2048  # deepest one-bit memory that Yosys builds from LUTs
 
-# Yosys infers a multiplier in LUTs when its product is narrower than this; measured, by operand widths.
+# Yosys infers a multiplier in LUTs when its product is narrower than this; measured, by operand widths: of signed
+# operands, if the narrower one has no sign, if the wider one has none, and if neither has.
 _DSP_PRODUCT = 9
 _LUTS_PER_PRODUCT = {
-    (2, 2): 4, (2, 3): 6, (2, 4): 8, (2, 5): 10, (2, 6): 12, (3, 3): 8, (3, 4): 13, (3, 5): 18, (4, 4): 28,
+    (2, 2): (4, 4, 4, 5), (2, 3): (6, 6, 5, 7), (2, 4): (8, 8, 7, 8), (2, 5): (10, 10, 9, 10),
+    (2, 6): (12, 12, 11, 12), (3, 3): (8, 8, 8, 9), (3, 4): (13, 13, 11, 11), (3, 5): (18, 19, 16, 14),
+    (4, 4): (28, 21, 21, 21),
 }  # fmt: skip
 
 
@@ -112,8 +115,10 @@ def _chains(config: DspGemmConfig, count: _Count) -> None:
     adder = total if config.act_signed or config.weight_signed else min(total, product + 1)
     count.add(lut=columns * (rows - segments) * adder)
     if product < _DSP_PRODUCT:
-        narrow, wide = sorted((config.act_bits, config.weight_bits))
-        count.add(lut=rows * columns * _LUTS_PER_PRODUCT[narrow, wide])
+        acts, weights = (config.act_bits, config.act_signed), (config.weight_bits, config.weight_signed)
+        (narrow, narrow_signed), (wide, wide_signed) = sorted((acts, weights))
+        kind = (not narrow_signed) + 2 * (not wide_signed)
+        count.add(lut=rows * columns * _LUTS_PER_PRODUCT[narrow, wide][kind])
     if rows == 1:  # product, total and separated sum are one shift register
         count.add(lut=columns * product, ff=-3 * columns * product)
 

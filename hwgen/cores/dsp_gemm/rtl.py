@@ -22,6 +22,14 @@ __all__ = ["DspGemm"]
 class DspGemm(Unit):
     """Dense GEMM with AXI-Stream ports; see the room's README for contract, timing and limits.
 
+    Parameters
+    ----------
+    config : DspGemmConfig
+        The core.
+    waits : bool
+        Whether results may have to wait. If not, TREADY is not read, and a pipelined core has a register in place of
+        its queue of results; no cycle differs.
+
     Members
     -------
     s_axis_cmd_*, s_axis_b_*, s_axis_a_* : In
@@ -30,8 +38,9 @@ class DspGemm(Unit):
         Results (TDATA, TVALID, TLAST; TREADY in).
     """
 
-    def __init__(self, config: DspGemmConfig):
+    def __init__(self, config: DspGemmConfig, waits: bool = True):
         self.config = config
+        self.waits = waits
         super().__init__(stream_ports(config.streams))
 
     @property
@@ -275,10 +284,19 @@ class DspGemm(Unit):
             last.eq(last_read.data),
         ]
         sums = self._fetched(m, columns, fetch, out_index)
+        arrives = delay(m, fetch, cfg.result_cycles - 1, reset=True)
+        if not self.waits:
+            register = Signal(len(sums) + 1, name="result", reset_less=True)
+            m.d.sync += [register.eq(Cat(sums, last)), self.m_axis_c_tvalid.eq(arrives)]
+            m.d.comb += [
+                Cat(self.m_axis_c_tdata, self.m_axis_c_tlast).eq(register),
+                pop.eq(self.m_axis_c_tvalid),
+            ]
+            return
         queue = Fifo("results", len(sums) + 1, cfg.result_queue)
         place(m, "queue", queue, platform)
         m.d.comb += [
-            queue.push.eq(delay(m, fetch, cfg.result_cycles - 1, reset=True)),
+            queue.push.eq(arrives),
             queue.data.eq(Cat(sums, last)),
             queue.pop.eq(pop),
             pop.eq(queue.valid & self.m_axis_c_tready),
