@@ -94,9 +94,14 @@ class Board:
 
     @property
     def project(self) -> Path | None:
-        """The script in Tcl that builds the project of a vendor's tool; None if there is none."""
+        """The script in Tcl that builds the project of a vendor's tool: the board's own, or that of all Zynq boards.
+
+        None if there is none.
+        """
         path = self.folder / "build.tcl"
-        return path if path.is_file() else None
+        if path.is_file():
+            return path
+        return FOLDER / "vivado" / "zynq.tcl" if self.option("part") else None
 
     def option(self, step: str) -> tuple[str, ...]:
         """Options of a step; empty if the board has none."""

@@ -41,10 +41,11 @@ def project_files(
     """
     if board.project is None:
         raise BadInput(f"board {board.name} has no project; its tools are open, so add --pnr")
-    shared = sorted((FOLDER / "vivado").glob("*.tcl"))
-    own = [board.project, *sorted(board.folder.glob("*.xdc"))]
+    shared = sorted({*(FOLDER / "vivado").glob("*.tcl")} - {board.project})
+    own = sorted(board.folder.glob("*.xdc"))
     try:
-        files = {path.name: path.read_text(encoding="utf-8") for path in own}
+        files = {"build.tcl": board.project.read_text(encoding="utf-8")}
+        files |= {path.name: path.read_text(encoding="utf-8") for path in own}
         files |= {f"vivado/{path.name}": path.read_text(encoding="utf-8") for path in shared}
     except OSError as error:
         raise BadInput(

@@ -1,4 +1,4 @@
-# ZC706: a project for Vivado around the Verilog that `hwgen synth TARGET --board zc706` wrote here.
+# A project for Vivado around the Verilog that `hwgen synth TARGET --board BOARD` wrote here, for every Zynq board.
 #   vivado -mode batch -source build.tcl
 
 source [file join [file dirname [file normalize [info script]]] vivado common.tcl]
