@@ -24,7 +24,18 @@ from hwgen.synth.families import family, placer_of
 from hwgen.synth.netlist import TOP, absorb, free_carries, ports_of, serial_wrapper, wrapper
 from hwgen.synth.tools import Placer, Tell, run
 
-__all__ = ["ECP5_85_6", "Bitstream", "Device", "Layout", "Step", "Use", "bitstream", "layouts", "read_report"]
+__all__ = [
+    "ECP5_85_6",
+    "Bitstream",
+    "Device",
+    "Layout",
+    "Step",
+    "Use",
+    "bitstream",
+    "layouts",
+    "prepare",
+    "read_report",
+]
 
 _FORM = 5  # of the netlists; a change of `wrapper` or of what is done to netlists is a new one
 _SERIAL = 24  # digits of a digest that keep cached files apart
@@ -250,6 +261,15 @@ def layouts(
     return [read_report(json.loads(kept[seed].read_text(encoding="utf-8"))["report"], seed) for seed in seeds]
 
 
+def prepare(
+    verilog: Path | Sequence[Path], top: str, board: Board, *, clock: str = "clk", shell: str = "pins"
+) -> None:
+    """Synthesise what :func:`bitstream` places, into the cache; parameters and errors are those of it."""
+    device = _device(board)
+    sources, basis = _basis(verilog, top, clock, device, shell)
+    _netlist(sources, top, clock, device, basis)
+
+
 def bitstream(
     verilog: Path | Sequence[Path],
     top: str,
@@ -292,7 +312,7 @@ def bitstream(
     MissingTool
         If a tool is not installed.
     """
-    device = Device(board.device, board.family, board.option("place"), board.option("synthesis"))
+    device = _device(board)
     placer, pins = placer_of(board), board.constraints
     if pins is None:
         raise BadInput(f"board {board.name} has no file with pins; put one into {board.folder}")
@@ -324,6 +344,10 @@ def bitstream(
         _keep_report(report, inputs, found)
     layout = read_report(json.loads(report.read_text(encoding="utf-8"))["report"], seed)
     return Bitstream(layout, packed, {"pyosys": toolchain.yosys_version(), **tools})
+
+
+def _device(board: Board) -> Device:
+    return Device(board.device, board.family, board.option("place"), board.option("synthesis"))
 
 
 def _basis(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -19,7 +20,7 @@ from hwgen.commands.system_generate import generate_design
 from hwgen.errors import BadInput
 from hwgen.faults.protection.emission import protect_emission
 from hwgen.files import output_folder, replacing, write_all
-from hwgen.place_and_route import Bitstream, Layout, Step, bitstream
+from hwgen.place_and_route import Bitstream, Layout, Step, bitstream, prepare
 from hwgen.synth.families import Use, family, fit, overflow, placer_of
 from hwgen.synth.project import project_files
 from hwgen.synth.tools import Tell
@@ -178,7 +179,11 @@ def synth(
     tell(f"synthesising for {board.device}")
     began = time.perf_counter()
     command = " ".join(filter(None, (found.synthesis, *board.option("synthesis"), found.part)))
-    counts = cells(source, top, command)
+    with ThreadPoolExecutor(1) as pool:  # the design alone is counted while it is synthesised in its shell
+        shelled = pool.submit(prepare, source, top, board, shell=shell) if pnr else None
+        counts = cells(source, top, command)
+    if shelled is not None:
+        shelled.result()
     uses = fit(counts, board)
     seconds["synthesis"] = time.perf_counter() - began
     tools = {"pyosys": toolchain.yosys_version()}
