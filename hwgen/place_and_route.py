@@ -21,6 +21,7 @@ from hwgen.boards import Board
 from hwgen.errors import BadInput, HwgenError
 from hwgen.files import output_folder, replacing, write_if_changed
 from hwgen.synth.families import family, placer_of
+from hwgen.synth.floorplan import place_multipliers
 from hwgen.synth.netlist import TOP, absorb, free_carries, ports_of, serial_wrapper, wrapper
 from hwgen.synth.tools import Placer, Tell, run
 
@@ -37,7 +38,7 @@ __all__ = [
     "read_report",
 ]
 
-_FORM = 5  # of the netlists; a change of `wrapper` or of what is done to netlists is a new one
+_FORM = 6  # of the netlists; a change of `wrapper` or of what is done to netlists is a new one
 _SERIAL = 24  # digits of a digest that keep cached files apart
 _CELL = re.compile(
     r"_(TRELLIS_\w+|LUT[1-4]|CCU2C?|PFUMX|L6MUX21|MULT18X18D|ALU54B|DP16KD|DPR16X4C?"  # ECP5, the first ones Nexus too
@@ -363,7 +364,8 @@ def _basis(
         raise BadInput(f"{error.filename} cannot be read ({error.strerror}): give a Verilog file") from error
     return sources, {
         "sources": [_digest(source) for source in sources], "top": top, "clock": clock,
-        "form": _FORM, "shell": shell, "synthesis": device.command, "yosys": toolchain.yosys_version(),
+        "form": _FORM, "shell": shell, "device": device.options[:1],
+        "synthesis": device.command, "yosys": toolchain.yosys_version(),
     }  # fmt: skip
 
 
@@ -407,6 +409,7 @@ def _netlist(
         made = json.loads(answer.read_text(encoding="utf-8"))
         absorb(made["modules"][TOP])
         free_carries(made["modules"][TOP])
+        place_multipliers(made["modules"][TOP], device.options)
         write_if_changed(kept, json.dumps(made) + "\n")
     return kept
 

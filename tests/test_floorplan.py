@@ -1,0 +1,82 @@
+"""The places of a large array's multipliers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hwgen.synth.floorplan import place_multipliers
+
+OPTIONS = ["--85k", "--package", "CABGA381"]
+
+
+def netlist(columns: int, chains: int, rows: int, kind: str = "MULT18X18D") -> dict[str, Any]:
+    names = [
+        f"design.core.column_{c}.chain_{i}.row_{r}.multiplier"
+        for c in range(columns)
+        for i in range(chains)
+        for r in range(rows)
+    ]
+    cells = {name: {"type": kind} for name in [*names, "design.lane_0._06__MULT18X18D_P9"]}
+    return {"cells": cells}
+
+
+def sites(module: dict[str, Any]) -> dict[str, tuple[int, int, str]]:
+    found = {}
+    for name, cell in module["cells"].items():
+        if "BEL" in cell.get("attributes", {}):
+            x, y, site = cell["attributes"]["BEL"].split("/")
+            found[name] = int(x[1:]), int(y[1:]), site
+    return found
+
+
+@pytest.mark.parametrize(("columns", "chains", "rows"), [(8, 2, 8), (9, 1, 16), (3, 2, 26), (156, 1, 1)])
+def test_every_multiplier_of_a_large_array_has_a_site_of_its_own(columns, chains, rows):
+    module = netlist(columns, chains, rows)
+    count = columns * chains * rows
+    assert place_multipliers(module, OPTIONS) == count
+    found = sites(module)
+    assert len(found) == len(set(found.values())) == count
+    assert {y for _, y, _ in found.values()} == {10, 34, 58}
+    # What an nextpnr of version 0.11 knows: four in nine columns, numbered by their column.
+    assert {((x - 4 if x < 65 else x - 69) % 9, site) for x, _, site in found.values()} <= {
+        (0, "MULT18_0"), (1, "MULT18_1"), (4, "MULT18_4"), (5, "MULT18_5")
+    }  # fmt: skip
+    assert max(x for x, _, _ in found.values()) <= 119
+
+
+def test_the_array_lies_as_it_works():
+    module = netlist(8, 2, 8)
+    place_multipliers(module, OPTIONS)
+    found = sites(module)
+
+    def x(column, step):
+        return found[f"design.core.column_{column}.chain_{step // 8}.row_{step % 8}.multiplier"][0]
+
+    for column in range(8):
+        steps = [x(column, step) for step in range(16)]
+        assert steps == sorted(steps)
+    for step in range(16):  # an activation's multipliers are neighbours
+        places = [x(column, step) for column in range(8)]
+        assert max(places) - min(places) <= 11
+
+
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [
+        (netlist(8, 2, 8), ["--45k"]),
+        (netlist(4, 1, 8), OPTIONS),  # small
+        (netlist(2, 1, 60), OPTIONS),  # longer than a row of the chip
+        (netlist(8, 2, 8, "DP16KD"), OPTIONS),
+    ],
+)
+def test_anything_else_is_left_to_the_placer(module, options):
+    assert place_multipliers(module, options) == 0
+    assert not sites(module)
+
+
+def test_an_array_with_holes_is_left_to_the_placer():
+    module = netlist(8, 2, 8)
+    del module["cells"]["design.core.column_3.chain_1.row_2.multiplier"]
+    assert place_multipliers(module, OPTIONS) == 0
