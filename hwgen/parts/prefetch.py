@@ -60,7 +60,8 @@ class Prefetch(Unit):
         """Build queue and credits."""
         m = Module()
         depth = 1 << ceil_log2(self.latency + _QUEUE)
-        queue = Fifo(f"prefetch_{self.width}", self.width + 1, depth)
+        # Far from its memory, a word goes on from a register.
+        queue = Fifo(f"prefetch_{self.width}", self.width + 1, depth, registered=self.latency > READ_LATENCY)
         place(m, "queue", queue, platform, reset=self.clear)
         reserved = Signal(range(depth + 1))
         on_way = Signal(self.latency)

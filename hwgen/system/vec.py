@@ -158,6 +158,7 @@ class Vec(Unit):
         zero = Signal(8, name="zero", reset_less=True)
         chain = Signal(reset_less=True)
         load = Signal(name="load_term")
+        take = Signal(name="take_term")
         ages = marks.ages
         odd = marks.odd[ages.data]
         by_parity = {
@@ -170,8 +171,12 @@ class Vec(Unit):
             chain.eq(run.ops["product"] & odd),
         ]
         alone = run.ops["product"] | run.ops["max"]  # the term is all there is
-        by_acc, by_act = (marks.first[ages.terms[name]] for name in ("acc", "act"))
-        m.d.comb += load.eq(Mux(run.from_acc, by_acc, by_act | alone))
+        # A cycle before it is asked: it reaches every lane.
+        by_acc, by_act = (marks.first[ages.terms[name] - 1] for name in ("acc", "act"))
+        m.d.sync += [
+            load.eq(Mux(run.from_acc, by_acc, by_act | alone)),
+            take.eq(~run.from_acc | marks.read[ages.data - 1]),
+        ]
         kind = (cfg.requantiser, cfg.scale_bits, cfg.softmax is not None, cfg.scale_luts)
         lanes = [VecLane(*kind) for _ in range(cfg.lanes)]
         for i, lane in enumerate(lanes):
@@ -182,7 +187,7 @@ class Vec(Unit):
                 lane.par_data.eq(self.par_data.word_select(i, 8 * PARAMETER_BYTES)),
                 lane.from_acc.eq(run.from_acc),
                 lane.is_max.eq(run.ops["max"]),
-                lane.take.eq(marks.read[ages.data]),
+                lane.take.eq(take),
                 lane.first.eq(marks.first[ages.x]),
                 lane.chain.eq(chain),
                 lane.zero.eq(zero),

@@ -49,7 +49,7 @@ class VecLane(Unit):
     from_acc, is_max : In(1)
         Where terms come from; keep the largest. Constant during a run.
     take : In(1)
-        ``acc_data`` is an input.
+        ``acc_data`` is an input; always, if terms come from activations.
     first, chain : In(1), zero : In(signed(8)), weight : In(signed(16))
         Of the activation with age 1: it begins a reduction; multiply it with the one before instead of ``weight``.
     load : In(1)
@@ -106,10 +106,8 @@ class VecLane(Unit):
             product.eq(operand * factor),
             total.eq(term + Mux(self.load, 0, before)),
         ]
-        with m.If(~self.from_acc):
-            m.d.sync += term.eq(product)
-        with m.Elif(self.take):
-            m.d.sync += term.eq(self.acc_data)
+        with m.If(self.take):
+            m.d.sync += term.eq(Mux(self.from_acc, self.acc_data, product))
 
         parameter = Signal(_BIAS_BITS + _SCALE_BITS + _SHIFT_BITS, name="held_parameter", reset_less=True)
         m.d.sync += parameter.eq(self.par_data)
