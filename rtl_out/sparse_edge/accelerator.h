@@ -1,8 +1,8 @@
-/* accelerator(target=generic, lanes=16, bus_bytes=16, address_bits=32, dsp=False, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=4096, act_banks=4, weight_words=2048, acc_words=1024, acc_banks=2, parameter_words=128, plane_words=1024, plane_weight_words=512, queue_depth=8, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=17, scale_luts=False, softmax_words=0, softmax_bits=16, sparse=True, sparse_rows=4, sparse_ways=1, sparse_depth=1024, sparse_narrow=True, sparse_code_words=512, sparse_value_words=4096, sparse_index_words=4096); hwgen 0.1.0, digest d6708d02d7724d1c */
+/* accelerator(target=generic, lanes=16, bus_bytes=16, address_bits=32, dsp=False, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=4096, act_banks=4, weight_words=2048, acc_words=1024, acc_banks=2, parameter_words=128, buffer_latency=2, plane_words=1024, plane_weight_words=512, queue_depth=8, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=17, scale_luts=False, softmax_words=0, softmax_bits=16, sparse=True, sparse_rows=4, sparse_ways=1, sparse_depth=1024, sparse_narrow=True, sparse_code_words=512, sparse_value_words=4096, sparse_index_words=4096); hwgen 0.1.0, digest 7ba0a812881e3f30 */
 #ifndef ACCELERATOR_H
 #define ACCELERATOR_H
 
-#define ACCELERATOR_DIGEST "d6708d02d7724d1c"
+#define ACCELERATOR_DIGEST "7ba0a812881e3f30"
 #define ACCELERATOR_TARGET "generic"
 #define ACCELERATOR_LANES 16
 #define ACCELERATOR_BUS_BYTES 16
@@ -18,6 +18,7 @@
 #define ACCELERATOR_ACC_WORDS 1024
 #define ACCELERATOR_ACC_BANKS 2
 #define ACCELERATOR_PARAMETER_WORDS 128
+#define ACCELERATOR_BUFFER_LATENCY 2
 #define ACCELERATOR_PLANE_WORDS 1024
 #define ACCELERATOR_PLANE_WEIGHT_WORDS 512
 #define ACCELERATOR_QUEUE_DEPTH 8

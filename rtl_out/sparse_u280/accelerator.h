@@ -1,8 +1,8 @@
-/* accelerator(target=ultrascale+, lanes=16, bus_bytes=64, address_bits=33, dsp=True, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=32768, act_banks=4, weight_words=16384, acc_words=8192, acc_banks=4, parameter_words=1024, plane_words=1024, plane_weight_words=512, queue_depth=16, burst_beats=64, outstanding=16, requantiser=nearest, scale_bits=24, scale_luts=False, softmax_words=64, softmax_bits=16, sparse=True, sparse_rows=16, sparse_ways=8, sparse_depth=2048, sparse_narrow=True, sparse_code_words=8192, sparse_value_words=8192, sparse_index_words=8192); hwgen 0.1.0, digest 916f1803d171d04a */
+/* accelerator(target=ultrascale+, lanes=16, bus_bytes=64, address_bits=33, dsp=True, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=32768, act_banks=4, weight_words=16384, acc_words=8192, acc_banks=4, parameter_words=1024, buffer_latency=2, plane_words=1024, plane_weight_words=512, queue_depth=16, burst_beats=64, outstanding=16, requantiser=nearest, scale_bits=24, scale_luts=False, softmax_words=64, softmax_bits=16, sparse=True, sparse_rows=16, sparse_ways=8, sparse_depth=2048, sparse_narrow=True, sparse_code_words=8192, sparse_value_words=8192, sparse_index_words=8192); hwgen 0.1.0, digest 60a299dd3acb091d */
 #ifndef ACCELERATOR_H
 #define ACCELERATOR_H
 
-#define ACCELERATOR_DIGEST "916f1803d171d04a"
+#define ACCELERATOR_DIGEST "60a299dd3acb091d"
 #define ACCELERATOR_TARGET "ultrascale+"
 #define ACCELERATOR_LANES 16
 #define ACCELERATOR_BUS_BYTES 64
@@ -18,6 +18,7 @@
 #define ACCELERATOR_ACC_WORDS 8192
 #define ACCELERATOR_ACC_BANKS 4
 #define ACCELERATOR_PARAMETER_WORDS 1024
+#define ACCELERATOR_BUFFER_LATENCY 2
 #define ACCELERATOR_PLANE_WORDS 1024
 #define ACCELERATOR_PLANE_WEIGHT_WORDS 512
 #define ACCELERATOR_QUEUE_DEPTH 16

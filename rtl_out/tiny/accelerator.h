@@ -1,8 +1,8 @@
-/* accelerator(target=generic, lanes=4, bus_bytes=8, address_bits=32, dsp=True, dsp_tile=32, lut=True, lut_units=2, lut_width=16, act_words=1024, act_banks=4, weight_words=512, acc_words=256, acc_banks=4, parameter_words=64, plane_words=256, plane_weight_words=128, queue_depth=4, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=24, scale_luts=False, softmax_words=0, softmax_bits=16, sparse=False, sparse_rows=16, sparse_ways=1, sparse_depth=512, sparse_narrow=True, sparse_code_words=512, sparse_value_words=1024, sparse_index_words=1024); hwgen 0.1.0, digest 1f9776d0f3a0c69f */
+/* accelerator(target=generic, lanes=4, bus_bytes=8, address_bits=32, dsp=True, dsp_tile=32, lut=True, lut_units=2, lut_width=16, act_words=1024, act_banks=4, weight_words=512, acc_words=256, acc_banks=4, parameter_words=64, buffer_latency=2, plane_words=256, plane_weight_words=128, queue_depth=4, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=24, scale_luts=False, softmax_words=0, softmax_bits=16, sparse=False, sparse_rows=16, sparse_ways=1, sparse_depth=512, sparse_narrow=True, sparse_code_words=512, sparse_value_words=1024, sparse_index_words=1024); hwgen 0.1.0, digest f3ebac22960b4791 */
 #ifndef ACCELERATOR_H
 #define ACCELERATOR_H
 
-#define ACCELERATOR_DIGEST "1f9776d0f3a0c69f"
+#define ACCELERATOR_DIGEST "f3ebac22960b4791"
 #define ACCELERATOR_TARGET "generic"
 #define ACCELERATOR_LANES 4
 #define ACCELERATOR_BUS_BYTES 8
@@ -18,6 +18,7 @@
 #define ACCELERATOR_ACC_WORDS 256
 #define ACCELERATOR_ACC_BANKS 4
 #define ACCELERATOR_PARAMETER_WORDS 64
+#define ACCELERATOR_BUFFER_LATENCY 2
 #define ACCELERATOR_PLANE_WORDS 256
 #define ACCELERATOR_PLANE_WEIGHT_WORDS 128
 #define ACCELERATOR_QUEUE_DEPTH 4
