@@ -20,6 +20,7 @@ from hwgen.commands.system_generate import generate_design
 from hwgen.errors import BadInput
 from hwgen.faults.protection.emission import protect_emission
 from hwgen.files import output_folder, replacing, write_all
+from hwgen.host.config import BoardConfig
 from hwgen.place_and_route import Bitstream, Layout, Step, bitstream, prepare
 from hwgen.synth.families import Use, family, fit, overflow, placer_of
 from hwgen.synth.project import project_files
@@ -165,15 +166,14 @@ def synth(
     """
     found = family(board.family)
     shell = "pins" if serial is None else "serial"
-    if serial is not None:
-        _check_serial(design, board)
+    whole = None if serial is None else _serial(design, board, serial)
     if pnr:
         placer_of(board).versions()  # what is missing is said before the work
     output_folder(folder)
     seconds: dict[str, float] = {}
     tell("generating Verilog")
     began = time.perf_counter()
-    top, digest, files = _generate(design, board, serial, folder)
+    top, digest, files = _generate(design, whole, folder)
     source = folder / f"{top}.v"
     seconds["generate"] = time.perf_counter() - began
     tell(f"synthesising for {board.device}")
@@ -207,19 +207,16 @@ def synth(
     return Synthesised(board, digest, shell, counts, uses, seconds, built, tuple(files), tools)
 
 
-def _generate(
-    design: Design, board: Board, serial: Serial | None, folder: Path
-) -> tuple[str, str, list[Path]]:
-    """Write a design's Verilog: its top module, its digest, all files."""
-    if serial is None:
+def _generate(design: Design, whole: BoardConfig | None, folder: Path) -> tuple[str, str, list[Path]]:
+    """Write a design's Verilog, or that of the whole around it: its top module, its digest, all files."""
+    if whole is None:
         made = generate_design(design, folder)
         return made.top, made.digest, list(made.files)
-    whole = board_config(design.system, board.clock_mhz, serial.baud, serial.memory_kib)
     return "board_system", whole.digest, write_board(whole, folder)
 
 
-def _check_serial(design: Design, board: Board) -> None:
-    """Refuse what no serial line can be built for."""
+def _serial(design: Design, board: Board, serial: Serial) -> BoardConfig:
+    """What lies behind a board's serial line; refuses what none can be built for."""
     if board.project is not None:
         raise BadInput(
             f"{board.name} reaches the accelerator by AXI, no serial line is needed: leave --serial out"
@@ -228,6 +225,7 @@ def _check_serial(design: Design, board: Board) -> None:
         raise BadInput("a serial line is for accelerators without protection: leave --protect out")
     if design.core is not None:
         raise BadInput(f"{design.core.name} is a core, and only accelerators have a serial line: name one")
+    return board_config(design.system, board.clock_mhz, serial.baud, serial.memory_kib)
 
 
 def path_text(layout: Layout) -> str:
