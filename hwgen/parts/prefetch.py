@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from hwgen.emit import Unit, place
 from hwgen.numerics import ceil_log2
 from hwgen.parts.fifo import Fifo
-from hwgen.parts.scratchpad import READ_LATENCY
+from hwgen.parts.ram import READ_LATENCY
 
 __all__ = ["Prefetch"]
 

@@ -1,4 +1,4 @@
-"""What memories cost: blocks of RAM by family, and LUTs of distributed RAM."""
+"""What memories take: blocks of RAM by family, LUTs of distributed RAM, and cycles."""
 
 from __future__ import annotations
 
@@ -7,10 +7,25 @@ from dataclasses import dataclass
 
 from hwgen.numerics import ceil_div
 
-__all__ = ["BLOCK_ROWS", "FAMILIES", "BlockRam", "block_rams", "lut_ram", "memory_cells"]
+__all__ = [
+    "BLOCK_ROWS",
+    "FAMILIES",
+    "LATENCIES",
+    "READ_LATENCY",
+    "BlockRam",
+    "block_rams",
+    "lut_ram",
+    "memory_cells",
+]
 
 BLOCK_ROWS = 64
 """Rows from which on a memory asks for block RAM; shorter ones are built from LUTs."""
+
+READ_LATENCY = 2
+"""Cycles from a banked memory's address to its data: the memory's register, and one behind the choice of a bank."""
+
+LATENCIES = range(READ_LATENCY, READ_LATENCY + 3)
+"""What a scratchpad can have: 3 has a register in front of every bank, 4 one behind it too."""
 
 _LUT_RAM_BITS, _LUT_RAM_ROWS, _LUT_RAM_LUTS = 14, 32, 8  # of a RAM32M16
 

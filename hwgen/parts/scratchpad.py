@@ -11,15 +11,10 @@ from amaranth.lib.wiring import In, Out
 from hwgen.emit import Unit, place
 from hwgen.numerics import ceil_log2, index_bits
 from hwgen.parts.delay import delay
+from hwgen.parts.ram import READ_LATENCY
 from hwgen.parts.select import select, words_of
 
-__all__ = ["LATENCIES", "READ_LATENCY", "Scratchpad"]
-
-READ_LATENCY = 2
-"""Cycles from a read's address to its data at the least: the memory's register, one behind the bank multiplexer."""
-
-LATENCIES = range(READ_LATENCY, READ_LATENCY + 3)
-"""What there is: 3 has a register in front of every bank, 4 one behind it too, before the multiplexer."""
+__all__ = ["Scratchpad"]
 
 
 class Scratchpad(Unit):
@@ -42,8 +37,8 @@ class Scratchpad(Unit):
     writers, readers : mapping of str to int
         Width of each port in bytes, powers of two. Addresses count in units of the port's width.
     latency : int
-        Cycles from a read's address to its data, of :data:`LATENCIES`. With more than two of them writes take a cycle
-        more as well, so that a read sees what was written in the cycle before it, as ever.
+        Cycles from a read's address to its data, of :data:`~hwgen.parts.ram.LATENCIES`. With more than two of them
+        writes take a cycle more as well, so that a read sees what was written in the cycle before it, as ever.
 
     Members
     -------

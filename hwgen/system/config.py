@@ -12,8 +12,8 @@ from hwgen.cores.lut_gemm.shape import LUT6_TARGETS, ArrayShape
 from hwgen.cores.softmax.config import LONGEST, SoftmaxConfig
 from hwgen.cores.sparse_chain.shape import ChainShape
 from hwgen.errors import BadInput
+from hwgen.parts.ram import LATENCIES, READ_LATENCY
 from hwgen.parts.requantise import MODES
-from hwgen.parts.scratchpad import LATENCIES, READ_LATENCY
 from hwgen.program.table import ENGINES, ROUNDING, VEC_OPS
 
 __all__ = [

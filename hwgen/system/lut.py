@@ -14,7 +14,7 @@ from hwgen.numerics import index_bits
 from hwgen.parts.delay import delay
 from hwgen.parts.loops import LoopNest
 from hwgen.parts.payload import payload
-from hwgen.parts.scratchpad import READ_LATENCY
+from hwgen.parts.ram import READ_LATENCY
 from hwgen.program.layout import layout
 from hwgen.program.table import FUNCTION_LOW, INSTRUCTION_BYTES
 from hwgen.system.config import SystemConfig

@@ -8,7 +8,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from hwgen.emit import Unit, place
-from hwgen.parts.scratchpad import READ_LATENCY, Scratchpad
+from hwgen.parts.ram import READ_LATENCY
+from hwgen.parts.scratchpad import Scratchpad
 from hwgen.program.table import BUFFERS, CONTROL, ENGINE_BITS, ENGINE_LOW, ENGINES, INSTRUCTIONS, MASK_BITS
 from hwgen.system.config import Space, SystemConfig
 from hwgen.system.control import Control

@@ -12,7 +12,8 @@ from amaranth.sim import Simulator
 from hwgen.parts.fifo import Fifo
 from hwgen.parts.loops import LoopNest
 from hwgen.parts.prefetch import Prefetch
-from hwgen.parts.scratchpad import LATENCIES, Scratchpad
+from hwgen.parts.ram import LATENCIES
+from hwgen.parts.scratchpad import Scratchpad
 from hwgen.parts.select import select, words_of
 
 

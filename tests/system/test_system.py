@@ -7,7 +7,7 @@ import pytest
 from hwgen.commands.system_check import SystemCheckResult, check_system
 from hwgen.commands.targets import supported_systems
 from hwgen.cores.dsp_gemm.config import TARGETS
-from hwgen.parts.scratchpad import LATENCIES
+from hwgen.parts.ram import LATENCIES
 from hwgen.verify.sweep import CI, SWEEP
 
 
