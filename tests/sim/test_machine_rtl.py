@@ -239,7 +239,9 @@ class Pair:
                 build.add(engine, **masks)
             else:
                 cycles = rng.choice([2, 3, rng.randrange(2, 30), rng.randrange(2, 800)])
-                self.say(f"{ENGINES[engine]}.run", **masks, **{DURATION[ENGINES[engine]]: cycles})
+                name = ENGINES[engine]
+                legal = {"op": "copy"} if name == "vec" else {}  # in every configuration
+                self.say(f"{name}.run", **masks, **legal, **{DURATION[name]: cycles})
                 build.fixed(engine, cycles, **masks)
 
     def load(self, masks):
