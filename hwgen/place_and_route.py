@@ -20,9 +20,10 @@ from hwgen import toolchain
 from hwgen.boards import Board
 from hwgen.errors import BadInput, HwgenError
 from hwgen.files import output_folder, replacing, write_if_changed
+from hwgen.synth.carries import fill_carries, free_carries
 from hwgen.synth.families import family, placer_of
 from hwgen.synth.floorplan import place_multipliers
-from hwgen.synth.netlist import TOP, absorb, free_carries, ports_of, serial_wrapper, wrapper
+from hwgen.synth.netlist import TOP, absorb, ports_of, serial_wrapper, wrapper
 from hwgen.synth.tools import Placer, Tell, run
 
 __all__ = [
@@ -38,7 +39,7 @@ __all__ = [
     "read_report",
 ]
 
-_FORM = 6  # of the netlists; a change of `wrapper` or of what is done to netlists is a new one
+_FORM = 7  # of the netlists; a change of `wrapper` or of what is done to netlists is a new one
 _SERIAL = 24  # digits of a digest that keep cached files apart
 _CELL = re.compile(
     r"_(TRELLIS_\w+|LUT[1-4]|CCU2C?|PFUMX|L6MUX21|MULT18X18D|ALU54B|DP16KD|DPR16X4C?"  # ECP5, the first ones Nexus too
@@ -408,6 +409,7 @@ def _netlist(
         toolchain.yosys("\n".join([*read, f"read_verilog {around}", synthesis, ""]))
         made = json.loads(answer.read_text(encoding="utf-8"))
         absorb(made["modules"][TOP])
+        fill_carries(made["modules"][TOP])
         free_carries(made["modules"][TOP])
         place_multipliers(made["modules"][TOP], device.options)
         write_if_changed(kept, json.dumps(made) + "\n")

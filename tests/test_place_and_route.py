@@ -15,7 +15,7 @@ import pytest
 from hwgen import toolchain
 from hwgen.errors import BadInput, HwgenError, MissingTool
 from hwgen.place_and_route import ECP5_85_6, Step, Use, layouts, read_report
-from hwgen.synth.netlist import TOP, Port, absorb, free_carries, wrapper
+from hwgen.synth.netlist import TOP, Port, absorb, wrapper
 
 DESIGN = """
 module mac(input clk, input rst, input [15:0] a, input [15:0] b, output reg [31:0] q);
@@ -331,52 +331,6 @@ def test_wrong_input_is_refused_before_any_tool_runs(cache: Path, design: Path, 
     with pytest.raises(BadInput, match="cannot be read"):
         layouts(tmp_path / "none.v", "mac")
     assert not cache.exists()
-
-
-def _chain(**changes: Any) -> dict[str, Any]:
-    """The first cell of a chain of carries on a Nexus, and one that goes on."""
-    first = {
-        "type": "CCU2",
-        "parameters": {"INIT0": "0xFFFF", "INIT1": "0x00AA", "INJECT": "NO", **changes},
-        "port_directions": {"CIN": "input", "A1": "input", "COUT": "output", "S0": "output"},
-        "connections": {"CIN": [5], "A1": [7], "COUT": [8], "S0": [9]},
-    }
-    second = copy.deepcopy(first) | {"connections": {"CIN": [8], "A1": [10], "S0": [11]}}
-    low = {"type": "VLO", "parameters": {}, "port_directions": {"Z": "output"}, "connections": {"Z": [5]}}
-    return {"ports": {"q": {"bits": [11]}}, "cells": {"first": first, "second": second, "low": low}}
-
-
-def test_the_first_carry_of_a_chain_loses_its_constant() -> None:
-    module = _chain()
-    assert free_carries(module) == 1
-    assert "CIN" not in module["cells"]["first"]["connections"]
-    assert module["cells"]["second"]["connections"]["CIN"] == [8]
-
-
-@pytest.mark.parametrize("what", ["another table", "sum read", "carry that varies"])
-def test_a_carry_that_matters_stays(what: str) -> None:
-    module = _chain(**({"INIT1": "0x96AA"} if what == "another table" else {}))
-    if what == "sum read":
-        module["ports"]["s"] = {"bits": [9]}
-    if what == "carry that varies":
-        module["cells"]["low"]["type"] = "LUT4"
-    before = copy.deepcopy(module)
-    assert free_carries(module) == 0
-    assert module == before
-
-
-def test_the_first_carry_does_not_depend_on_what_is_taken_off(tmp_path: Path) -> None:
-    """Yosys proves it with its own model of the cell: the carry is A1, whatever comes in."""
-    source = tmp_path / "first.v"
-    source.write_text(
-        "module top(input a, input c, output carry);\n"
-        'CCU2 #(.INIT0("0xFFFF"), .INIT1("0x00AA"), .INJECT("NO")) first(.CIN(c), .A0(1\'b1), .B0(1\'b1), '
-        ".C0(1'b1), .D0(1'b1), .A1(a), .B1(1'b1), .C1(1'b1), .D1(1'b1), .COUT(carry));\nendmodule\n"
-    )
-    toolchain.yosys(
-        f"read_verilog -D NO_INIT {source}\nread_verilog +/lattice/cells_sim_nexus.v\nhierarchy -top top\n"
-        "proc\nflatten\nopt_clean\nsat -verify -prove carry a top\n"
-    )
 
 
 @needs_nextpnr

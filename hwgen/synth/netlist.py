@@ -13,7 +13,7 @@ from typing import Any
 
 from hwgen.errors import BadInput
 
-__all__ = ["SHELLS", "TOP", "Port", "absorb", "free_carries", "ports_of", "serial_wrapper", "wrapper"]
+__all__ = ["SHELLS", "TOP", "Port", "absorb", "ports_of", "serial_wrapper", "wrapper"]
 
 TOP = "hwgen_pins"
 """The shell's module; the design in it is called ``design``."""
@@ -35,9 +35,6 @@ _ABSORBING: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
         {"REGMODE_A": "OUTREG", "REGMODE_B": "OUTREG"},
     ),
 }  # fmt: skip
-
-# First cell of a chain of carries: it makes a carry of its input A1 and heeds no other (Yosys' arith_map for Nexus).
-_FIRST_CARRY = {"INIT0": "0xFFFF", "INIT1": "0x00AA", "INJECT": "NO"}
 
 
 @dataclass(frozen=True)
@@ -213,45 +210,6 @@ def _clock_of(cell: Mapping[str, Any] | None) -> Any:
     if not plain or settings.get("REGSET", "RESET") != "RESET" or links.get("LSR", ["0"]) != ["0"]:
         return None
     return links["CLK"][0]
-
-
-def free_carries(module: dict[str, Any]) -> int:
-    """Take the constant off the carry input of each chain's first cell on a Nexus: nextpnr wants it unconnected.
-
-    The first cell's carry does not depend on that input, and its sums are not read; a cell of which that is not so is
-    left as it is (https://github.com/YosysHQ/yosys/issues/4081).
-
-    Parameters
-    ----------
-    module : dict
-        A module of a netlist in Yosys' JSON; it is changed.
-
-    Returns
-    -------
-    int
-        Number of chains.
-    """
-    cells: dict[str, Any] = module["cells"]
-    constant = {"0"} | {cell["connections"]["Z"][0] for cell in cells.values() if cell["type"] == "VLO"}
-    read = {
-        bit
-        for cell in cells.values()
-        for port, bits in cell["connections"].items()
-        if cell["port_directions"].get(port) == "input"
-        for bit in bits
-    } | {bit for port in module["ports"].values() for bit in port["bits"]}
-    freed = 0
-    for cell in cells.values():
-        links = cell["connections"]
-        if (
-            cell["type"] == "CCU2"
-            and links.get("CIN", [None])[0] in constant
-            and {name: cell["parameters"].get(name) for name in _FIRST_CARRY} == _FIRST_CARRY
-            and not any(bit in read for port in ("S0", "S1") for bit in links.get(port, []))
-        ):
-            del links["CIN"]
-            freed += 1
-    return freed
 
 
 def ports_of(listed: str) -> list[Port]:
