@@ -148,10 +148,13 @@ def _without_idle_inputs(text: str, *names: str) -> str:
     return text
 
 
-def place(m: Module, name: str, component: Unit, platform: Any, reset: Any = None) -> None:
+def place(
+    m: Module, name: str, component: Unit, platform: Any, reset: Any = None, *, covers: bool = False
+) -> None:
     """Add ``component`` to ``m`` as ``name``: a submodule, or an instance of its kind when emitting.
 
-    ``reset`` is a signal that resets the component in addition to the domain's reset.
+    ``reset`` is a signal that resets the component: in addition to the domain's reset, or in its place if that
+    resets the signal to one (``covers``).
     """
     if not isinstance(platform, EmitTarget):
         m.submodules[name] = component if reset is None else ResetInserter(reset)(component)
@@ -161,7 +164,10 @@ def place(m: Module, name: str, component: Unit, platform: Any, reset: Any = Non
     if clocked:
         ports["i_clk"] = ClockSignal()
     if resets:
-        ports["i_rst"] = ResetSignal() if reset is None else ResetSignal() | reset
+        if reset is None:
+            ports["i_rst"] = ResetSignal()
+        else:
+            ports["i_rst"] = reset if covers else ResetSignal() | reset
     for path, member, value in component.signature.flatten(component):
         port = "__".join(map(str, path))
         value.name = f"{name}_{port}"  # the wire's name in the module around; the kind is written already

@@ -22,7 +22,8 @@ from hwgen.errors import BadInput, HwgenError
 from hwgen.files import output_folder, replacing, write_if_changed
 from hwgen.synth.carries import fill_carries, free_carries
 from hwgen.synth.families import family, placer_of
-from hwgen.synth.floorplan import place_multipliers
+from hwgen.synth.fanout import copy_registers
+from hwgen.synth.floorplan import place_blocks, places
 from hwgen.synth.netlist import TOP, absorb, ports_of, serial_wrapper, wrapper
 from hwgen.synth.tools import Placer, Tell, run
 
@@ -411,7 +412,8 @@ def _netlist(
         absorb(made["modules"][TOP])
         fill_carries(made["modules"][TOP])
         free_carries(made["modules"][TOP])
-        place_multipliers(made["modules"][TOP], device.options)
+        if place_blocks(made["modules"][TOP], device.options):
+            copy_registers(made["modules"][TOP], places(made["modules"][TOP]))
         write_if_changed(kept, json.dumps(made) + "\n")
     return kept
 

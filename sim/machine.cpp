@@ -105,9 +105,10 @@ Machine::Machine(const Settings& settings, const Program& program, Result& resul
       fetch_(program.count, settings.bus_bytes, settings.fetch_beats),
       reads_{static_cast<uint32_t>(settings.outstanding)},
       writes_(static_cast<uint32_t>(settings.outstanding)),
-      walker_(settings.bus_bytes, settings.burst_beats),
+      walker_(settings.bus_bytes, settings.burst_beats, settings.start_cycles != 0),
       packer_(settings.bus_bytes, settings.lanes),
-      store_(settings.bus_bytes, settings.burst_beats, settings.store_fifo, settings.buffer_latency),
+      store_(settings.bus_bytes, settings.burst_beats, settings.store_fifo, settings.buffer_latency,
+             settings.start_cycles != 0),
       runs_(static_cast<std::size_t>(settings.run_fifo)),
       shells_(ENGINES, Shell(static_cast<std::size_t>(settings.queue_depth))),
       token_limit_((1u << settings.token_bits) - 1) {}

@@ -149,12 +149,13 @@ inline int64_t wrap(int64_t value, int bits) {
 
 /// First two stages of LOAD: one run every four cycles at most, and the requests for its bytes.
 struct Walker {
-    enum Phase : uint8_t { IDLE, CLIP, COUNT, BEATS, ASK };
+    enum Phase : uint8_t { IDLE, WAIT, CLIP, COUNT, BEATS, ASK };
 
-    Walker(int64_t bus, int64_t burst) : shift(log2(bus)), burst_beats(burst) {}
+    Walker(int64_t bus, int64_t burst, bool waits) : shift(log2(bus)), burst_beats(burst), starts(waits ? WAIT : CLIP) {}
 
     int shift;  // of a bus word
     int64_t burst_beats;
+    Phase starts;  // first phase of a run
     Phase phase = IDLE;
     bool pushed = false;
     LoadRun run{};
@@ -173,7 +174,7 @@ struct Walker {
         address = group_address = run.address;
         x = run.x_start;
         y = run.y_start;
-        phase = CLIP;
+        phase = starts;
     }
 
     bool edge(bool accepted, Ring<Piece>& runs, bool full) {
@@ -330,19 +331,21 @@ struct Packer {
 
 /// STORE: one walker asks for bursts, the other reads the buffer ahead of the bus.
 struct Store {
-    enum Ask : uint8_t { IDLE, ROW, ASK };
-    enum Read : uint8_t { REST, START, READ, LAST };
+    enum Ask : uint8_t { IDLE, WAIT, ROW, ASK };
+    enum Read : uint8_t { REST, HOLD, START, READ, LAST };
 
-    Store(int64_t bus, int64_t burst, int64_t depth, int64_t buffer_latency)
+    Store(int64_t bus, int64_t burst, int64_t depth, int64_t buffer_latency, bool waits)
         : shift(log2(bus)),
           burst_beats(burst),
           room(static_cast<uint32_t>(depth)),
-          latency(static_cast<uint32_t>(buffer_latency)) {}
+          latency(static_cast<uint32_t>(buffer_latency)),
+          late(waits) {}
 
     int shift;  // of a bus word
     int64_t burst_beats;
     uint32_t room;  // beats of the queue
     uint32_t latency;  // of the buffer
+    bool late;         // a run begins a cycle after its start
     bool running = false, asked = true, read = true;
     Ask ask = IDLE;
     Read reader = REST;
@@ -358,15 +361,15 @@ struct Store {
 
     /// Coming cycles that can each read a beat and hand one over, with all that is between as it is.
     uint64_t streams_for() const {
-        const bool steady = ask != ROW && reader == READ && on_way == (1u << latency) - 1 && level != 0 && reserved != room;
+        const bool steady = ask != WAIT && ask != ROW && reader == READ && on_way == (1u << latency) - 1 && level != 0 && reserved != room;
         return steady ? static_cast<uint64_t>(read_beats - 1) : 0;
     }
 
     void begin(const StoreRun& run) {
         running = true;
         asked = read = false;
-        ask = ROW;
-        reader = START;
+        ask = late ? WAIT : ROW;
+        reader = late ? HOLD : START;
         row_beats = (run.run_bytes + (int64_t{1} << shift) - 1) >> shift;
         row_pitch = run.row_pitch;
         row_address = run.address;
@@ -382,6 +385,10 @@ struct Store {
 
   private:
     bool ask_edge(bool accepted) {
+        if (ask == WAIT) {
+            ask = ROW;
+            return true;
+        }
         if (ask == ROW) {
             beats = row_beats;
             address = row_address;
@@ -403,7 +410,9 @@ struct Store {
         const Read was = reader;
         const uint32_t way = on_way;
         bool reads = false;
-        if (reader == START) {
+        if (reader == HOLD) {
+            reader = START;
+        } else if (reader == START) {
             read_beats = row_beats;
             reader = READ;
         } else if (reader == READ) {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hwgen.synth.floorplan import place_multipliers
+from hwgen.synth.floorplan import place_blocks
 
 OPTIONS = ["--85k", "--package", "CABGA381"]
 
@@ -35,7 +35,7 @@ def sites(module: dict[str, Any]) -> dict[str, tuple[int, int, str]]:
 def test_every_multiplier_of_a_large_array_has_a_site_of_its_own(columns, chains, rows):
     module = netlist(columns, chains, rows)
     count = columns * chains * rows
-    assert place_multipliers(module, OPTIONS) == count
+    assert place_blocks(module, OPTIONS) == count
     found = sites(module)
     assert len(found) == len(set(found.values())) == count
     assert {y for _, y, _ in found.values()} == {10, 34, 58}
@@ -48,7 +48,7 @@ def test_every_multiplier_of_a_large_array_has_a_site_of_its_own(columns, chains
 
 def test_the_array_lies_as_it_works():
     module = netlist(8, 2, 8)
-    place_multipliers(module, OPTIONS)
+    place_blocks(module, OPTIONS)
     found = sites(module)
 
     def x(column, step):
@@ -72,11 +72,11 @@ def test_the_array_lies_as_it_works():
     ],
 )
 def test_anything_else_is_left_to_the_placer(module, options):
-    assert place_multipliers(module, options) == 0
+    assert place_blocks(module, options) == 0
     assert not sites(module)
 
 
 def test_an_array_with_holes_is_left_to_the_placer():
     module = netlist(8, 2, 8)
     del module["cells"]["design.core.column_3.chain_1.row_2.multiplier"]
-    assert place_multipliers(module, OPTIONS) == 0
+    assert place_blocks(module, OPTIONS) == 0

@@ -110,7 +110,8 @@ class SystemConfig(CoreConfig):
     buffer_latency : int
         Cycles from a read of those buffers to its data: 2, or 3 with a register in front of their banks, or 4 with
         one behind them too. A run takes as many cycles more as there are registers; large buffers need them, because
-        their blocks of RAM lie all over the chip.
+        their blocks of RAM lie all over the chip. With 3 and 4, instructions go to their engines through a register,
+        too, which is another cycle of every run.
     plane_words : int
         Plane words of activations per unit of the LUT core.
     plane_weight_words : int
@@ -374,6 +375,11 @@ class SystemConfig(CoreConfig):
         if self.sparse:
             spaces |= {"code": self.code, "value": self.value, "index": self.index}
         return spaces
+
+    @property
+    def start_cycles(self) -> int:
+        """Registers between an engine's queue and the engine: one where the buffers have some, too."""
+        return min(self.buffer_latency - READ_LATENCY, 1)
 
     @cached_property
     def dsp_core(self) -> DspGemmConfig:

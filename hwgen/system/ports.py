@@ -83,7 +83,7 @@ class ReadPort(Unit):
             order.pop.eq(last),
             self.m_axi_arsize.eq(ceil_log2(self.bus_bytes)),
             self.m_axi_arburst.eq(1),
-            self.m_axi_rready.eq(self.drain | (order.valid & (~order.head | self.load_take))),
+            self.m_axi_rready.eq(order.valid & (~order.head | self.load_take | self.drain)),
             transfer.eq(self.m_axi_rvalid & self.m_axi_rready),
             last.eq(transfer & self.m_axi_rlast),
             self.fetch_data.eq(self.m_axi_rvalid & order.valid & ~order.head & ~self.drain),
@@ -95,13 +95,15 @@ class ReadPort(Unit):
         ]
         m.d.sync += flying.eq(flying + accept - last)
         araddr, arlen = (payload(m, port) for port in (self.m_axi_araddr, self.m_axi_arlen))
-        with m.If(accept):
+        # What is not valid may be anything: it need not wait for a request.
+        with m.If(~self.m_axi_arvalid | self.m_axi_arready):
             beats: Value = Mux(self.fetch_valid, self.fetch_beats, self.load_beats)
             m.d.sync += [
-                self.m_axi_arvalid.eq(1),
                 araddr.eq(Mux(self.fetch_valid, self.fetch_address, self.load_address)),
                 arlen.eq(beats - 1),
             ]
+        with m.If(accept):
+            m.d.sync += self.m_axi_arvalid.eq(1)
         with m.Elif(self.m_axi_arready):
             m.d.sync += self.m_axi_arvalid.eq(0)
         return m
@@ -184,22 +186,21 @@ class WritePort(Unit):
             flying.eq(flying + accept - self.m_axi_bvalid),
             none.eq(~accept & Mux(self.m_axi_bvalid, flying == 1, none)),
         ]
-        with m.If(accept):
+        # What is not valid may be anything: it need not wait for a request or a beat.
+        with m.If(~self.m_axi_awvalid | self.m_axi_awready):
+            m.d.sync += [awaddr.eq(self.burst_address), awlen.eq(self.burst_beats - 1)]
+        with m.If(~self.m_axi_wvalid | self.m_axi_wready):
             m.d.sync += [
-                self.m_axi_awvalid.eq(1),
-                awaddr.eq(self.burst_address),
-                awlen.eq(self.burst_beats - 1),
-            ]
-        with m.Elif(self.m_axi_awready):
-            m.d.sync += self.m_axi_awvalid.eq(0)
-        with m.If(move):
-            m.d.sync += [
-                number.eq(Mux(last, 1, number + 1)),
-                self.m_axi_wvalid.eq(1),
                 wdata.eq(self.beat_data),
                 wstrb.eq(Mux(self.drain, 0, self.beat_strobe)),
                 self.m_axi_wlast.eq(last),
             ]
+        with m.If(accept):
+            m.d.sync += self.m_axi_awvalid.eq(1)
+        with m.Elif(self.m_axi_awready):
+            m.d.sync += self.m_axi_awvalid.eq(0)
+        with m.If(move):
+            m.d.sync += [number.eq(Mux(last, 1, number + 1)), self.m_axi_wvalid.eq(1)]
         with m.Elif(self.m_axi_wready):
             m.d.sync += self.m_axi_wvalid.eq(0)
         return m

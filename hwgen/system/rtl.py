@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from hwgen.emit import Unit, place
+from hwgen.parts.payload import payload
 from hwgen.parts.ram import READ_LATENCY
 from hwgen.parts.scratchpad import Scratchpad
 from hwgen.program.table import BUFFERS, CONTROL, ENGINE_BITS, ENGINE_LOW, ENGINES, INSTRUCTIONS, MASK_BITS
@@ -86,12 +87,14 @@ class Accelerator(Unit):
         """Build everything."""
         m = Module()
         cfg = self.config
-        quell = Signal()  # resets all but the ports and the control registers
+        # Resets all but the ports and the control registers, out of a flip-flop: it reaches far. So these are reset a
+        # cycle after the others, which do not heed them until then.
+        quell = Signal(init=1)
 
         control = Control(cfg.engines, cfg.address_bits, int(cfg.digest, 16), VERSION)
         place(m, "control", control, platform)
         dispatch = Dispatch(cfg)
-        place(m, "dispatch", dispatch, platform, reset=quell)
+        place(m, "dispatch", dispatch, platform, reset=quell, covers=True)
         reads = ReadPort(cfg.address_bits, cfg.bus_bytes, cfg.outstanding)
         place(m, "reads", reads, platform)
         writes = WritePort(cfg.address_bits, cfg.bus_bytes, cfg.outstanding)
@@ -99,7 +102,7 @@ class Accelerator(Unit):
         shells = {}
         for name in cfg.engines:
             shells[name] = Shell(_RUN_FUNCTION[name], cfg.queue_depth, cfg.TOKEN_BITS)
-            place(m, f"{name}_shell", shells[name], platform, reset=quell)
+            place(m, f"{name}_shell", shells[name], platform, reset=quell, covers=True)
         units: dict[str, Any] = {"load": Load(cfg), "vec": Vec(cfg), "store": Store(cfg)}
         if cfg.dsp:
             units["dsp"] = Dsp(cfg)
@@ -110,10 +113,10 @@ class Accelerator(Unit):
 
             units["sparse"] = Sparse(cfg)
         for name in cfg.engines:
-            place(m, f"{name}_engine", units[name], platform, reset=quell)
+            place(m, f"{name}_engine", units[name], platform, reset=quell, covers=True)
 
         self._outside(m, control, reads, writes)
-        self._queues(m, dispatch, shells, units)
+        self._queues(m, quell, dispatch, shells, units)
         self._memory(m, dispatch, reads, writes, units)
         conflicts = self._buffers(m, platform, units)
         stream_error = units["sparse"].error if cfg.sparse else Const(0, 1)
@@ -135,7 +138,9 @@ class Accelerator(Unit):
             *(getattr(self, f"m_axi_{channel}prot").eq(0) for channel in ("ar", "aw")),
         ]
 
-    def _queues(self, m: Module, dispatch: Dispatch, shells: dict[str, Shell], units: dict[str, Any]) -> None:
+    def _queues(
+        self, m: Module, quell: Signal, dispatch: Dispatch, shells: dict[str, Shell], units: dict[str, Any]
+    ) -> None:
         """Dispatcher to shells, shells to each other and to their engines."""
         for name, shell in shells.items():
             number = ENGINES.index(name)
@@ -148,12 +153,15 @@ class Accelerator(Unit):
                 shell.given.eq(
                     Cat(shells[other].gives[number] if other in shells else Const(0, 1) for other in ENGINES)
                 ),
-                unit.start.eq(shell.start),
-                unit.head.eq(shell.head),
                 shell.done.eq(unit.done),
                 self.event_began[number].eq(shell.began),
                 self.event_ended[number].eq(shell.ended),
             ]
+            if self.config.start_cycles:
+                m.d.sync += payload(m, unit.head).eq(shell.head)
+                m.d.sync += unit.start.eq(shell.start & ~quell)
+            else:
+                m.d.comb += [unit.head.eq(shell.head), unit.start.eq(shell.start)]
 
     def _memory(
         self, m: Module, dispatch: Dispatch, reads: ReadPort, writes: WritePort, units: dict[str, Any]
@@ -350,9 +358,11 @@ class Accelerator(Unit):
             control.error_instruction.eq(position),
         ]
         with m.FSM(name="state"):
-            with m.State("IDLE"), m.If(control.start):
-                m.d.sync += dispatch.go.eq(1)
-                m.next = "RUN"
+            with m.State("IDLE"):
+                m.d.sync += quell.eq(0)
+                with m.If(control.start):
+                    m.d.sync += dispatch.go.eq(1)
+                    m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += self.running.eq(1)
                 # Those of the last cycle stay.

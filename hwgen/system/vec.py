@@ -177,7 +177,10 @@ class Vec(Unit):
             load.eq(Mux(run.from_acc, by_acc, by_act | alone)),
             take.eq(~run.from_acc | marks.read[ages.data - 1]),
         ]
-        kind = (cfg.requantiser, cfg.scale_bits, cfg.softmax is not None, cfg.scale_luts)
+        made_of = "multipliers"
+        if cfg.scale_luts:
+            made_of = "carries" if cfg.target == "ecp5" else "luts"
+        kind = (cfg.requantiser, cfg.scale_bits, cfg.softmax is not None, made_of)
         lanes = [VecLane(*kind) for _ in range(cfg.lanes)]
         for i, lane in enumerate(lanes):
             place(m, f"lane_{i}", lane, platform)

@@ -39,8 +39,8 @@ class VecLane(Unit):
         Width of its multiplier.
     logits : bool
         Whether the lane makes logits too, of :data:`LOGIT_BITS`, and puts digits together.
-    adders : bool
-        Whether the requantiser's multiplier is made of adders.
+    made_of : str
+        What the requantiser's multiplier is made of.
 
     Members
     -------
@@ -62,11 +62,11 @@ class VecLane(Unit):
         Activation with age 1, term, and result.
     """
 
-    def __init__(self, mode: str, scale_bits: int, logits: bool, adders: bool):
+    def __init__(self, mode: str, scale_bits: int, logits: bool, made_of: str):
         self.mode = mode
         self.scale_bits = scale_bits
         self.logits = logits
-        self.adders = adders
+        self.made_of = made_of
         super().__init__({
             "acc_data": In(32), "act_data": In(8), "par_data": In(64),
             "from_acc": In(1), "is_max": In(1), "take": In(1),
@@ -113,7 +113,7 @@ class VecLane(Unit):
         m.d.sync += parameter.eq(self.par_data)
         scale: Value = parameter[_BIAS_BITS : _BIAS_BITS + self.scale_bits]
         out_bits = LOGIT_BITS if self.logits else 8
-        requantise = Requantise(self.mode, self.scale_bits, out_bits, adders=self.adders)
+        requantise = Requantise(self.mode, self.scale_bits, out_bits, made_of=self.made_of)
         place(m, "requantiser", requantise, platform)
         zero, low, high = self.zero_point, self.low, self.high
         if self.logits:

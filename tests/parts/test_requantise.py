@@ -43,19 +43,19 @@ class Under:
 
     mode: str
     scale_bits: int
-    adders: bool = False
+    made_of: str = "multipliers"
 
     @property
     def name(self) -> str:
-        return f"{self.mode}_{self.scale_bits}" + ("_adders" if self.adders else "")
+        return f"{self.mode}_{self.scale_bits}_{self.made_of}"
 
 
 UNITS = [
     *(Under("nearest", bits) for bits in (8, 16, 24)),
     *(Under("single", bits) for bits in (8, 24, 31)),
     *(Under("tflite", 31), Under("ort", 24), Under("pot", 0)),
-    *(Under("nearest", bits, adders=True) for bits in (8, 9, 17, 24)),
-    *(Under("single", 31, adders=True), Under("tflite", 31, adders=True), Under("ort", 24, adders=True)),
+    *(Under("nearest", bits, made_of) for bits in (8, 9, 17, 24) for made_of in ("luts", "carries")),
+    *(Under("single", 31, "luts"), Under("tflite", 31, "carries"), Under("ort", 24, "luts")),
 ]
 
 
@@ -310,7 +310,7 @@ class Many(Unit):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         for under in UNITS:
-            part = Requantise(under.mode, under.scale_bits, adders=under.adders)
+            part = Requantise(under.mode, under.scale_bits, made_of=under.made_of)
             place(m, f"part_{under.name}", part, platform)
             names = [name for name in LINE.names or () if name in part.signature.members]
             m.d.comb += [getattr(part, name).eq(getattr(self, name)) for name in names]

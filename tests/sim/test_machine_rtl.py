@@ -128,11 +128,11 @@ class Rig(Unit):
             self.dispatched.eq(dispatch.dispatched), self.position.eq(dispatch.position),
         ]  # fmt: skip
         for name, shell in shells.items():
-            self._engine(m, name, shell, shells, units[name], dispatch)
+            self._engine(m, quell, name, shell, shells, units[name], dispatch)
         self._sequence(m, quell, dispatch, shells, reads.idle & writes.idle)
         return m
 
-    def _engine(self, m, name, shell, shells, unit, dispatch):
+    def _engine(self, m, quell, name, shell, shells, unit, dispatch):
         number = ENGINES.index(name)
         given = Cat(shells[other].gives[number] if other in shells else Const(0, 1) for other in ENGINES)
         stalls = shell.busy & unit.stall if hasattr(unit, "stall") else Const(0, 1)
@@ -140,11 +140,18 @@ class Rig(Unit):
         m.d.comb += [
             shell.push.eq(getattr(dispatch, f"{name}_push")), shell.word.eq(dispatch.word), shell.given.eq(given),
             getattr(dispatch, f"{name}_full").eq(shell.full), getattr(dispatch, f"{name}_idle").eq(shell.idle),
-            unit.start.eq(shell.start), unit.head.eq(shell.head), shell.done.eq(unit.done),
+            shell.done.eq(unit.done),
             self.began[number].eq(shell.began), self.ended[number].eq(shell.ended),
             self.missing.word_select(number, 8).eq(shell.missing),
             *(self.states[6 * i + number].eq(state) for i, state in enumerate(states)),
         ]  # fmt: skip
+        # A stub's duration says all that it takes.
+        late = self.config.start_cycles and name in ("load", "store")
+        starts = [unit.start.eq(shell.start & ~quell), unit.head.eq(shell.head)]
+        if late:
+            m.d.sync += starts
+        else:
+            m.d.comb += starts
 
     def _sequence(self, m, quell, dispatch, shells, ports_idle):
         still = Cat(~shell.busy & ~shell.began for shell in shells.values()).all()
@@ -369,7 +376,7 @@ def test_every_cycle_is_the_hardwares(simulate, new_program, name, count):
         "token_bits": config.TOKEN_BITS, "bus_bytes": config.bus_bytes, "lanes": config.lanes,
         "burst_beats": config.burst_beats, "outstanding": config.outstanding, "fetch_beats": config.FETCH_BEATS,
         "run_fifo": config.RUN_FIFO, "store_fifo": config.STORE_FIFO,
-        "buffer_latency": config.buffer_latency,
+        "buffer_latency": config.buffer_latency, "start_cycles": config.start_cycles,
     }  # fmt: skip
     outcomes = Counter()
     events = []

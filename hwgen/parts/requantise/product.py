@@ -8,17 +8,21 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 
 from hwgen.parts.delay import delay
 
-__all__ = ["LATENCY", "multiply"]
+__all__ = ["LATENCY", "MADE_OF", "multiply"]
 
 LATENCY = 3
 """Cycles from the sum to the product."""
+
+MADE_OF = ("multipliers", "luts", "carries")
+"""What the product is made of: multipliers of a DSP block, or adders of terms that LUTs choose, two bits of the
+multiplier at a time, or that carry chains choose themselves, where a bit of one has four inputs (ECP5)."""
 
 _SPLIT = 17  # bits of a lower part: what a signed 18-bit multiplier takes of an unsigned number
 _JOINED = 4  # terms that are added up in a cycle: two adders, one behind the other
 _WIDE = 24  # widest multiplier that goes whole into the other side of a multiplier
 
 
-def multiply(m: Module, total: Signal, multiplier: Value, *, adders: bool = False) -> Value:
+def multiply(m: Module, total: Signal, multiplier: Value, made_of: str = "multipliers") -> Value:
     """``total * multiplier``, :data:`LATENCY` cycles after ``total``.
 
     Parameters
@@ -29,11 +33,12 @@ def multiply(m: Module, total: Signal, multiplier: Value, *, adders: bool = Fals
         Signed, at least 18 bits; a register.
     multiplier : Value
         Unsigned, at most 34 bits; one cycle before ``total``. Over 24 bits it takes four multipliers instead of two.
-    adders : bool
-        Whether to make it without multipliers, from LUTs: more than one for each bit of the one and bit of the other.
+    made_of : str
+        Of :data:`MADE_OF`. Without multipliers it takes more than one LUT for each bit of the one and two bits of the
+        other.
     """
-    if adders:
-        return _added(m, total, multiplier)
+    if made_of != "multipliers":
+        return _added(m, total, multiplier, carries=made_of == "carries")
     return (_two if len(multiplier) <= _WIDE else _four)(m, total, multiplier)
 
 
@@ -89,17 +94,23 @@ def _four(m: Module, total: Signal, multiplier: Value) -> Value:
     return Cat(lower, upper).as_signed()
 
 
-def _added(m: Module, total: Signal, multiplier: Value) -> Value:
+def _added(m: Module, total: Signal, multiplier: Value, *, carries: bool) -> Value:
     """Two bits of the multiplier at a time; then, in each of two cycles, up to four terms become one."""
     scale = Signal(len(multiplier), name="scale", reset_less=True)
     m.d.sync += scale.eq(multiplier)
-    threefold = Signal(signed(len(total) + 2), name="threefold")
-    m.d.comb += threefold.eq(total + (total << 1))
+    threefold: Value = total
+    if not carries:
+        threefold = Signal(signed(len(total) + 2), name="threefold")
+        m.d.comb += threefold.eq(total + (total << 1))
     terms: list[Value] = []
     for at in range(0, len(scale), 2):
         once = Mux(scale[at], total, 0)
-        more = Mux(scale[at], threefold, total << 1)
-        term = Mux(scale[at + 1], more, once) if at + 1 < len(scale) else once
+        if at + 1 == len(scale):
+            term: Value = once
+        elif carries:
+            term = once + (Mux(scale[at + 1], total, 0) << 1)
+        else:
+            term = Mux(scale[at + 1], Mux(scale[at], threefold, total << 1), once)
         terms.append(delay(m, term, 1, name=f"term_{at}"))
     step = 2
     for level in range(1, LATENCY):

@@ -42,8 +42,8 @@ class Requantise(Unit):
         Width of the multiplier; by default the widest that the mode has.
     out_bits : int
         Width of the result, of its zero point and bounds; 8 in ``ort``.
-    adders : bool
-        Whether its multiplier is made of adders.
+    made_of : str
+        What its multiplier is made of, of :data:`~hwgen.parts.requantise.product.MADE_OF`.
 
     Members
     -------
@@ -61,10 +61,12 @@ class Requantise(Unit):
         The result.
     """
 
-    def __init__(self, mode: str, scale_bits: int | None = None, out_bits: int = 8, *, adders: bool = False):
+    def __init__(
+        self, mode: str, scale_bits: int | None = None, out_bits: int = 8, *, made_of: str = "multipliers"
+    ):
         require_choice("mode", mode, tuple(MODES))
         self.mode = mode
-        self.adders = adders
+        self.made_of = made_of
         spec = MODES[mode]
         least, most = spec.scale_bits
         self.scale_bits = most if scale_bits is None else scale_bits
@@ -92,7 +94,7 @@ class Requantise(Unit):
         parts = [self.mode] if self.mode != "nearest" else []
         parts += [str(self.scale_bits)] if least < most else []
         parts += [f"to_{self.out_bits}"] if self.out_bits != 8 else []
-        parts += ["adders"] if self.adders else []
+        parts += [self.made_of] if self.made_of != "multipliers" else []
         return "_".join(["requantise", *parts])
 
     def elaborate(self, platform: Any) -> Module:
@@ -116,7 +118,7 @@ class Requantise(Unit):
 
     def _nearest(self, m: Module, total: Signal) -> tuple[Window, Value, int]:
         """A product; downwards, and up again behind the middle, or in it by the rule."""
-        product = multiply(m, total, self.multiplier, adders=self.adders)
+        product = multiply(m, total, self.multiplier, self.made_of)
         far = self._cut(m, product, 1 + PRODUCT)
         return far, self._up_or_tie(far), 3 + PRODUCT
 
@@ -127,7 +129,7 @@ class Requantise(Unit):
 
     def _single(self, m: Module, total: Signal) -> tuple[Window, Value, int]:
         """The bit behind the point decides alone."""
-        product = multiply(m, total, self.multiplier, adders=self.adders)
+        product = multiply(m, total, self.multiplier, self.made_of)
         far = self._cut(m, product, 1 + PRODUCT)
         return far, far.bits[0], 3 + PRODUCT
 
@@ -139,7 +141,7 @@ class Requantise(Unit):
         positive number goes up. A negative one stays, and so it does if they are zeros behind a half: a tie goes
         away from zero.
         """
-        product = multiply(m, total, self.multiplier, adders=self.adders)
+        product = multiply(m, total, self.multiplier, self.made_of)
         far = self._cut(m, product, 1 + PRODUCT, ignored=_HIGH_MUL_SHIFT - 1)
         assert far.gap is not None
         half = far.bits[0]
@@ -149,7 +151,7 @@ class Requantise(Unit):
     def _ort(self, m: Module, total: Signal) -> tuple[Window, Value, int]:
         """The sum as a float32's significand, the product rounded to one, and that shifted and rounded."""
         significand, raised = normalise(m, total)
-        product = multiply(m, significand, delay(m, self.multiplier, NORMALISE), adders=self.adders)
+        product = multiply(m, significand, delay(m, self.multiplier, NORMALISE), self.made_of)
         far, up = round_product(m, product, delay(m, self.shift, 1 + NORMALISE), raised)
         return far, up, 1 + NORMALISE + PRODUCT + ROUND_PRODUCT
 

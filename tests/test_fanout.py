@@ -1,0 +1,135 @@
+"""Copies of registers with readers all over the chip."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hwgen import toolchain
+from hwgen.synth.fanout import copy_registers
+
+# `fire` is read by 48 bits; it comes from two registers by way of a LUT.
+WIDE = """
+module wide(input clk, input a, b, x, input [5:0] at, output reg y);
+  reg p, q, fire;
+  reg [47:0] bits;
+  integer i;
+  always @(posedge clk) begin
+    {p, q} <= {a, b};
+    fire <= p & ~q;
+    for (i = 0; i < 48; i = i + 1)
+      if (fire) bits[i] <= x ^ bits[i];
+    y <= bits[at];
+  end
+endmodule
+"""
+
+
+def _flip_flop(data: Any, q: int) -> dict[str, Any]:
+    return {
+        "type": "TRELLIS_FF",
+        "parameters": {"REGSET": "RESET"},
+        "port_directions": {"CLK": "input", "DI": "input", "Q": "output"},
+        "connections": {"CLK": [2], "DI": [data], "Q": [q]},
+    }
+
+
+def _lut(*inputs: int, out: int) -> dict[str, Any]:
+    pins = {pin: [bit] for pin, bit in zip("ABCD", inputs, strict=False)}
+    return {
+        "type": "LUT4",
+        "parameters": {"INIT": "1000000000000000"},
+        "port_directions": {**dict.fromkeys(pins, "input"), "Z": "output"},
+        "connections": {**pins, "Z": [out]},
+    }
+
+
+def _star(readers: int, luts: int = 1) -> dict[str, Any]:
+    """A register with so many readers, and so many LUTs in front of it."""
+    cells = {"start": _flip_flop(3, 10)}
+    for i in range(luts):
+        cells[f"lut_{i}"] = _lut(10 + i, out=11 + i)
+    cells["star"] = _flip_flop(10 + luts, 50)
+    cells |= {f"reader_{i}": _flip_flop(50, 100 + i) for i in range(readers)}
+    return {"ports": {}, "netnames": {}, "cells": cells}
+
+
+def _line(readers: int, step: float) -> dict[str, tuple[float, float]]:
+    return {f"reader_{i}": (0.0, step * i) for i in range(readers)}
+
+
+def _sources(module: dict[str, Any]) -> dict[str, str]:
+    """The cell that each reader reads."""
+    drivers = {
+        cell["connections"]["Q"][0]: name
+        for name, cell in module["cells"].items()
+        if "Q" in cell["connections"]
+    }
+    return {
+        name: drivers[cell["connections"]["DI"][0]]
+        for name, cell in module["cells"].items()
+        if name.startswith("reader")
+    }
+
+
+def test_readers_that_lie_together_share_a_copy() -> None:
+    module = _star(50)
+    places = _line(50, 2.0)
+    del places["reader_7"]  # nobody knows where
+    copies = copy_registers(module, places)
+    sources = _sources(module)
+    assert copies == 3
+    assert sources.pop("reader_7") == "star"
+    assert len(set(sources.values())) == copies
+    assert "star" not in sources.values()
+    for source in set(sources.values()):
+        columns = [places[reader][1] for reader, own in sources.items() if own == source]
+        assert max(columns) - min(columns) <= 40
+        # All of it but its output is the register's.
+        made, star = module["cells"][source], module["cells"]["star"]
+        assert made["connections"] | {"Q": [50]} == star["connections"]
+        assert made["parameters"] == star["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("module", "places"),
+    [
+        (_star(39), _line(39, 2.0)),  # few, and near enough
+        (_star(50), _line(50, 0.5)),  # one group
+        (_star(5), _line(5, 100.0)),  # far from each other, but five
+        (_star(50, luts=3), _line(50, 2.0)),  # no time is left for a way
+        (_star(50), {}),  # no places
+    ],
+)
+def test_other_registers_stay(module: dict[str, Any], places: dict[str, tuple[float, float]]) -> None:
+    before = copy.deepcopy(module)
+    assert copy_registers(module, places) == 0
+    assert module == before
+
+
+def test_few_readers_far_apart_are_enough() -> None:
+    assert copy_registers(_star(6, luts=0), _line(6, 20.0)) == 2
+
+
+def test_copies_change_no_output(tmp_path: Path) -> None:
+    """Yosys proves it for eight cycles from the start: a value takes four from input to output."""
+    design, netlist = tmp_path / "design.v", tmp_path / "netlist.json"
+    design.write_text(WIDE)
+    toolchain.yosys(f"read_verilog {design}\nsynth_ecp5 -top wide -json {netlist}\n")
+    gold = json.loads(netlist.read_text())["modules"]["wide"]
+    del gold["attributes"]["top"]  # of two, Yosys keeps one
+    gate = copy.deepcopy(gold)
+    flip_flops = [name for name, cell in gold["cells"].items() if cell["type"] == "TRELLIS_FF"]
+    assert copy_registers(gate, {name: (0.0, 2.0 * i) for i, name in enumerate(flip_flops)}) == 3
+    both = tmp_path / "both.json"
+    both.write_text(json.dumps({"modules": {"gold": gold, "gate": gate}}))
+    answer = toolchain.yosys(
+        f"read_json {both}\nread_verilog -D NO_INCLUDES +/ecp5/cells_sim.v\nhierarchy -check\nproc\n"
+        "flatten gold gate\nasync2sync\nmiter -equiv -flatten -make_outputs gold gate both\n"
+        "sat -verify -tempinduct-baseonly -seq 1 -maxsteps 8 -set-init-zero -prove trigger 0 both\n"
+    )
+    assert "SUCCESS" in answer
