@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hwgen.synth.floorplan import place_blocks
+from hwgen.synth.floorplan import place_blocks, places
 
 OPTIONS = ["--85k", "--package", "CABGA381"]
 
@@ -80,3 +80,62 @@ def test_an_array_with_holes_is_left_to_the_placer():
     module = netlist(8, 2, 8)
     del module["cells"]["design.core.column_3.chain_1.row_2.multiplier"]
     assert place_blocks(module, OPTIONS) == 0
+
+
+def accelerator(lanes: int = 16, banks: int = 4) -> dict[str, Any]:
+    """An array of that many columns with its buffers, in slices of nine bits of activations and 36 of sums."""
+    module = netlist(lanes // 2, 2, lanes // 2)
+    cells = module["cells"]
+    slices = {"act": 15, "acc": 15, "parameter": 30, "weight": 30}
+    names = [
+        f"design.{kind}_buffer.bank_{bank}.memory.0.{at}"
+        for kind, count in slices.items()
+        for bank in range(banks if kind == "act" else 1)
+        for at in range(count)
+    ]
+    names += [f"design.dsp_engine.core.column_{c}.results.0.0" for c in range(lanes // 2)]
+    cells |= {name: {"type": "DP16KD"} for name in [*names, "design.dispatch.table.0.0"]}
+    lane = [f"design.vec_engine.lane_{i}." for i in range(lanes)]
+    cells |= {f"{name}_06__MULT18X18D_P9": {"type": "MULT18X18D"} for name in lane}
+    cells |= {f"{name}total_TRELLIS_FF_Q": {"type": "TRELLIS_FF"} for name in lane}
+    return module
+
+
+def test_what_a_lane_has_lies_where_the_array_takes_its_activations():
+    module = accelerator()
+    cells = module["cells"]
+    assert (
+        place_blocks(module, OPTIONS) == len(cells) - 16 - 2
+    )  # all but flip-flops, the table, a stray multiplier
+    found = sites(module)
+    assert len(found) == len(set(found.values()))
+    assert "design.dispatch.table.0.0" not in found
+
+    def x(step):
+        return found[f"design.core.column_0.chain_{step // 8}.row_{step % 8}.multiplier"][0]
+
+    for lane in range(16):
+        assert abs(found[f"design.vec_engine.lane_{lane}._06__MULT18X18D_P9"][0] - x(lane)) < 20
+    for kind, count in (("act", 15), ("acc", 15), ("parameter", 30)):
+        columns = [found[f"design.{kind}_buffer.bank_0.memory.0.{at}"][0] for at in range(count)]
+        away = [abs(column - x(at * 16 // count)) for at, column in enumerate(columns)]
+        assert max(away) < 30, kind
+        assert sum(away) / count < 12, kind
+    weights = [place for name, place in found.items() if "weight_buffer" in name]
+    assert max(x for x, _, _ in weights) < 60
+    assert {y for name, (_, y, _) in found.items() if cells[name]["type"] == "DP16KD"} <= {22, 46, 70, 82}
+
+
+def test_logic_of_a_lane_is_where_its_multiplier_is():
+    module = accelerator()
+    place_blocks(module, OPTIONS)
+    known = places(module)
+    x, y, _ = sites(module)["design.vec_engine.lane_3._06__MULT18X18D_P9"]
+    assert known["design.vec_engine.lane_3.total_TRELLIS_FF_Q"] == (y, x)
+    assert "design.dispatch.table.0.0" not in known
+
+
+def test_more_memory_than_a_chip_has_is_left_to_the_placer():
+    module = accelerator(banks=14)
+    place_blocks(module, OPTIONS)
+    assert not [name for name in sites(module) if "buffer" in name]

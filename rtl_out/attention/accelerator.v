@@ -254,12 +254,12 @@ module accelerator(
   wire _192_;
   wire _193_;
   wire _194_;
-  wire _195_;
-  wire _196_;
+  wire [1:0] _195_;
+  wire [1:0] _196_;
   wire _197_;
-  wire _198_;
+  wire [1:0] _198_;
   wire _199_;
-  wire _200_;
+  wire [1:0] _200_;
   wire _201_;
   wire _202_;
   wire _203_;
@@ -268,23 +268,15 @@ module accelerator(
   wire _206_;
   wire _207_;
   wire _208_;
-  wire [1:0] _209_;
-  wire [1:0] _210_;
+  wire _209_;
+  wire _210_;
   wire _211_;
-  wire [1:0] _212_;
+  wire _212_;
   wire _213_;
-  wire [1:0] _214_;
+  wire _214_;
   wire _215_;
   wire _216_;
   wire _217_;
-  wire _218_;
-  wire _219_;
-  wire _220_;
-  wire _221_;
-  wire _222_;
-  wire _223_;
-  wire _224_;
-  wire _225_;
   wire acc_buffer_conflict;
   wire [12:0] acc_buffer_dsp_address;
   wire [255:0] acc_buffer_dsp_data;
@@ -533,7 +525,7 @@ module accelerator(
   wire quell;
   wire reads_beat;
   wire [127:0] reads_data;
-  reg reads_drain = 1'h0;
+  reg reads_drain = 1'h1;
   wire [1:0] reads_error;
   wire [31:0] reads_fetch_address;
   wire [8:0] reads_fetch_beats;
@@ -702,14 +694,14 @@ module accelerator(
   wire writes_m_axi_wvalid;
   assign _000_ = | reads_error;
   assign _101_ = dispatch_illegal | _000_;
-  assign _134_ = | writes_error;
-  assign _141_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _149_ = _134_ | _141_;
-  assign _159_ = _101_ | _149_;
-  assign _170_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _190_ = ~ load_shell_busy;
+  assign _125_ = | writes_error;
+  assign _132_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _140_ = _125_ | _132_;
+  assign _150_ = _101_ | _140_;
+  assign _161_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _181_ = ~ load_shell_busy;
   assign _001_ = ~ load_shell_began;
-  assign _011_ = _190_ & _001_;
+  assign _011_ = _181_ & _001_;
   assign _021_ = ~ dsp_shell_busy;
   assign _032_ = ~ dsp_shell_began;
   assign _042_ = _021_ & _032_;
@@ -721,81 +713,81 @@ module accelerator(
   assign _102_ = _085_ & _096_;
   assign _103_ = & { _102_, _074_, _042_, _011_ };
   assign _111_ = dispatch_stuck & _103_;
-  assign _122_ = _111_ | dispatch_truncated;
-  assign _128_ = _170_ | _122_;
-  assign _129_ = _159_ | _128_;
-  assign _130_ = _129_ | control_stop;
-  assign stop = dispatch_halted | _130_;
-  assign _131_ = reads_idle & store_engine_port_idle;
-  assign _132_ = ! { 4'h0, control_error_code[3:0] };
-  assign _133_ = | { 4'h0, control_error_code[3:0] };
-  assign _135_ = load_shell_busy & load_engine_stall;
-  assign _136_ = ~ _135_;
-  assign _137_ = load_shell_busy & _136_;
-  assign control_load_run = _137_ | load_shell_began;
+  assign _118_ = _111_ | dispatch_truncated;
+  assign _119_ = _161_ | _118_;
+  assign _120_ = _150_ | _119_;
+  assign _121_ = _120_ | control_stop;
+  assign stop = dispatch_halted | _121_;
+  assign _122_ = reads_idle & store_engine_port_idle;
+  assign _123_ = ! { 4'h0, control_error_code[3:0] };
+  assign _124_ = | { 4'h0, control_error_code[3:0] };
+  assign _126_ = load_shell_busy & load_engine_stall;
+  assign _127_ = ~ _126_;
+  assign _128_ = load_shell_busy & _127_;
+  assign control_load_run = _128_ | load_shell_began;
   assign control_load_stall = load_shell_busy & load_engine_stall;
   assign control_dsp_run = dsp_shell_busy | dsp_shell_began;
   assign control_vec_run = vec_shell_busy | vec_shell_began;
-  assign _138_ = store_shell_busy & store_engine_stall;
-  assign _139_ = ~ _138_;
-  assign _140_ = store_shell_busy & _139_;
-  assign control_store_run = _140_ | store_shell_began;
+  assign _129_ = store_shell_busy & store_engine_stall;
+  assign _130_ = ~ _129_;
+  assign _131_ = store_shell_busy & _130_;
+  assign control_store_run = _131_ | store_shell_began;
   assign control_store_stall = store_shell_busy & store_engine_stall;
-  assign _142_ = | reads_error;
-  assign _143_ = dispatch_illegal | _142_;
-  assign _144_ = | writes_error;
-  assign _145_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _146_ = _144_ | _145_;
-  assign _147_ = _143_ | _146_;
-  assign _148_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _150_ = ~ load_shell_busy;
-  assign _151_ = ~ load_shell_began;
-  assign _152_ = _150_ & _151_;
-  assign _153_ = ~ dsp_shell_busy;
-  assign _154_ = ~ dsp_shell_began;
-  assign _155_ = _153_ & _154_;
-  assign _156_ = ~ vec_shell_busy;
-  assign _157_ = ~ vec_shell_began;
-  assign _158_ = _156_ & _157_;
-  assign _160_ = ~ store_shell_busy;
-  assign _161_ = ~ store_shell_began;
-  assign _162_ = _160_ & _161_;
-  assign _163_ = & { _162_, _158_, _155_, _152_ };
-  assign _164_ = dispatch_stuck & _163_;
-  assign _165_ = _164_ | dispatch_truncated;
-  assign _166_ = _148_ | _165_;
-  assign _167_ = _147_ | _166_;
-  assign _168_ = _167_ | control_stop;
-  assign _169_ = | reads_error;
-  assign _171_ = dispatch_illegal | _169_;
-  assign _172_ = | writes_error;
-  assign _173_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _174_ = _172_ | _173_;
-  assign _175_ = _171_ | _174_;
-  assign _176_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _177_ = ~ load_shell_busy;
-  assign _178_ = ~ load_shell_began;
+  assign _133_ = | reads_error;
+  assign _134_ = dispatch_illegal | _133_;
+  assign _135_ = | writes_error;
+  assign _136_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _137_ = _135_ | _136_;
+  assign _138_ = _134_ | _137_;
+  assign _139_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _141_ = ~ load_shell_busy;
+  assign _142_ = ~ load_shell_began;
+  assign _143_ = _141_ & _142_;
+  assign _144_ = ~ dsp_shell_busy;
+  assign _145_ = ~ dsp_shell_began;
+  assign _146_ = _144_ & _145_;
+  assign _147_ = ~ vec_shell_busy;
+  assign _148_ = ~ vec_shell_began;
+  assign _149_ = _147_ & _148_;
+  assign _151_ = ~ store_shell_busy;
+  assign _152_ = ~ store_shell_began;
+  assign _153_ = _151_ & _152_;
+  assign _154_ = & { _153_, _149_, _146_, _143_ };
+  assign _155_ = dispatch_stuck & _154_;
+  assign _156_ = _155_ | dispatch_truncated;
+  assign _157_ = _139_ | _156_;
+  assign _158_ = _138_ | _157_;
+  assign _159_ = _158_ | control_stop;
+  assign _160_ = | reads_error;
+  assign _162_ = dispatch_illegal | _160_;
+  assign _163_ = | writes_error;
+  assign _164_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _165_ = _163_ | _164_;
+  assign _166_ = _162_ | _165_;
+  assign _167_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _168_ = ~ load_shell_busy;
+  assign _169_ = ~ load_shell_began;
+  assign _170_ = _168_ & _169_;
+  assign _171_ = ~ dsp_shell_busy;
+  assign _172_ = ~ dsp_shell_began;
+  assign _173_ = _171_ & _172_;
+  assign _174_ = ~ vec_shell_busy;
+  assign _175_ = ~ vec_shell_began;
+  assign _176_ = _174_ & _175_;
+  assign _177_ = ~ store_shell_busy;
+  assign _178_ = ~ store_shell_began;
   assign _179_ = _177_ & _178_;
-  assign _180_ = ~ dsp_shell_busy;
-  assign _181_ = ~ dsp_shell_began;
-  assign _182_ = _180_ & _181_;
-  assign _183_ = ~ vec_shell_busy;
-  assign _184_ = ~ vec_shell_began;
-  assign _185_ = _183_ & _184_;
-  assign _186_ = ~ store_shell_busy;
-  assign _187_ = ~ store_shell_began;
-  assign _188_ = _186_ & _187_;
-  assign _189_ = & { _188_, _185_, _182_, _179_ };
-  assign _191_ = dispatch_stuck & _189_;
-  assign _192_ = _191_ | dispatch_truncated;
-  assign _193_ = _176_ | _192_;
-  assign _194_ = _175_ | _193_;
-  assign _195_ = | reads_error;
-  assign _196_ = dispatch_illegal | _195_;
-  assign _197_ = | writes_error;
-  assign _198_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _199_ = _197_ | _198_;
-  assign _200_ = _196_ | _199_;
+  assign _180_ = & { _179_, _176_, _173_, _170_ };
+  assign _182_ = dispatch_stuck & _180_;
+  assign _183_ = _182_ | dispatch_truncated;
+  assign _184_ = _167_ | _183_;
+  assign _185_ = _166_ | _184_;
+  assign _186_ = | reads_error;
+  assign _187_ = dispatch_illegal | _186_;
+  assign _188_ = | writes_error;
+  assign _189_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _190_ = _188_ | _189_;
+  assign _191_ = _187_ | _190_;
   assign _002_ = | reads_error;
   assign _003_ = dispatch_illegal | _002_;
   assign _004_ = reads_error[0] ? 2'h3 : 2'h2;
@@ -821,9 +813,9 @@ module accelerator(
   assign _026_ = dispatch_stuck & _025_;
   assign _027_ = _026_ ? 4'h6 : 4'h9;
   assign _028_ = _010_ ? 4'h8 : _027_;
-  assign _029_ = _200_ ? { 1'h0, _009_ } : _028_;
-  assign _030_ = _194_ ? _029_ : 4'ha;
-  assign _031_ = _168_ ? _030_ : 4'h0;
+  assign _029_ = _191_ ? { 1'h0, _009_ } : _028_;
+  assign _030_ = _185_ ? _029_ : 4'ha;
+  assign _031_ = _159_ ? _030_ : 4'h0;
   assign _033_ = | reads_error;
   assign _034_ = dispatch_illegal | _033_;
   assign _035_ = | writes_error;
@@ -898,15 +890,6 @@ module accelerator(
   assign _114_ = running & _113_;
   assign _115_ = ~ reads_drain;
   assign _116_ = running & _115_;
-  assign _117_ = rst | reads_drain;
-  assign _118_ = rst | reads_drain;
-  assign _119_ = rst | reads_drain;
-  assign _120_ = rst | reads_drain;
-  assign _121_ = rst | reads_drain;
-  assign _123_ = rst | reads_drain;
-  assign _124_ = rst | reads_drain;
-  assign _125_ = rst | reads_drain;
-  assign _126_ = rst | reads_drain;
   always @(posedge clk)
     if (rst) control_store_waiting <= 8'h00;
     else if (_116_) control_store_waiting <= store_shell_missing;
@@ -920,111 +903,114 @@ module accelerator(
     if (rst) control_load_waiting <= 8'h00;
     else if (_109_) control_load_waiting <= load_shell_missing;
   always @(posedge clk)
-    if (rst) reads_drain <= 1'h0;
-    else reads_drain <= _202_;
-  always @(posedge clk)
     if (rst) control_error_instruction <= 32'd0;
-    else if (_206_) control_error_instruction <= dispatch_position;
+    else if (_192_) control_error_instruction <= dispatch_position;
   always @(posedge clk)
     if (rst) control_error_engine <= 4'h0;
-    else if (_207_) control_error_engine <= _106_;
+    else if (_193_) control_error_engine <= _106_;
   always @(posedge clk)
     if (rst) state_state <= 2'h0;
-    else state_state <= _210_;
+    else state_state <= _196_;
   always @(posedge clk)
     if (rst) dispatch_go <= 1'h0;
-    else dispatch_go <= _216_;
-  reg [3:0] _442_ = 4'h0;
+    else dispatch_go <= _202_;
   always @(posedge clk)
-    if (rst) _442_ <= 4'h0;
-    else if (_208_) _442_ <= _031_;
-  assign control_error_code[3:0] = _442_;
-  assign _201_ = _107_ ? 1'h0 : reads_drain;
-  function [0:0] _444_;
-    input [0:0] a;
-    input [1:0] b;
-    input [1:0] s;
-    (* parallel_case *)
-    casez (s)
-      2'b?1:
-        _444_ = b[0:0];
-      2'b1?:
-        _444_ = b[1:1];
-      default:
-        _444_ = a;
-    endcase
-  endfunction
-  assign _202_ = _444_(reads_drain, { _204_, _201_ }, { _205_, _203_ });
-  assign _203_ = state_state == 2'h2;
-  assign _204_ = stop ? 1'h1 : reads_drain;
-  assign _205_ = state_state == 2'h1;
-  assign _206_ = state_state == 2'h1;
-  assign _207_ = state_state == 2'h1;
-  assign _208_ = state_state == 2'h1;
-  assign _209_ = _107_ ? 2'h0 : state_state;
-  function [1:0] _452_;
+    if (rst) reads_drain <= 1'h1;
+    else reads_drain <= _207_;
+  reg [3:0] _425_ = 4'h0;
+  always @(posedge clk)
+    if (rst) _425_ <= 4'h0;
+    else if (_194_) _425_ <= _031_;
+  assign control_error_code[3:0] = _425_;
+  assign _192_ = state_state == 2'h1;
+  assign _193_ = state_state == 2'h1;
+  assign _194_ = state_state == 2'h1;
+  assign _195_ = _107_ ? 2'h0 : state_state;
+  function [1:0] _430_;
     input [1:0] a;
     input [5:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _452_ = b[1:0];
+        _430_ = b[1:0];
       3'b?1?:
-        _452_ = b[3:2];
+        _430_ = b[3:2];
       3'b1??:
-        _452_ = b[5:4];
+        _430_ = b[5:4];
+      default:
+        _430_ = a;
+    endcase
+  endfunction
+  assign _196_ = _430_(state_state, { _200_, _198_, _195_ }, { _201_, _199_, _197_ });
+  assign _197_ = state_state == 2'h2;
+  assign _198_ = stop ? 2'h2 : state_state;
+  assign _199_ = state_state == 2'h1;
+  assign _200_ = control_start ? 2'h1 : state_state;
+  assign _201_ = ! state_state;
+  function [0:0] _436_;
+    input [0:0] a;
+    input [1:0] b;
+    input [1:0] s;
+    (* parallel_case *)
+    casez (s)
+      2'b?1:
+        _436_ = b[0:0];
+      2'b1?:
+        _436_ = b[1:1];
+      default:
+        _436_ = a;
+    endcase
+  endfunction
+  assign _202_ = _436_(dispatch_go, { _204_, 1'h0 }, { _205_, _203_ });
+  assign _203_ = state_state == 2'h1;
+  assign _204_ = control_start ? 1'h1 : dispatch_go;
+  assign _205_ = ! state_state;
+  assign _206_ = _107_ ? 1'h0 : reads_drain;
+  function [0:0] _441_;
+    input [0:0] a;
+    input [2:0] b;
+    input [2:0] s;
+    (* parallel_case *)
+    casez (s)
+      3'b??1:
+        _441_ = b[0:0];
+      3'b?1?:
+        _441_ = b[1:1];
+      3'b1??:
+        _441_ = b[2:2];
+      default:
+        _441_ = a;
+    endcase
+  endfunction
+  assign _207_ = _441_(reads_drain, { 1'h0, _209_, _206_ }, { _211_, _210_, _208_ });
+  assign _208_ = state_state == 2'h2;
+  assign _209_ = stop ? 1'h1 : reads_drain;
+  assign _210_ = state_state == 2'h1;
+  assign _211_ = ! state_state;
+  assign _212_ = _122_ ? _124_ : 1'h0;
+  assign control_error = _213_ ? _212_ : 1'h0;
+  assign _213_ = state_state == 2'h2;
+  assign _214_ = _122_ ? _123_ : 1'h0;
+  assign control_done = _215_ ? _214_ : 1'h0;
+  assign _215_ = state_state == 2'h2;
+  function [0:0] _452_;
+    input [0:0] a;
+    input [1:0] b;
+    input [1:0] s;
+    (* parallel_case *)
+    casez (s)
+      2'b?1:
+        _452_ = b[0:0];
+      2'b1?:
+        _452_ = b[1:1];
       default:
         _452_ = a;
     endcase
   endfunction
-  assign _210_ = _452_(state_state, { _214_, _212_, _209_ }, { _215_, _213_, _211_ });
-  assign _211_ = state_state == 2'h2;
-  assign _212_ = stop ? 2'h2 : state_state;
-  assign _213_ = state_state == 2'h1;
-  assign _214_ = control_start ? 2'h1 : state_state;
-  assign _215_ = ! state_state;
-  function [0:0] _458_;
-    input [0:0] a;
-    input [1:0] b;
-    input [1:0] s;
-    (* parallel_case *)
-    casez (s)
-      2'b?1:
-        _458_ = b[0:0];
-      2'b1?:
-        _458_ = b[1:1];
-      default:
-        _458_ = a;
-    endcase
-  endfunction
-  assign _216_ = _458_(dispatch_go, { _218_, 1'h0 }, { _219_, _217_ });
+  assign running = _452_(1'h0, 2'h3, { _217_, _216_ });
+  assign _216_ = state_state == 2'h2;
   assign _217_ = state_state == 2'h1;
-  assign _218_ = control_start ? 1'h1 : dispatch_go;
-  assign _219_ = ! state_state;
-  assign _220_ = _131_ ? _133_ : 1'h0;
-  assign control_error = _221_ ? _220_ : 1'h0;
-  assign _221_ = state_state == 2'h2;
-  assign _222_ = _131_ ? _132_ : 1'h0;
-  assign control_done = _223_ ? _222_ : 1'h0;
-  assign _223_ = state_state == 2'h2;
-  function [0:0] _468_;
-    input [0:0] a;
-    input [1:0] b;
-    input [1:0] s;
-    (* parallel_case *)
-    casez (s)
-      2'b?1:
-        _468_ = b[0:0];
-      2'b1?:
-        _468_ = b[1:1];
-      default:
-        _468_ = a;
-    endcase
-  endfunction
-  assign running = _468_(1'h0, 2'h3, { _225_, _224_ });
-  assign _224_ = state_state == 2'h2;
-  assign _225_ = state_state == 2'h1;
   accelerator_scratchpad_acc acc_buffer (
     .clk(clk),
     .conflict(acc_buffer_conflict),
@@ -1138,7 +1124,7 @@ module accelerator(
     .read_beats(reads_fetch_beats),
     .read_ready(dispatch_read_ready),
     .read_valid(reads_fetch_valid),
-    .rst(_117_),
+    .rst(reads_drain),
     .store_full(dispatch_store_full),
     .store_idle(dispatch_store_idle),
     .store_push(store_shell_push),
@@ -1159,7 +1145,7 @@ module accelerator(
     .clk(clk),
     .done(dsp_shell_done),
     .head(dsp_engine_head),
-    .rst(_124_),
+    .rst(reads_drain),
     .start(dsp_engine_start),
     .weight_address(weight_buffer_dsp_address),
     .weight_data(dsp_engine_weight_data),
@@ -1179,7 +1165,7 @@ module accelerator(
     .missing(dsp_shell_missing),
     .overflow(dsp_shell_overflow),
     .push(dsp_shell_push),
-    .rst(_119_),
+    .rst(reads_drain),
     .start(dsp_engine_start),
     .waiting(control_dsp_wait),
     .word(load_shell_word)
@@ -1195,7 +1181,7 @@ module accelerator(
     .read_beats(reads_load_beats),
     .read_ready(load_engine_read_ready),
     .read_valid(reads_load_valid),
-    .rst(_123_),
+    .rst(reads_drain),
     .stall(load_engine_stall),
     .start(load_engine_start),
     .write_address(act_buffer_load_address),
@@ -1216,7 +1202,7 @@ module accelerator(
     .missing(load_shell_missing),
     .overflow(load_shell_overflow),
     .push(load_shell_push),
-    .rst(_118_),
+    .rst(reads_drain),
     .start(load_engine_start),
     .waiting(control_load_wait),
     .word(load_shell_word)
@@ -1282,7 +1268,7 @@ module accelerator(
     .read_address(act_buffer_store_address),
     .read_data(store_engine_read_data),
     .read_en(act_buffer_store_en),
-    .rst(_126_),
+    .rst(reads_drain),
     .stall(store_engine_stall),
     .start(store_engine_start)
   );
@@ -1300,7 +1286,7 @@ module accelerator(
     .missing(store_shell_missing),
     .overflow(store_shell_overflow),
     .push(store_shell_push),
-    .rst(_121_),
+    .rst(reads_drain),
     .start(store_engine_start),
     .waiting(control_store_wait),
     .word(load_shell_word)
@@ -1318,7 +1304,7 @@ module accelerator(
     .par_address(parameter_buffer_vec_address),
     .par_data(vec_engine_par_data),
     .par_en(parameter_buffer_vec_en),
-    .rst(_125_),
+    .rst(reads_drain),
     .scale_address(parameter_buffer_scale_address),
     .scale_data(parameter_buffer_scale_data),
     .scale_en(parameter_buffer_scale_en),
@@ -1341,14 +1327,14 @@ module accelerator(
     .missing(vec_shell_missing),
     .overflow(vec_shell_overflow),
     .push(vec_shell_push),
-    .rst(_120_),
+    .rst(reads_drain),
     .start(vec_engine_start),
     .waiting(control_vec_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_weight weight_buffer (
     .clk(clk),
-    .conflict(_127_),
+    .conflict(_117_),
     .dsp_address(weight_buffer_dsp_address),
     .dsp_data(dsp_engine_weight_data),
     .dsp_en(weight_buffer_dsp_en),
@@ -9137,14 +9123,14 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _14_;
   wire [3:0] _15_;
   wire [4:0] _16_;
-  wire [31:0] _17_;
-  wire [8:0] _18_;
-  wire [9:0] _19_;
-  wire _20_;
-  wire [2:0] _21_;
+  wire _17_;
+  wire _18_;
+  wire [31:0] _19_;
+  wire [8:0] _20_;
+  wire [9:0] _21_;
   wire _22_;
   wire _23_;
-  wire _24_;
+  wire [2:0] _24_;
   wire _25_;
   wire _26_;
   wire _27_;
@@ -9153,6 +9139,8 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _30_;
   wire _31_;
   wire _32_;
+  wire _33_;
+  wire _34_;
   wire accept;
   output beat;
   wire beat;
@@ -9226,18 +9214,18 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   assign _00_ = ~ m_axi_arvalid;
   assign _11_ = _00_ | m_axi_arready;
   assign _22_ = flying != 3'h4;
-  assign _25_ = _11_ & _22_;
-  assign _26_ = ~ drain;
-  assign fetch_ready = _25_ & _26_;
-  assign _27_ = ~ fetch_valid;
-  assign load_ready = fetch_ready & _27_;
-  assign _28_ = fetch_valid | load_valid;
-  assign accept = fetch_ready & _28_;
+  assign _27_ = _11_ & _22_;
+  assign _28_ = ~ drain;
+  assign fetch_ready = _27_ & _28_;
+  assign _29_ = ~ fetch_valid;
+  assign load_ready = fetch_ready & _29_;
+  assign _30_ = fetch_valid | load_valid;
+  assign accept = fetch_ready & _30_;
   assign order_data = ~ fetch_valid;
-  assign _29_ = ~ order_head;
-  assign _30_ = _29_ | load_take;
-  assign _01_ = order_valid & _30_;
-  assign m_axi_rready = drain | _01_;
+  assign _31_ = ~ order_head;
+  assign _32_ = _31_ | load_take;
+  assign _01_ = _32_ | drain;
+  assign m_axi_rready = order_valid & _01_;
   assign beat = m_axi_rvalid & m_axi_rready;
   assign order_pop = beat & m_axi_rlast;
   assign _02_ = m_axi_rvalid & order_valid;
@@ -9258,30 +9246,32 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   assign error = _14_ ? m_axi_rresp : 2'h0;
   assign _15_ = flying + accept;
   assign _16_ = _15_ - order_pop;
-  assign _17_ = fetch_valid ? fetch_address : load_address;
-  assign _18_ = fetch_valid ? fetch_beats : load_beats;
-  assign _19_ = _18_ - 1'h1;
-  always @(posedge clk)
-    if (accept) m_axi_arlen <= _19_[7:0];
-  always @(posedge clk)
-    if (accept) m_axi_araddr <= _17_;
+  assign _17_ = ~ m_axi_arvalid;
+  assign _18_ = _17_ | m_axi_arready;
+  assign _19_ = fetch_valid ? fetch_address : load_address;
+  assign _20_ = fetch_valid ? fetch_beats : load_beats;
+  assign _21_ = _20_ - 1'h1;
   always @(posedge clk)
     if (rst) m_axi_arvalid <= 1'h0;
-    else m_axi_arvalid <= _32_;
+    else m_axi_arvalid <= _34_;
+  always @(posedge clk)
+    if (_18_) m_axi_arlen <= _21_[7:0];
+  always @(posedge clk)
+    if (_18_) m_axi_araddr <= _19_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
     else flying <= _16_[2:0];
-  assign _31_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
-  assign _32_ = accept ? 1'h1 : _31_;
+  assign _33_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
+  assign _34_ = accept ? 1'h1 : _33_;
   accelerator_fifo_order order (
     .clk(clk),
     .data(order_data),
-    .full(_20_),
+    .full(_23_),
     .head(order_head),
-    .kept(_24_),
-    .level(_21_),
+    .kept(_26_),
+    .level(_24_),
     .pop(order_pop),
-    .popped(_23_),
+    .popped(_25_),
     .push(accept),
     .rst(rst),
     .valid(order_valid)
@@ -16082,24 +16072,28 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire _11_;
   wire _12_;
   wire _13_;
-  wire [9:0] _14_;
-  wire [9:0] _15_;
+  wire _14_;
+  wire _15_;
   wire [9:0] _16_;
   wire _17_;
-  wire [2:0] _18_;
-  wire [8:0] _19_;
-  wire [8:0] _20_;
+  wire _18_;
+  wire [9:0] _19_;
+  wire [9:0] _20_;
   wire _21_;
   wire _22_;
-  wire _23_;
-  wire _24_;
-  wire _25_;
+  wire [2:0] _23_;
+  wire [8:0] _24_;
+  wire [8:0] _25_;
   wire _26_;
   wire _27_;
   wire _28_;
   wire _29_;
   wire _30_;
   wire _31_;
+  wire _32_;
+  wire _33_;
+  wire _34_;
+  wire _35_;
   wire accept;
   output beat;
   wire beat;
@@ -16175,17 +16169,17 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   assign _00_ = ~ m_axi_awvalid;
   assign _11_ = _00_ | m_axi_awready;
   assign _21_ = flying != 3'h4;
-  assign _22_ = _11_ & _21_;
-  assign _23_ = ~ drain;
-  assign burst_ready = _22_ & _23_;
+  assign _26_ = _11_ & _21_;
+  assign _27_ = ~ drain;
+  assign burst_ready = _26_ & _27_;
   assign accept = burst_valid & burst_ready;
-  assign _24_ = ~ m_axi_wvalid;
-  assign _25_ = _24_ | m_axi_wready;
-  assign room = owed_valid & _25_;
-  assign _26_ = ~ drain;
-  assign beat_ready = room & _26_;
-  assign _27_ = beat_valid | drain;
-  assign move = room & _27_;
+  assign _28_ = ~ m_axi_wvalid;
+  assign _29_ = _28_ | m_axi_wready;
+  assign room = owed_valid & _29_;
+  assign _30_ = ~ drain;
+  assign beat_ready = room & _30_;
+  assign _31_ = beat_valid | drain;
+  assign move = room & _31_;
   assign last = number == owed_head;
   assign owed_pop = move & last;
   assign beat = m_axi_wvalid & m_axi_wready;
@@ -16203,50 +16197,54 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   assign _10_ = flying == 1'h1;
   assign _12_ = m_axi_bvalid ? _10_ : none_flying;
   assign _13_ = _09_ & _12_;
-  assign _14_ = burst_beats - 1'h1;
-  assign _15_ = number + 1'h1;
-  assign _16_ = last ? 10'h001 : _15_;
+  assign _14_ = ~ m_axi_awvalid;
+  assign _15_ = _14_ | m_axi_awready;
+  assign _16_ = burst_beats - 1'h1;
+  assign _17_ = ~ m_axi_wvalid;
+  assign _18_ = _17_ | m_axi_wready;
+  assign _19_ = number + 1'h1;
+  assign _20_ = last ? 10'h001 : _19_;
+  always @(posedge clk)
+    if (rst) m_axi_awvalid <= 1'h0;
+    else m_axi_awvalid <= _35_;
   always @(posedge clk)
     if (rst) m_axi_wlast <= 1'h0;
-    else if (move) m_axi_wlast <= last;
+    else if (_18_) m_axi_wlast <= last;
   always @(posedge clk)
-    if (move)
+    if (_18_)
       if (drain) m_axi_wstrb <= 16'h0000;
       else m_axi_wstrb <= beat_strobe;
   always @(posedge clk)
-    if (move) m_axi_wdata <= beat_data;
+    if (_18_) m_axi_wdata <= beat_data;
   always @(posedge clk)
-    if (rst) m_axi_wvalid <= 1'h0;
-    else m_axi_wvalid <= _29_;
+    if (_15_) m_axi_awlen <= _16_[7:0];
   always @(posedge clk)
-    if (rst) number <= 9'h001;
-    else if (move) number <= _16_[8:0];
-  always @(posedge clk)
-    if (accept) m_axi_awlen <= _14_[7:0];
-  always @(posedge clk)
-    if (accept) m_axi_awaddr <= burst_address;
-  always @(posedge clk)
-    if (rst) m_axi_awvalid <= 1'h0;
-    else m_axi_awvalid <= _31_;
+    if (_15_) m_axi_awaddr <= burst_address;
   always @(posedge clk)
     if (rst) none_flying <= 1'h1;
     else none_flying <= _13_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
     else flying <= _08_[2:0];
-  assign _28_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
-  assign _29_ = move ? 1'h1 : _28_;
-  assign _30_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
-  assign _31_ = accept ? 1'h1 : _30_;
+  always @(posedge clk)
+    if (rst) m_axi_wvalid <= 1'h0;
+    else m_axi_wvalid <= _33_;
+  always @(posedge clk)
+    if (rst) number <= 9'h001;
+    else if (move) number <= _20_[8:0];
+  assign _32_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
+  assign _33_ = move ? 1'h1 : _32_;
+  assign _34_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
+  assign _35_ = accept ? 1'h1 : _34_;
   accelerator_fifo_owed owed (
     .clk(clk),
     .data(burst_beats),
-    .full(_17_),
+    .full(_22_),
     .head(owed_head),
-    .kept(_20_),
-    .level(_18_),
+    .kept(_25_),
+    .level(_23_),
     .pop(owed_pop),
-    .popped(_19_),
+    .popped(_24_),
     .push(accept),
     .rst(rst),
     .valid(owed_valid)

@@ -255,12 +255,12 @@ module accelerator(
   wire _193_;
   wire _194_;
   wire _195_;
-  wire _196_;
-  wire _197_;
+  wire [1:0] _196_;
+  wire [1:0] _197_;
   wire _198_;
-  wire _199_;
+  wire [1:0] _199_;
   wire _200_;
-  wire _201_;
+  wire [1:0] _201_;
   wire _202_;
   wire _203_;
   wire _204_;
@@ -269,23 +269,15 @@ module accelerator(
   wire _207_;
   wire _208_;
   wire _209_;
-  wire [1:0] _210_;
-  wire [1:0] _211_;
+  wire _210_;
+  wire _211_;
   wire _212_;
-  wire [1:0] _213_;
+  wire _213_;
   wire _214_;
-  wire [1:0] _215_;
+  wire _215_;
   wire _216_;
   wire _217_;
   wire _218_;
-  wire _219_;
-  wire _220_;
-  wire _221_;
-  wire _222_;
-  wire _223_;
-  wire _224_;
-  wire _225_;
-  wire _226_;
   wire acc_buffer_conflict;
   wire [10:0] acc_buffer_dsp_address;
   wire [255:0] acc_buffer_dsp_data;
@@ -530,7 +522,7 @@ module accelerator(
   wire quell;
   wire reads_beat;
   wire [127:0] reads_data;
-  reg reads_drain = 1'h0;
+  reg reads_drain = 1'h1;
   wire [1:0] reads_error;
   wire [31:0] reads_fetch_address;
   wire [8:0] reads_fetch_beats;
@@ -696,14 +688,14 @@ module accelerator(
   wire writes_m_axi_wvalid;
   assign _000_ = | reads_error;
   assign _101_ = dispatch_illegal | _000_;
-  assign _135_ = | writes_error;
-  assign _142_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _150_ = _135_ | _142_;
-  assign _160_ = _101_ | _150_;
-  assign _171_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _191_ = ~ load_shell_busy;
+  assign _126_ = | writes_error;
+  assign _133_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _141_ = _126_ | _133_;
+  assign _151_ = _101_ | _141_;
+  assign _162_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _182_ = ~ load_shell_busy;
   assign _001_ = ~ load_shell_began;
-  assign _011_ = _191_ & _001_;
+  assign _011_ = _182_ & _001_;
   assign _021_ = ~ dsp_shell_busy;
   assign _032_ = ~ dsp_shell_began;
   assign _042_ = _021_ & _032_;
@@ -715,81 +707,81 @@ module accelerator(
   assign _102_ = _085_ & _096_;
   assign _103_ = & { _102_, _074_, _042_, _011_ };
   assign _111_ = dispatch_stuck & _103_;
-  assign _122_ = _111_ | dispatch_truncated;
-  assign _129_ = _171_ | _122_;
-  assign _130_ = _160_ | _129_;
-  assign _131_ = _130_ | control_stop;
-  assign stop = dispatch_halted | _131_;
-  assign _132_ = reads_idle & store_engine_port_idle;
-  assign _133_ = ! { 4'h0, control_error_code[3:0] };
-  assign _134_ = | { 4'h0, control_error_code[3:0] };
-  assign _136_ = load_shell_busy & load_engine_stall;
-  assign _137_ = ~ _136_;
-  assign _138_ = load_shell_busy & _137_;
-  assign control_load_run = _138_ | load_shell_began;
+  assign _119_ = _111_ | dispatch_truncated;
+  assign _120_ = _162_ | _119_;
+  assign _121_ = _151_ | _120_;
+  assign _122_ = _121_ | control_stop;
+  assign stop = dispatch_halted | _122_;
+  assign _123_ = reads_idle & store_engine_port_idle;
+  assign _124_ = ! { 4'h0, control_error_code[3:0] };
+  assign _125_ = | { 4'h0, control_error_code[3:0] };
+  assign _127_ = load_shell_busy & load_engine_stall;
+  assign _128_ = ~ _127_;
+  assign _129_ = load_shell_busy & _128_;
+  assign control_load_run = _129_ | load_shell_began;
   assign control_load_stall = load_shell_busy & load_engine_stall;
   assign control_dsp_run = dsp_shell_busy | dsp_shell_began;
   assign control_vec_run = vec_shell_busy | vec_shell_began;
-  assign _139_ = store_shell_busy & store_engine_stall;
-  assign _140_ = ~ _139_;
-  assign _141_ = store_shell_busy & _140_;
-  assign control_store_run = _141_ | store_shell_began;
+  assign _130_ = store_shell_busy & store_engine_stall;
+  assign _131_ = ~ _130_;
+  assign _132_ = store_shell_busy & _131_;
+  assign control_store_run = _132_ | store_shell_began;
   assign control_store_stall = store_shell_busy & store_engine_stall;
-  assign _143_ = | reads_error;
-  assign _144_ = dispatch_illegal | _143_;
-  assign _145_ = | writes_error;
-  assign _146_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _147_ = _145_ | _146_;
-  assign _148_ = _144_ | _147_;
-  assign _149_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _151_ = ~ load_shell_busy;
-  assign _152_ = ~ load_shell_began;
-  assign _153_ = _151_ & _152_;
-  assign _154_ = ~ dsp_shell_busy;
-  assign _155_ = ~ dsp_shell_began;
-  assign _156_ = _154_ & _155_;
-  assign _157_ = ~ vec_shell_busy;
-  assign _158_ = ~ vec_shell_began;
-  assign _159_ = _157_ & _158_;
-  assign _161_ = ~ store_shell_busy;
-  assign _162_ = ~ store_shell_began;
-  assign _163_ = _161_ & _162_;
-  assign _164_ = & { _163_, _159_, _156_, _153_ };
-  assign _165_ = dispatch_stuck & _164_;
-  assign _166_ = _165_ | dispatch_truncated;
-  assign _167_ = _149_ | _166_;
-  assign _168_ = _148_ | _167_;
-  assign _169_ = _168_ | control_stop;
-  assign _170_ = | reads_error;
-  assign _172_ = dispatch_illegal | _170_;
-  assign _173_ = | writes_error;
-  assign _174_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _175_ = _173_ | _174_;
-  assign _176_ = _172_ | _175_;
-  assign _177_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _178_ = ~ load_shell_busy;
-  assign _179_ = ~ load_shell_began;
+  assign _134_ = | reads_error;
+  assign _135_ = dispatch_illegal | _134_;
+  assign _136_ = | writes_error;
+  assign _137_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _138_ = _136_ | _137_;
+  assign _139_ = _135_ | _138_;
+  assign _140_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _142_ = ~ load_shell_busy;
+  assign _143_ = ~ load_shell_began;
+  assign _144_ = _142_ & _143_;
+  assign _145_ = ~ dsp_shell_busy;
+  assign _146_ = ~ dsp_shell_began;
+  assign _147_ = _145_ & _146_;
+  assign _148_ = ~ vec_shell_busy;
+  assign _149_ = ~ vec_shell_began;
+  assign _150_ = _148_ & _149_;
+  assign _152_ = ~ store_shell_busy;
+  assign _153_ = ~ store_shell_began;
+  assign _154_ = _152_ & _153_;
+  assign _155_ = & { _154_, _150_, _147_, _144_ };
+  assign _156_ = dispatch_stuck & _155_;
+  assign _157_ = _156_ | dispatch_truncated;
+  assign _158_ = _140_ | _157_;
+  assign _159_ = _139_ | _158_;
+  assign _160_ = _159_ | control_stop;
+  assign _161_ = | reads_error;
+  assign _163_ = dispatch_illegal | _161_;
+  assign _164_ = | writes_error;
+  assign _165_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _166_ = _164_ | _165_;
+  assign _167_ = _163_ | _166_;
+  assign _168_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _169_ = ~ load_shell_busy;
+  assign _170_ = ~ load_shell_began;
+  assign _171_ = _169_ & _170_;
+  assign _172_ = ~ dsp_shell_busy;
+  assign _173_ = ~ dsp_shell_began;
+  assign _174_ = _172_ & _173_;
+  assign _175_ = ~ vec_shell_busy;
+  assign _176_ = ~ vec_shell_began;
+  assign _177_ = _175_ & _176_;
+  assign _178_ = ~ store_shell_busy;
+  assign _179_ = ~ store_shell_began;
   assign _180_ = _178_ & _179_;
-  assign _181_ = ~ dsp_shell_busy;
-  assign _182_ = ~ dsp_shell_began;
-  assign _183_ = _181_ & _182_;
-  assign _184_ = ~ vec_shell_busy;
-  assign _185_ = ~ vec_shell_began;
-  assign _186_ = _184_ & _185_;
-  assign _187_ = ~ store_shell_busy;
-  assign _188_ = ~ store_shell_began;
-  assign _189_ = _187_ & _188_;
-  assign _190_ = & { _189_, _186_, _183_, _180_ };
-  assign _192_ = dispatch_stuck & _190_;
-  assign _193_ = _192_ | dispatch_truncated;
-  assign _194_ = _177_ | _193_;
-  assign _195_ = _176_ | _194_;
-  assign _196_ = | reads_error;
-  assign _197_ = dispatch_illegal | _196_;
-  assign _198_ = | writes_error;
-  assign _199_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _200_ = _198_ | _199_;
-  assign _201_ = _197_ | _200_;
+  assign _181_ = & { _180_, _177_, _174_, _171_ };
+  assign _183_ = dispatch_stuck & _181_;
+  assign _184_ = _183_ | dispatch_truncated;
+  assign _185_ = _168_ | _184_;
+  assign _186_ = _167_ | _185_;
+  assign _187_ = | reads_error;
+  assign _188_ = dispatch_illegal | _187_;
+  assign _189_ = | writes_error;
+  assign _190_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _191_ = _189_ | _190_;
+  assign _192_ = _188_ | _191_;
   assign _002_ = | reads_error;
   assign _003_ = dispatch_illegal | _002_;
   assign _004_ = reads_error[0] ? 2'h3 : 2'h2;
@@ -815,9 +807,9 @@ module accelerator(
   assign _026_ = dispatch_stuck & _025_;
   assign _027_ = _026_ ? 4'h6 : 4'h9;
   assign _028_ = _010_ ? 4'h8 : _027_;
-  assign _029_ = _201_ ? { 1'h0, _009_ } : _028_;
-  assign _030_ = _195_ ? _029_ : 4'ha;
-  assign _031_ = _169_ ? _030_ : 4'h0;
+  assign _029_ = _192_ ? { 1'h0, _009_ } : _028_;
+  assign _030_ = _186_ ? _029_ : 4'ha;
+  assign _031_ = _160_ ? _030_ : 4'h0;
   assign _033_ = | reads_error;
   assign _034_ = dispatch_illegal | _033_;
   assign _035_ = | writes_error;
@@ -892,15 +884,6 @@ module accelerator(
   assign _114_ = running & _113_;
   assign _115_ = ~ reads_drain;
   assign _116_ = running & _115_;
-  assign _117_ = rst | reads_drain;
-  assign _118_ = rst | reads_drain;
-  assign _119_ = rst | reads_drain;
-  assign _120_ = rst | reads_drain;
-  assign _121_ = rst | reads_drain;
-  assign _123_ = rst | reads_drain;
-  assign _124_ = rst | reads_drain;
-  assign _125_ = rst | reads_drain;
-  assign _126_ = rst | reads_drain;
   always @(posedge clk)
     if (rst) control_store_waiting <= 8'h00;
     else if (_116_) control_store_waiting <= store_shell_missing;
@@ -914,111 +897,114 @@ module accelerator(
     if (rst) control_load_waiting <= 8'h00;
     else if (_109_) control_load_waiting <= load_shell_missing;
   always @(posedge clk)
-    if (rst) reads_drain <= 1'h0;
-    else reads_drain <= _203_;
-  always @(posedge clk)
     if (rst) control_error_instruction <= 32'd0;
-    else if (_207_) control_error_instruction <= dispatch_position;
+    else if (_193_) control_error_instruction <= dispatch_position;
   always @(posedge clk)
     if (rst) control_error_engine <= 4'h0;
-    else if (_208_) control_error_engine <= _106_;
+    else if (_194_) control_error_engine <= _106_;
   always @(posedge clk)
     if (rst) state_state <= 2'h0;
-    else state_state <= _211_;
+    else state_state <= _197_;
   always @(posedge clk)
     if (rst) dispatch_go <= 1'h0;
-    else dispatch_go <= _217_;
-  reg [3:0] _443_ = 4'h0;
+    else dispatch_go <= _203_;
   always @(posedge clk)
-    if (rst) _443_ <= 4'h0;
-    else if (_209_) _443_ <= _031_;
-  assign control_error_code[3:0] = _443_;
-  assign _202_ = _107_ ? 1'h0 : reads_drain;
-  function [0:0] _445_;
-    input [0:0] a;
-    input [1:0] b;
-    input [1:0] s;
-    (* parallel_case *)
-    casez (s)
-      2'b?1:
-        _445_ = b[0:0];
-      2'b1?:
-        _445_ = b[1:1];
-      default:
-        _445_ = a;
-    endcase
-  endfunction
-  assign _203_ = _445_(reads_drain, { _205_, _202_ }, { _206_, _204_ });
-  assign _204_ = state_state == 2'h2;
-  assign _205_ = stop ? 1'h1 : reads_drain;
-  assign _206_ = state_state == 2'h1;
-  assign _207_ = state_state == 2'h1;
-  assign _208_ = state_state == 2'h1;
-  assign _209_ = state_state == 2'h1;
-  assign _210_ = _107_ ? 2'h0 : state_state;
-  function [1:0] _453_;
+    if (rst) reads_drain <= 1'h1;
+    else reads_drain <= _208_;
+  reg [3:0] _426_ = 4'h0;
+  always @(posedge clk)
+    if (rst) _426_ <= 4'h0;
+    else if (_195_) _426_ <= _031_;
+  assign control_error_code[3:0] = _426_;
+  assign _193_ = state_state == 2'h1;
+  assign _194_ = state_state == 2'h1;
+  assign _195_ = state_state == 2'h1;
+  assign _196_ = _107_ ? 2'h0 : state_state;
+  function [1:0] _431_;
     input [1:0] a;
     input [5:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _453_ = b[1:0];
+        _431_ = b[1:0];
       3'b?1?:
-        _453_ = b[3:2];
+        _431_ = b[3:2];
       3'b1??:
-        _453_ = b[5:4];
+        _431_ = b[5:4];
+      default:
+        _431_ = a;
+    endcase
+  endfunction
+  assign _197_ = _431_(state_state, { _201_, _199_, _196_ }, { _202_, _200_, _198_ });
+  assign _198_ = state_state == 2'h2;
+  assign _199_ = stop ? 2'h2 : state_state;
+  assign _200_ = state_state == 2'h1;
+  assign _201_ = control_start ? 2'h1 : state_state;
+  assign _202_ = ! state_state;
+  function [0:0] _437_;
+    input [0:0] a;
+    input [1:0] b;
+    input [1:0] s;
+    (* parallel_case *)
+    casez (s)
+      2'b?1:
+        _437_ = b[0:0];
+      2'b1?:
+        _437_ = b[1:1];
+      default:
+        _437_ = a;
+    endcase
+  endfunction
+  assign _203_ = _437_(dispatch_go, { _205_, 1'h0 }, { _206_, _204_ });
+  assign _204_ = state_state == 2'h1;
+  assign _205_ = control_start ? 1'h1 : dispatch_go;
+  assign _206_ = ! state_state;
+  assign _207_ = _107_ ? 1'h0 : reads_drain;
+  function [0:0] _442_;
+    input [0:0] a;
+    input [2:0] b;
+    input [2:0] s;
+    (* parallel_case *)
+    casez (s)
+      3'b??1:
+        _442_ = b[0:0];
+      3'b?1?:
+        _442_ = b[1:1];
+      3'b1??:
+        _442_ = b[2:2];
+      default:
+        _442_ = a;
+    endcase
+  endfunction
+  assign _208_ = _442_(reads_drain, { 1'h0, _210_, _207_ }, { _212_, _211_, _209_ });
+  assign _209_ = state_state == 2'h2;
+  assign _210_ = stop ? 1'h1 : reads_drain;
+  assign _211_ = state_state == 2'h1;
+  assign _212_ = ! state_state;
+  assign _213_ = _123_ ? _125_ : 1'h0;
+  assign control_error = _214_ ? _213_ : 1'h0;
+  assign _214_ = state_state == 2'h2;
+  assign _215_ = _123_ ? _124_ : 1'h0;
+  assign control_done = _216_ ? _215_ : 1'h0;
+  assign _216_ = state_state == 2'h2;
+  function [0:0] _453_;
+    input [0:0] a;
+    input [1:0] b;
+    input [1:0] s;
+    (* parallel_case *)
+    casez (s)
+      2'b?1:
+        _453_ = b[0:0];
+      2'b1?:
+        _453_ = b[1:1];
       default:
         _453_ = a;
     endcase
   endfunction
-  assign _211_ = _453_(state_state, { _215_, _213_, _210_ }, { _216_, _214_, _212_ });
-  assign _212_ = state_state == 2'h2;
-  assign _213_ = stop ? 2'h2 : state_state;
-  assign _214_ = state_state == 2'h1;
-  assign _215_ = control_start ? 2'h1 : state_state;
-  assign _216_ = ! state_state;
-  function [0:0] _459_;
-    input [0:0] a;
-    input [1:0] b;
-    input [1:0] s;
-    (* parallel_case *)
-    casez (s)
-      2'b?1:
-        _459_ = b[0:0];
-      2'b1?:
-        _459_ = b[1:1];
-      default:
-        _459_ = a;
-    endcase
-  endfunction
-  assign _217_ = _459_(dispatch_go, { _219_, 1'h0 }, { _220_, _218_ });
+  assign running = _453_(1'h0, 2'h3, { _218_, _217_ });
+  assign _217_ = state_state == 2'h2;
   assign _218_ = state_state == 2'h1;
-  assign _219_ = control_start ? 1'h1 : dispatch_go;
-  assign _220_ = ! state_state;
-  assign _221_ = _132_ ? _134_ : 1'h0;
-  assign control_error = _222_ ? _221_ : 1'h0;
-  assign _222_ = state_state == 2'h2;
-  assign _223_ = _132_ ? _133_ : 1'h0;
-  assign control_done = _224_ ? _223_ : 1'h0;
-  assign _224_ = state_state == 2'h2;
-  function [0:0] _469_;
-    input [0:0] a;
-    input [1:0] b;
-    input [1:0] s;
-    (* parallel_case *)
-    casez (s)
-      2'b?1:
-        _469_ = b[0:0];
-      2'b1?:
-        _469_ = b[1:1];
-      default:
-        _469_ = a;
-    endcase
-  endfunction
-  assign running = _469_(1'h0, 2'h3, { _226_, _225_ });
-  assign _225_ = state_state == 2'h2;
-  assign _226_ = state_state == 2'h1;
   accelerator_scratchpad_acc acc_buffer (
     .clk(clk),
     .conflict(acc_buffer_conflict),
@@ -1132,7 +1118,7 @@ module accelerator(
     .read_beats(reads_fetch_beats),
     .read_ready(dispatch_read_ready),
     .read_valid(reads_fetch_valid),
-    .rst(_117_),
+    .rst(reads_drain),
     .store_full(dispatch_store_full),
     .store_idle(dispatch_store_idle),
     .store_push(store_shell_push),
@@ -1153,7 +1139,7 @@ module accelerator(
     .clk(clk),
     .done(dsp_shell_done),
     .head(dsp_engine_head),
-    .rst(_124_),
+    .rst(reads_drain),
     .start(dsp_engine_start),
     .weight_address(weight_buffer_dsp_address),
     .weight_data(dsp_engine_weight_data),
@@ -1173,7 +1159,7 @@ module accelerator(
     .missing(dsp_shell_missing),
     .overflow(dsp_shell_overflow),
     .push(dsp_shell_push),
-    .rst(_119_),
+    .rst(reads_drain),
     .start(dsp_engine_start),
     .waiting(control_dsp_wait),
     .word(load_shell_word)
@@ -1189,7 +1175,7 @@ module accelerator(
     .read_beats(reads_load_beats),
     .read_ready(load_engine_read_ready),
     .read_valid(reads_load_valid),
-    .rst(_123_),
+    .rst(reads_drain),
     .stall(load_engine_stall),
     .start(load_engine_start),
     .write_address(act_buffer_load_address),
@@ -1210,14 +1196,14 @@ module accelerator(
     .missing(load_shell_missing),
     .overflow(load_shell_overflow),
     .push(load_shell_push),
-    .rst(_118_),
+    .rst(reads_drain),
     .start(load_engine_start),
     .waiting(control_load_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_parameter parameter_buffer (
     .clk(clk),
-    .conflict(_127_),
+    .conflict(_117_),
     .load_address(act_buffer_load_address[9:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[2]),
@@ -1273,7 +1259,7 @@ module accelerator(
     .read_address(act_buffer_store_address),
     .read_data(store_engine_read_data),
     .read_en(act_buffer_store_en),
-    .rst(_126_),
+    .rst(reads_drain),
     .stall(store_engine_stall),
     .start(store_engine_start)
   );
@@ -1291,7 +1277,7 @@ module accelerator(
     .missing(store_shell_missing),
     .overflow(store_shell_overflow),
     .push(store_shell_push),
-    .rst(_121_),
+    .rst(reads_drain),
     .start(store_engine_start),
     .waiting(control_store_wait),
     .word(load_shell_word)
@@ -1309,7 +1295,7 @@ module accelerator(
     .par_address(parameter_buffer_vec_address),
     .par_data(vec_engine_par_data),
     .par_en(parameter_buffer_vec_en),
-    .rst(_125_),
+    .rst(reads_drain),
     .start(vec_engine_start),
     .write_address(act_buffer_vec_write_address),
     .write_data(act_buffer_vec_write_data),
@@ -1329,14 +1315,14 @@ module accelerator(
     .missing(vec_shell_missing),
     .overflow(vec_shell_overflow),
     .push(vec_shell_push),
-    .rst(_120_),
+    .rst(reads_drain),
     .start(vec_engine_start),
     .waiting(control_vec_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_weight weight_buffer (
     .clk(clk),
-    .conflict(_128_),
+    .conflict(_118_),
     .dsp_address(weight_buffer_dsp_address),
     .dsp_data(dsp_engine_weight_data),
     .dsp_en(weight_buffer_dsp_en),
@@ -7212,6 +7198,7 @@ module accelerator_loops_dsp_act(step, base, count_0, stride_0, count_1, stride_
     if (load) step_1 <= stride_1;
   always @(posedge clk)
     if (load) step_0 <= stride_0;
+  assign _070_ = load ? count_1 : _115_;
   assign _083_ = step ? target : address;
   assign _068_ = load ? base : _083_;
   assign _084_ = step ? _036_ : last_0;
@@ -7262,7 +7249,6 @@ module accelerator_loops_dsp_act(step, base, count_0, stride_0, count_1, stride_
   assign _071_ = load ? _005_ : _113_;
   assign _114_ = last_0 ? _069_[11:0] : left_1;
   assign _115_ = step ? _114_ : left_1;
-  assign _070_ = load ? count_1 : _115_;
   assign ends[0] = last_0;
   assign start_0 = address;
 endmodule
@@ -8006,14 +7992,14 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _14_;
   wire [3:0] _15_;
   wire [4:0] _16_;
-  wire [31:0] _17_;
-  wire [8:0] _18_;
-  wire [9:0] _19_;
-  wire _20_;
-  wire [2:0] _21_;
+  wire _17_;
+  wire _18_;
+  wire [31:0] _19_;
+  wire [8:0] _20_;
+  wire [9:0] _21_;
   wire _22_;
   wire _23_;
-  wire _24_;
+  wire [2:0] _24_;
   wire _25_;
   wire _26_;
   wire _27_;
@@ -8022,6 +8008,8 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _30_;
   wire _31_;
   wire _32_;
+  wire _33_;
+  wire _34_;
   wire accept;
   output beat;
   wire beat;
@@ -8095,18 +8083,18 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   assign _00_ = ~ m_axi_arvalid;
   assign _11_ = _00_ | m_axi_arready;
   assign _22_ = flying != 3'h4;
-  assign _25_ = _11_ & _22_;
-  assign _26_ = ~ drain;
-  assign fetch_ready = _25_ & _26_;
-  assign _27_ = ~ fetch_valid;
-  assign load_ready = fetch_ready & _27_;
-  assign _28_ = fetch_valid | load_valid;
-  assign accept = fetch_ready & _28_;
+  assign _27_ = _11_ & _22_;
+  assign _28_ = ~ drain;
+  assign fetch_ready = _27_ & _28_;
+  assign _29_ = ~ fetch_valid;
+  assign load_ready = fetch_ready & _29_;
+  assign _30_ = fetch_valid | load_valid;
+  assign accept = fetch_ready & _30_;
   assign order_data = ~ fetch_valid;
-  assign _29_ = ~ order_head;
-  assign _30_ = _29_ | load_take;
-  assign _01_ = order_valid & _30_;
-  assign m_axi_rready = drain | _01_;
+  assign _31_ = ~ order_head;
+  assign _32_ = _31_ | load_take;
+  assign _01_ = _32_ | drain;
+  assign m_axi_rready = order_valid & _01_;
   assign beat = m_axi_rvalid & m_axi_rready;
   assign order_pop = beat & m_axi_rlast;
   assign _02_ = m_axi_rvalid & order_valid;
@@ -8127,30 +8115,32 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   assign error = _14_ ? m_axi_rresp : 2'h0;
   assign _15_ = flying + accept;
   assign _16_ = _15_ - order_pop;
-  assign _17_ = fetch_valid ? fetch_address : load_address;
-  assign _18_ = fetch_valid ? fetch_beats : load_beats;
-  assign _19_ = _18_ - 1'h1;
-  always @(posedge clk)
-    if (accept) m_axi_arlen <= _19_[7:0];
-  always @(posedge clk)
-    if (accept) m_axi_araddr <= _17_;
+  assign _17_ = ~ m_axi_arvalid;
+  assign _18_ = _17_ | m_axi_arready;
+  assign _19_ = fetch_valid ? fetch_address : load_address;
+  assign _20_ = fetch_valid ? fetch_beats : load_beats;
+  assign _21_ = _20_ - 1'h1;
   always @(posedge clk)
     if (rst) m_axi_arvalid <= 1'h0;
-    else m_axi_arvalid <= _32_;
+    else m_axi_arvalid <= _34_;
+  always @(posedge clk)
+    if (_18_) m_axi_arlen <= _21_[7:0];
+  always @(posedge clk)
+    if (_18_) m_axi_araddr <= _19_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
     else flying <= _16_[2:0];
-  assign _31_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
-  assign _32_ = accept ? 1'h1 : _31_;
+  assign _33_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
+  assign _34_ = accept ? 1'h1 : _33_;
   accelerator_fifo_order order (
     .clk(clk),
     .data(order_data),
-    .full(_20_),
+    .full(_23_),
     .head(order_head),
-    .kept(_24_),
-    .level(_21_),
+    .kept(_26_),
+    .level(_24_),
     .pop(order_pop),
-    .popped(_23_),
+    .popped(_25_),
     .push(accept),
     .rst(rst),
     .valid(order_valid)
@@ -13600,24 +13590,28 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire _11_;
   wire _12_;
   wire _13_;
-  wire [9:0] _14_;
-  wire [9:0] _15_;
+  wire _14_;
+  wire _15_;
   wire [9:0] _16_;
   wire _17_;
-  wire [2:0] _18_;
-  wire [8:0] _19_;
-  wire [8:0] _20_;
+  wire _18_;
+  wire [9:0] _19_;
+  wire [9:0] _20_;
   wire _21_;
   wire _22_;
-  wire _23_;
-  wire _24_;
-  wire _25_;
+  wire [2:0] _23_;
+  wire [8:0] _24_;
+  wire [8:0] _25_;
   wire _26_;
   wire _27_;
   wire _28_;
   wire _29_;
   wire _30_;
   wire _31_;
+  wire _32_;
+  wire _33_;
+  wire _34_;
+  wire _35_;
   wire accept;
   output beat;
   wire beat;
@@ -13693,17 +13687,17 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   assign _00_ = ~ m_axi_awvalid;
   assign _11_ = _00_ | m_axi_awready;
   assign _21_ = flying != 3'h4;
-  assign _22_ = _11_ & _21_;
-  assign _23_ = ~ drain;
-  assign burst_ready = _22_ & _23_;
+  assign _26_ = _11_ & _21_;
+  assign _27_ = ~ drain;
+  assign burst_ready = _26_ & _27_;
   assign accept = burst_valid & burst_ready;
-  assign _24_ = ~ m_axi_wvalid;
-  assign _25_ = _24_ | m_axi_wready;
-  assign room = owed_valid & _25_;
-  assign _26_ = ~ drain;
-  assign beat_ready = room & _26_;
-  assign _27_ = beat_valid | drain;
-  assign move = room & _27_;
+  assign _28_ = ~ m_axi_wvalid;
+  assign _29_ = _28_ | m_axi_wready;
+  assign room = owed_valid & _29_;
+  assign _30_ = ~ drain;
+  assign beat_ready = room & _30_;
+  assign _31_ = beat_valid | drain;
+  assign move = room & _31_;
   assign last = number == owed_head;
   assign owed_pop = move & last;
   assign beat = m_axi_wvalid & m_axi_wready;
@@ -13721,50 +13715,54 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   assign _10_ = flying == 1'h1;
   assign _12_ = m_axi_bvalid ? _10_ : none_flying;
   assign _13_ = _09_ & _12_;
-  assign _14_ = burst_beats - 1'h1;
-  assign _15_ = number + 1'h1;
-  assign _16_ = last ? 10'h001 : _15_;
+  assign _14_ = ~ m_axi_awvalid;
+  assign _15_ = _14_ | m_axi_awready;
+  assign _16_ = burst_beats - 1'h1;
+  assign _17_ = ~ m_axi_wvalid;
+  assign _18_ = _17_ | m_axi_wready;
+  assign _19_ = number + 1'h1;
+  assign _20_ = last ? 10'h001 : _19_;
+  always @(posedge clk)
+    if (rst) m_axi_awvalid <= 1'h0;
+    else m_axi_awvalid <= _35_;
   always @(posedge clk)
     if (rst) m_axi_wlast <= 1'h0;
-    else if (move) m_axi_wlast <= last;
+    else if (_18_) m_axi_wlast <= last;
   always @(posedge clk)
-    if (move)
+    if (_18_)
       if (drain) m_axi_wstrb <= 16'h0000;
       else m_axi_wstrb <= beat_strobe;
   always @(posedge clk)
-    if (move) m_axi_wdata <= beat_data;
+    if (_18_) m_axi_wdata <= beat_data;
   always @(posedge clk)
-    if (rst) m_axi_wvalid <= 1'h0;
-    else m_axi_wvalid <= _29_;
+    if (_15_) m_axi_awlen <= _16_[7:0];
   always @(posedge clk)
-    if (rst) number <= 9'h001;
-    else if (move) number <= _16_[8:0];
-  always @(posedge clk)
-    if (accept) m_axi_awlen <= _14_[7:0];
-  always @(posedge clk)
-    if (accept) m_axi_awaddr <= burst_address;
-  always @(posedge clk)
-    if (rst) m_axi_awvalid <= 1'h0;
-    else m_axi_awvalid <= _31_;
+    if (_15_) m_axi_awaddr <= burst_address;
   always @(posedge clk)
     if (rst) none_flying <= 1'h1;
     else none_flying <= _13_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
     else flying <= _08_[2:0];
-  assign _28_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
-  assign _29_ = move ? 1'h1 : _28_;
-  assign _30_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
-  assign _31_ = accept ? 1'h1 : _30_;
+  always @(posedge clk)
+    if (rst) m_axi_wvalid <= 1'h0;
+    else m_axi_wvalid <= _33_;
+  always @(posedge clk)
+    if (rst) number <= 9'h001;
+    else if (move) number <= _20_[8:0];
+  assign _32_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
+  assign _33_ = move ? 1'h1 : _32_;
+  assign _34_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
+  assign _35_ = accept ? 1'h1 : _34_;
   accelerator_fifo_owed owed (
     .clk(clk),
     .data(burst_beats),
-    .full(_17_),
+    .full(_22_),
     .head(owed_head),
-    .kept(_20_),
-    .level(_18_),
+    .kept(_25_),
+    .level(_23_),
     .pop(owed_pop),
-    .popped(_19_),
+    .popped(_24_),
     .push(accept),
     .rst(rst),
     .valid(owed_valid)

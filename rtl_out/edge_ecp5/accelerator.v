@@ -63,21 +63,21 @@ module accelerator(
   wire _001_;
   wire _002_;
   wire _003_;
-  wire [1:0] _004_;
-  wire [1:0] _005_;
+  wire _004_;
+  wire _005_;
   wire _006_;
-  wire [2:0] _007_;
-  wire [2:0] _008_;
-  wire [2:0] _009_;
+  wire _007_;
+  wire _008_;
+  wire _009_;
   wire _010_;
   wire _011_;
   wire _012_;
-  wire _013_;
-  wire _014_;
+  wire [1:0] _013_;
+  wire [1:0] _014_;
   wire _015_;
-  wire _016_;
-  wire _017_;
-  wire _018_;
+  wire [2:0] _016_;
+  wire [2:0] _017_;
+  wire [2:0] _018_;
   wire _019_;
   wire _020_;
   wire _021_;
@@ -86,20 +86,20 @@ module accelerator(
   wire _024_;
   wire _025_;
   wire _026_;
-  wire [3:0] _027_;
-  wire [3:0] _028_;
-  wire [3:0] _029_;
-  wire [3:0] _030_;
-  wire [3:0] _031_;
+  wire _027_;
+  wire _028_;
+  wire _029_;
+  wire _030_;
+  wire _031_;
   wire _032_;
   wire _033_;
   wire _034_;
   wire _035_;
-  wire _036_;
-  wire _037_;
-  wire _038_;
-  wire _039_;
-  wire _040_;
+  wire [3:0] _036_;
+  wire [3:0] _037_;
+  wire [3:0] _038_;
+  wire [3:0] _039_;
+  wire [3:0] _040_;
   wire _041_;
   wire _042_;
   wire _043_;
@@ -154,27 +154,27 @@ module accelerator(
   wire _092_;
   wire _093_;
   wire _094_;
-  wire [3:0] _095_;
+  wire _095_;
   wire _096_;
-  wire [3:0] _097_;
+  wire _097_;
   wire _098_;
-  wire [3:0] _099_;
-  wire [3:0] _100_;
+  wire _099_;
+  wire _100_;
   wire _101_;
   wire _102_;
   wire _103_;
   wire [3:0] _104_;
   wire [3:0] _105_;
-  wire [3:0] _106_;
+  wire _106_;
   wire _107_;
   wire _108_;
-  wire _109_;
-  wire _110_;
+  wire [3:0] _109_;
+  wire [3:0] _110_;
   wire _111_;
   wire _112_;
-  wire _113_;
-  wire _114_;
-  wire _115_;
+  wire [3:0] _113_;
+  wire [3:0] _114_;
+  wire [3:0] _115_;
   wire _116_;
   wire _117_;
   wire _118_;
@@ -263,18 +263,18 @@ module accelerator(
   wire _201_;
   wire _202_;
   wire _203_;
-  wire _204_;
-  wire _205_;
+  wire [1:0] _204_;
+  wire [1:0] _205_;
   wire _206_;
-  wire _207_;
+  wire [1:0] _207_;
   wire _208_;
-  wire _209_;
-  wire [1:0] _210_;
-  wire [1:0] _211_;
+  wire [1:0] _209_;
+  wire _210_;
+  wire _211_;
   wire _212_;
-  wire [1:0] _213_;
+  wire _213_;
   wire _214_;
-  wire [1:0] _215_;
+  wire _215_;
   wire _216_;
   wire _217_;
   wire _218_;
@@ -404,8 +404,9 @@ module accelerator(
   wire [127:0] dsp_engine_act_data;
   wire dsp_engine_act_en;
   wire dsp_engine_done;
-  wire [127:0] dsp_engine_head;
-  wire dsp_engine_start;
+  reg [127:0] dsp_engine_head = 128'h00000000000000000000000000000000;
+  wire [127:0] dsp_engine_head_held;
+  reg dsp_engine_start = 1'h0;
   wire [11:0] dsp_engine_weight_address;
   wire [127:0] dsp_engine_weight_data;
   wire dsp_engine_weight_en;
@@ -436,13 +437,14 @@ module accelerator(
   wire load_engine_data_take;
   wire load_engine_data_valid;
   wire load_engine_done;
-  wire [127:0] load_engine_head;
+  reg [127:0] load_engine_head = 128'h00000000000000000000000000000000;
+  wire [127:0] load_engine_head_held;
   wire [31:0] load_engine_read_address;
   wire [8:0] load_engine_read_beats;
   wire load_engine_read_ready;
   wire load_engine_read_valid;
   wire load_engine_stall;
-  wire load_engine_start;
+  reg load_engine_start = 1'h0;
   wire [12:0] load_engine_write_address;
   wire [127:0] load_engine_write_data;
   wire [6:0] load_engine_write_en;
@@ -530,7 +532,7 @@ module accelerator(
   wire quell;
   wire reads_beat;
   wire [127:0] reads_data;
-  reg reads_drain = 1'h0;
+  reg reads_drain = 1'h1;
   wire [1:0] reads_error;
   wire [31:0] reads_fetch_address;
   wire [8:0] reads_fetch_beats;
@@ -608,13 +610,14 @@ module accelerator(
   wire store_engine_burst_ready;
   wire store_engine_burst_valid;
   wire store_engine_done;
-  wire [127:0] store_engine_head;
+  reg [127:0] store_engine_head = 128'h00000000000000000000000000000000;
+  wire [127:0] store_engine_head_held;
   wire store_engine_port_idle;
   wire [12:0] store_engine_read_address;
   wire [127:0] store_engine_read_data;
   wire store_engine_read_en;
   wire store_engine_stall;
-  wire store_engine_start;
+  reg store_engine_start = 1'h0;
   wire [7:0] store_missing;
   wire store_shell_began;
   wire store_shell_busy;
@@ -638,11 +641,12 @@ module accelerator(
   wire [127:0] vec_engine_act_data;
   wire vec_engine_act_en;
   wire vec_engine_done;
-  wire [127:0] vec_engine_head;
+  reg [127:0] vec_engine_head = 128'h00000000000000000000000000000000;
+  wire [127:0] vec_engine_head_held;
   wire [7:0] vec_engine_par_address;
   wire [1023:0] vec_engine_par_data;
   wire vec_engine_par_en;
-  wire vec_engine_start;
+  reg vec_engine_start = 1'h0;
   wire [12:0] vec_engine_write_address;
   wire [127:0] vec_engine_write_data;
   wire vec_engine_write_en;
@@ -695,328 +699,350 @@ module accelerator(
   wire [15:0] writes_m_axi_wstrb;
   wire writes_m_axi_wvalid;
   assign _000_ = | reads_error;
-  assign _101_ = dispatch_illegal | _000_;
-  assign _135_ = | writes_error;
-  assign _142_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _150_ = _135_ | _142_;
-  assign _160_ = _101_ | _150_;
-  assign _171_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _191_ = ~ load_shell_busy;
+  assign _107_ = dispatch_illegal | _000_;
+  assign _134_ = | writes_error;
+  assign _141_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _149_ = _134_ | _141_;
+  assign _159_ = _107_ | _149_;
+  assign _170_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _190_ = ~ load_shell_busy;
   assign _001_ = ~ load_shell_began;
-  assign _011_ = _191_ & _001_;
+  assign _012_ = _190_ & _001_;
   assign _021_ = ~ dsp_shell_busy;
   assign _032_ = ~ dsp_shell_began;
-  assign _042_ = _021_ & _032_;
+  assign _043_ = _021_ & _032_;
   assign _053_ = ~ vec_shell_busy;
   assign _064_ = ~ vec_shell_began;
-  assign _074_ = _053_ & _064_;
+  assign _075_ = _053_ & _064_;
   assign _085_ = ~ store_shell_busy;
   assign _096_ = ~ store_shell_began;
-  assign _102_ = _085_ & _096_;
-  assign _103_ = & { _102_, _074_, _042_, _011_ };
-  assign _111_ = dispatch_stuck & _103_;
-  assign _122_ = _111_ | dispatch_truncated;
-  assign _129_ = _171_ | _122_;
-  assign _130_ = _160_ | _129_;
-  assign _131_ = _130_ | control_stop;
-  assign stop = dispatch_halted | _131_;
-  assign _132_ = reads_idle & store_engine_port_idle;
-  assign _133_ = ! { 4'h0, control_error_code[3:0] };
-  assign _134_ = | { 4'h0, control_error_code[3:0] };
-  assign _136_ = load_shell_busy & load_engine_stall;
-  assign _137_ = ~ _136_;
-  assign _138_ = load_shell_busy & _137_;
-  assign control_load_run = _138_ | load_shell_began;
+  assign _108_ = _085_ & _096_;
+  assign _111_ = & { _108_, _075_, _043_, _012_ };
+  assign _112_ = dispatch_stuck & _111_;
+  assign _122_ = _112_ | dispatch_truncated;
+  assign _128_ = _170_ | _122_;
+  assign _129_ = _159_ | _128_;
+  assign _130_ = _129_ | control_stop;
+  assign stop = dispatch_halted | _130_;
+  assign _131_ = reads_idle & store_engine_port_idle;
+  assign _132_ = ! { 4'h0, control_error_code[3:0] };
+  assign _133_ = | { 4'h0, control_error_code[3:0] };
+  assign _135_ = load_shell_busy & load_engine_stall;
+  assign _136_ = ~ _135_;
+  assign _137_ = load_shell_busy & _136_;
+  assign control_load_run = _137_ | load_shell_began;
   assign control_load_stall = load_shell_busy & load_engine_stall;
   assign control_dsp_run = dsp_shell_busy | dsp_shell_began;
   assign control_vec_run = vec_shell_busy | vec_shell_began;
-  assign _139_ = store_shell_busy & store_engine_stall;
-  assign _140_ = ~ _139_;
-  assign _141_ = store_shell_busy & _140_;
-  assign control_store_run = _141_ | store_shell_began;
+  assign _138_ = store_shell_busy & store_engine_stall;
+  assign _139_ = ~ _138_;
+  assign _140_ = store_shell_busy & _139_;
+  assign control_store_run = _140_ | store_shell_began;
   assign control_store_stall = store_shell_busy & store_engine_stall;
-  assign _143_ = | reads_error;
-  assign _144_ = dispatch_illegal | _143_;
-  assign _145_ = | writes_error;
-  assign _146_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _147_ = _145_ | _146_;
-  assign _148_ = _144_ | _147_;
-  assign _149_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _151_ = ~ load_shell_busy;
-  assign _152_ = ~ load_shell_began;
-  assign _153_ = _151_ & _152_;
-  assign _154_ = ~ dsp_shell_busy;
-  assign _155_ = ~ dsp_shell_began;
-  assign _156_ = _154_ & _155_;
-  assign _157_ = ~ vec_shell_busy;
-  assign _158_ = ~ vec_shell_began;
-  assign _159_ = _157_ & _158_;
-  assign _161_ = ~ store_shell_busy;
-  assign _162_ = ~ store_shell_began;
-  assign _163_ = _161_ & _162_;
-  assign _164_ = & { _163_, _159_, _156_, _153_ };
-  assign _165_ = dispatch_stuck & _164_;
-  assign _166_ = _165_ | dispatch_truncated;
-  assign _167_ = _149_ | _166_;
-  assign _168_ = _148_ | _167_;
-  assign _169_ = _168_ | control_stop;
-  assign _170_ = | reads_error;
-  assign _172_ = dispatch_illegal | _170_;
-  assign _173_ = | writes_error;
-  assign _174_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _175_ = _173_ | _174_;
-  assign _176_ = _172_ | _175_;
-  assign _177_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _178_ = ~ load_shell_busy;
-  assign _179_ = ~ load_shell_began;
-  assign _180_ = _178_ & _179_;
-  assign _181_ = ~ dsp_shell_busy;
-  assign _182_ = ~ dsp_shell_began;
-  assign _183_ = _181_ & _182_;
-  assign _184_ = ~ vec_shell_busy;
-  assign _185_ = ~ vec_shell_began;
-  assign _186_ = _184_ & _185_;
-  assign _187_ = ~ store_shell_busy;
-  assign _188_ = ~ store_shell_began;
-  assign _189_ = _187_ & _188_;
-  assign _190_ = & { _189_, _186_, _183_, _180_ };
-  assign _192_ = dispatch_stuck & _190_;
-  assign _193_ = _192_ | dispatch_truncated;
-  assign _194_ = _177_ | _193_;
-  assign _195_ = _176_ | _194_;
-  assign _196_ = | reads_error;
-  assign _197_ = dispatch_illegal | _196_;
-  assign _198_ = | writes_error;
-  assign _199_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _200_ = _198_ | _199_;
-  assign _201_ = _197_ | _200_;
-  assign _002_ = | reads_error;
-  assign _003_ = dispatch_illegal | _002_;
-  assign _004_ = reads_error[0] ? 2'h3 : 2'h2;
-  assign _005_ = dispatch_illegal ? 2'h1 : _004_;
+  assign _142_ = ~ reads_drain;
+  assign _143_ = load_shell_start & _142_;
+  assign _144_ = ~ reads_drain;
+  assign _145_ = dsp_shell_start & _144_;
+  assign _146_ = ~ reads_drain;
+  assign _147_ = vec_shell_start & _146_;
+  assign _148_ = ~ reads_drain;
+  assign _150_ = store_shell_start & _148_;
+  assign _151_ = | reads_error;
+  assign _152_ = dispatch_illegal | _151_;
+  assign _153_ = | writes_error;
+  assign _154_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _155_ = _153_ | _154_;
+  assign _156_ = _152_ | _155_;
+  assign _157_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _158_ = ~ load_shell_busy;
+  assign _160_ = ~ load_shell_began;
+  assign _161_ = _158_ & _160_;
+  assign _162_ = ~ dsp_shell_busy;
+  assign _163_ = ~ dsp_shell_began;
+  assign _164_ = _162_ & _163_;
+  assign _165_ = ~ vec_shell_busy;
+  assign _166_ = ~ vec_shell_began;
+  assign _167_ = _165_ & _166_;
+  assign _168_ = ~ store_shell_busy;
+  assign _169_ = ~ store_shell_began;
+  assign _171_ = _168_ & _169_;
+  assign _172_ = & { _171_, _167_, _164_, _161_ };
+  assign _173_ = dispatch_stuck & _172_;
+  assign _174_ = _173_ | dispatch_truncated;
+  assign _175_ = _157_ | _174_;
+  assign _176_ = _156_ | _175_;
+  assign _177_ = _176_ | control_stop;
+  assign _178_ = | reads_error;
+  assign _179_ = dispatch_illegal | _178_;
+  assign _180_ = | writes_error;
+  assign _181_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _182_ = _180_ | _181_;
+  assign _183_ = _179_ | _182_;
+  assign _184_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _185_ = ~ load_shell_busy;
+  assign _186_ = ~ load_shell_began;
+  assign _187_ = _185_ & _186_;
+  assign _188_ = ~ dsp_shell_busy;
+  assign _189_ = ~ dsp_shell_began;
+  assign _191_ = _188_ & _189_;
+  assign _192_ = ~ vec_shell_busy;
+  assign _193_ = ~ vec_shell_began;
+  assign _194_ = _192_ & _193_;
+  assign _195_ = ~ store_shell_busy;
+  assign _196_ = ~ store_shell_began;
+  assign _197_ = _195_ & _196_;
+  assign _198_ = & { _197_, _194_, _191_, _187_ };
+  assign _199_ = dispatch_stuck & _198_;
+  assign _200_ = _199_ | dispatch_truncated;
+  assign _002_ = _184_ | _200_;
+  assign _003_ = _183_ | _002_;
+  assign _004_ = | reads_error;
+  assign _005_ = dispatch_illegal | _004_;
   assign _006_ = | writes_error;
-  assign _007_ = writes_error[0] ? 3'h5 : 3'h4;
-  assign _008_ = _006_ ? _007_ : 3'h7;
-  assign _009_ = _003_ ? { 1'h0, _005_ } : _008_;
-  assign _010_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _012_ = ~ load_shell_busy;
-  assign _013_ = ~ load_shell_began;
-  assign _014_ = _012_ & _013_;
-  assign _015_ = ~ dsp_shell_busy;
-  assign _016_ = ~ dsp_shell_began;
-  assign _017_ = _015_ & _016_;
-  assign _018_ = ~ vec_shell_busy;
-  assign _019_ = ~ vec_shell_began;
-  assign _020_ = _018_ & _019_;
-  assign _022_ = ~ store_shell_busy;
-  assign _023_ = ~ store_shell_began;
-  assign _024_ = _022_ & _023_;
-  assign _025_ = & { _024_, _020_, _017_, _014_ };
-  assign _026_ = dispatch_stuck & _025_;
-  assign _027_ = _026_ ? 4'h6 : 4'h9;
-  assign _028_ = _010_ ? 4'h8 : _027_;
-  assign _029_ = _201_ ? { 1'h0, _009_ } : _028_;
-  assign _030_ = _195_ ? _029_ : 4'ha;
-  assign _031_ = _169_ ? _030_ : 4'h0;
-  assign _033_ = | reads_error;
-  assign _034_ = dispatch_illegal | _033_;
-  assign _035_ = | writes_error;
-  assign _036_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _037_ = _035_ | _036_;
-  assign _038_ = _034_ | _037_;
-  assign _039_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _040_ = ~ load_shell_busy;
-  assign _041_ = ~ load_shell_began;
-  assign _043_ = _040_ & _041_;
-  assign _044_ = ~ dsp_shell_busy;
-  assign _045_ = ~ dsp_shell_began;
-  assign _046_ = _044_ & _045_;
-  assign _047_ = ~ vec_shell_busy;
-  assign _048_ = ~ vec_shell_began;
-  assign _049_ = _047_ & _048_;
-  assign _050_ = ~ store_shell_busy;
-  assign _051_ = ~ store_shell_began;
-  assign _052_ = _050_ & _051_;
-  assign _054_ = & { _052_, _049_, _046_, _043_ };
-  assign _055_ = dispatch_stuck & _054_;
-  assign _056_ = _055_ | dispatch_truncated;
-  assign _057_ = _039_ | _056_;
-  assign _058_ = _038_ | _057_;
-  assign _059_ = _058_ | control_stop;
-  assign _060_ = | reads_error;
-  assign _061_ = dispatch_illegal | _060_;
-  assign _062_ = | writes_error;
-  assign _063_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _065_ = _062_ | _063_;
-  assign _066_ = _061_ | _065_;
-  assign _067_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _068_ = ~ load_shell_busy;
-  assign _069_ = ~ load_shell_began;
-  assign _070_ = _068_ & _069_;
-  assign _071_ = ~ dsp_shell_busy;
-  assign _072_ = ~ dsp_shell_began;
-  assign _073_ = _071_ & _072_;
-  assign _075_ = ~ vec_shell_busy;
-  assign _076_ = ~ vec_shell_began;
-  assign _077_ = _075_ & _076_;
-  assign _078_ = ~ store_shell_busy;
-  assign _079_ = ~ store_shell_began;
-  assign _080_ = _078_ & _079_;
-  assign _081_ = & { _080_, _077_, _073_, _070_ };
-  assign _082_ = dispatch_stuck & _081_;
-  assign _083_ = _082_ | dispatch_truncated;
-  assign _084_ = _067_ | _083_;
-  assign _086_ = _066_ | _084_;
-  assign _087_ = | reads_error;
-  assign _088_ = dispatch_illegal | _087_;
-  assign _089_ = | writes_error;
-  assign _090_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _091_ = _089_ | _090_;
-  assign _092_ = _088_ | _091_;
-  assign _093_ = | reads_error;
-  assign _094_ = dispatch_illegal | _093_;
-  assign _095_ = load_engine_data_valid ? 4'h0 : 4'hf;
-  assign _097_ = dispatch_illegal ? load_shell_word[3:0] : _095_;
+  assign _007_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _008_ = _006_ | _007_;
+  assign _009_ = _005_ | _008_;
+  assign _010_ = | reads_error;
+  assign _011_ = dispatch_illegal | _010_;
+  assign _013_ = reads_error[0] ? 2'h3 : 2'h2;
+  assign _014_ = dispatch_illegal ? 2'h1 : _013_;
+  assign _015_ = | writes_error;
+  assign _016_ = writes_error[0] ? 3'h5 : 3'h4;
+  assign _017_ = _015_ ? _016_ : 3'h7;
+  assign _018_ = _011_ ? { 1'h0, _014_ } : _017_;
+  assign _019_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _020_ = ~ load_shell_busy;
+  assign _022_ = ~ load_shell_began;
+  assign _023_ = _020_ & _022_;
+  assign _024_ = ~ dsp_shell_busy;
+  assign _025_ = ~ dsp_shell_began;
+  assign _026_ = _024_ & _025_;
+  assign _027_ = ~ vec_shell_busy;
+  assign _028_ = ~ vec_shell_began;
+  assign _029_ = _027_ & _028_;
+  assign _030_ = ~ store_shell_busy;
+  assign _031_ = ~ store_shell_began;
+  assign _033_ = _030_ & _031_;
+  assign _034_ = & { _033_, _029_, _026_, _023_ };
+  assign _035_ = dispatch_stuck & _034_;
+  assign _036_ = _035_ ? 4'h6 : 4'h9;
+  assign _037_ = _019_ ? 4'h8 : _036_;
+  assign _038_ = _009_ ? { 1'h0, _018_ } : _037_;
+  assign _039_ = _003_ ? _038_ : 4'ha;
+  assign _040_ = _177_ ? _039_ : 4'h0;
+  assign _041_ = | reads_error;
+  assign _042_ = dispatch_illegal | _041_;
+  assign _044_ = | writes_error;
+  assign _045_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _046_ = _044_ | _045_;
+  assign _047_ = _042_ | _046_;
+  assign _048_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _049_ = ~ load_shell_busy;
+  assign _050_ = ~ load_shell_began;
+  assign _051_ = _049_ & _050_;
+  assign _052_ = ~ dsp_shell_busy;
+  assign _054_ = ~ dsp_shell_began;
+  assign _055_ = _052_ & _054_;
+  assign _056_ = ~ vec_shell_busy;
+  assign _057_ = ~ vec_shell_began;
+  assign _058_ = _056_ & _057_;
+  assign _059_ = ~ store_shell_busy;
+  assign _060_ = ~ store_shell_began;
+  assign _061_ = _059_ & _060_;
+  assign _062_ = & { _061_, _058_, _055_, _051_ };
+  assign _063_ = dispatch_stuck & _062_;
+  assign _065_ = _063_ | dispatch_truncated;
+  assign _066_ = _048_ | _065_;
+  assign _067_ = _047_ | _066_;
+  assign _068_ = _067_ | control_stop;
+  assign _069_ = | reads_error;
+  assign _070_ = dispatch_illegal | _069_;
+  assign _071_ = | writes_error;
+  assign _072_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _073_ = _071_ | _072_;
+  assign _074_ = _070_ | _073_;
+  assign _076_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _077_ = ~ load_shell_busy;
+  assign _078_ = ~ load_shell_began;
+  assign _079_ = _077_ & _078_;
+  assign _080_ = ~ dsp_shell_busy;
+  assign _081_ = ~ dsp_shell_began;
+  assign _082_ = _080_ & _081_;
+  assign _083_ = ~ vec_shell_busy;
+  assign _084_ = ~ vec_shell_began;
+  assign _086_ = _083_ & _084_;
+  assign _087_ = ~ store_shell_busy;
+  assign _088_ = ~ store_shell_began;
+  assign _089_ = _087_ & _088_;
+  assign _090_ = & { _089_, _086_, _082_, _079_ };
+  assign _091_ = dispatch_stuck & _090_;
+  assign _092_ = _091_ | dispatch_truncated;
+  assign _093_ = _076_ | _092_;
+  assign _094_ = _074_ | _093_;
+  assign _095_ = | reads_error;
+  assign _097_ = dispatch_illegal | _095_;
   assign _098_ = | writes_error;
-  assign _099_ = _098_ ? 4'h5 : 4'hf;
-  assign _100_ = _094_ ? _097_ : _099_;
-  assign _104_ = _092_ ? _100_ : 4'hf;
-  assign _105_ = _086_ ? _104_ : 4'hf;
-  assign _106_ = _059_ ? _105_ : 4'hf;
-  assign _107_ = reads_idle & store_engine_port_idle;
-  assign _108_ = ~ reads_drain;
-  assign _109_ = running & _108_;
-  assign _110_ = ~ reads_drain;
-  assign _112_ = running & _110_;
-  assign _113_ = ~ reads_drain;
-  assign _114_ = running & _113_;
-  assign _115_ = ~ reads_drain;
-  assign _116_ = running & _115_;
-  assign _117_ = rst | reads_drain;
-  assign _118_ = rst | reads_drain;
-  assign _119_ = rst | reads_drain;
-  assign _120_ = rst | reads_drain;
-  assign _121_ = rst | reads_drain;
-  assign _123_ = rst | reads_drain;
-  assign _124_ = rst | reads_drain;
-  assign _125_ = rst | reads_drain;
-  assign _126_ = rst | reads_drain;
+  assign _099_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _100_ = _098_ | _099_;
+  assign _101_ = _097_ | _100_;
+  assign _102_ = | reads_error;
+  assign _103_ = dispatch_illegal | _102_;
+  assign _104_ = load_engine_data_valid ? 4'h0 : 4'hf;
+  assign _105_ = dispatch_illegal ? load_shell_word[3:0] : _104_;
+  assign _106_ = | writes_error;
+  assign _109_ = _106_ ? 4'h5 : 4'hf;
+  assign _110_ = _103_ ? _105_ : _109_;
+  assign _113_ = _101_ ? _110_ : 4'hf;
+  assign _114_ = _094_ ? _113_ : 4'hf;
+  assign _115_ = _068_ ? _114_ : 4'hf;
+  assign _116_ = reads_idle & store_engine_port_idle;
+  assign _117_ = ~ reads_drain;
+  assign _118_ = running & _117_;
+  assign _119_ = ~ reads_drain;
+  assign _120_ = running & _119_;
+  assign _121_ = ~ reads_drain;
+  assign _123_ = running & _121_;
+  assign _124_ = ~ reads_drain;
+  assign _125_ = running & _124_;
+  always @(posedge clk)
+    load_engine_head <= load_shell_head;
+  always @(posedge clk)
+    dsp_engine_head <= dsp_shell_head;
+  always @(posedge clk)
+    vec_engine_head <= vec_shell_head;
+  always @(posedge clk)
+    store_engine_head <= store_shell_head;
   always @(posedge clk)
     if (rst) control_store_waiting <= 8'h00;
-    else if (_116_) control_store_waiting <= store_shell_missing;
+    else if (_125_) control_store_waiting <= store_shell_missing;
   always @(posedge clk)
     if (rst) control_vec_waiting <= 8'h00;
-    else if (_114_) control_vec_waiting <= vec_shell_missing;
+    else if (_123_) control_vec_waiting <= vec_shell_missing;
   always @(posedge clk)
     if (rst) control_dsp_waiting <= 8'h00;
-    else if (_112_) control_dsp_waiting <= dsp_shell_missing;
+    else if (_120_) control_dsp_waiting <= dsp_shell_missing;
   always @(posedge clk)
     if (rst) control_load_waiting <= 8'h00;
-    else if (_109_) control_load_waiting <= load_shell_missing;
-  always @(posedge clk)
-    if (rst) reads_drain <= 1'h0;
-    else reads_drain <= _203_;
+    else if (_118_) control_load_waiting <= load_shell_missing;
   always @(posedge clk)
     if (rst) control_error_instruction <= 32'd0;
-    else if (_207_) control_error_instruction <= dispatch_position;
+    else if (_201_) control_error_instruction <= dispatch_position;
   always @(posedge clk)
     if (rst) control_error_engine <= 4'h0;
-    else if (_208_) control_error_engine <= _106_;
+    else if (_202_) control_error_engine <= _115_;
   always @(posedge clk)
     if (rst) state_state <= 2'h0;
-    else state_state <= _211_;
+    else state_state <= _205_;
   always @(posedge clk)
     if (rst) dispatch_go <= 1'h0;
-    else dispatch_go <= _217_;
-  reg [3:0] _443_ = 4'h0;
+    else dispatch_go <= _211_;
   always @(posedge clk)
-    if (rst) _443_ <= 4'h0;
-    else if (_209_) _443_ <= _031_;
-  assign control_error_code[3:0] = _443_;
-  assign _202_ = _107_ ? 1'h0 : reads_drain;
-  function [0:0] _445_;
-    input [0:0] a;
-    input [1:0] b;
-    input [1:0] s;
-    (* parallel_case *)
-    casez (s)
-      2'b?1:
-        _445_ = b[0:0];
-      2'b1?:
-        _445_ = b[1:1];
-      default:
-        _445_ = a;
-    endcase
-  endfunction
-  assign _203_ = _445_(reads_drain, { _205_, _202_ }, { _206_, _204_ });
-  assign _204_ = state_state == 2'h2;
-  assign _205_ = stop ? 1'h1 : reads_drain;
-  assign _206_ = state_state == 2'h1;
-  assign _207_ = state_state == 2'h1;
-  assign _208_ = state_state == 2'h1;
-  assign _209_ = state_state == 2'h1;
-  assign _210_ = _107_ ? 2'h0 : state_state;
-  function [1:0] _453_;
+    if (rst) reads_drain <= 1'h1;
+    else reads_drain <= _216_;
+  always @(posedge clk)
+    if (rst) store_engine_start <= 1'h0;
+    else store_engine_start <= _150_;
+  always @(posedge clk)
+    if (rst) vec_engine_start <= 1'h0;
+    else vec_engine_start <= _147_;
+  always @(posedge clk)
+    if (rst) dsp_engine_start <= 1'h0;
+    else dsp_engine_start <= _145_;
+  always @(posedge clk)
+    if (rst) load_engine_start <= 1'h0;
+    else load_engine_start <= _143_;
+  reg [3:0] _450_ = 4'h0;
+  always @(posedge clk)
+    if (rst) _450_ <= 4'h0;
+    else if (_203_) _450_ <= _040_;
+  assign control_error_code[3:0] = _450_;
+  assign _201_ = state_state == 2'h1;
+  assign _202_ = state_state == 2'h1;
+  assign _203_ = state_state == 2'h1;
+  assign _204_ = _116_ ? 2'h0 : state_state;
+  function [1:0] _455_;
     input [1:0] a;
     input [5:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _453_ = b[1:0];
+        _455_ = b[1:0];
       3'b?1?:
-        _453_ = b[3:2];
+        _455_ = b[3:2];
       3'b1??:
-        _453_ = b[5:4];
+        _455_ = b[5:4];
       default:
-        _453_ = a;
+        _455_ = a;
     endcase
   endfunction
-  assign _211_ = _453_(state_state, { _215_, _213_, _210_ }, { _216_, _214_, _212_ });
-  assign _212_ = state_state == 2'h2;
-  assign _213_ = stop ? 2'h2 : state_state;
-  assign _214_ = state_state == 2'h1;
-  assign _215_ = control_start ? 2'h1 : state_state;
-  assign _216_ = ! state_state;
-  function [0:0] _459_;
+  assign _205_ = _455_(state_state, { _209_, _207_, _204_ }, { _210_, _208_, _206_ });
+  assign _206_ = state_state == 2'h2;
+  assign _207_ = stop ? 2'h2 : state_state;
+  assign _208_ = state_state == 2'h1;
+  assign _209_ = control_start ? 2'h1 : state_state;
+  assign _210_ = ! state_state;
+  function [0:0] _461_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _459_ = b[0:0];
+        _461_ = b[0:0];
       2'b1?:
-        _459_ = b[1:1];
+        _461_ = b[1:1];
       default:
-        _459_ = a;
+        _461_ = a;
     endcase
   endfunction
-  assign _217_ = _459_(dispatch_go, { _219_, 1'h0 }, { _220_, _218_ });
-  assign _218_ = state_state == 2'h1;
-  assign _219_ = control_start ? 1'h1 : dispatch_go;
+  assign _211_ = _461_(dispatch_go, { _213_, 1'h0 }, { _214_, _212_ });
+  assign _212_ = state_state == 2'h1;
+  assign _213_ = control_start ? 1'h1 : dispatch_go;
+  assign _214_ = ! state_state;
+  assign _215_ = _116_ ? 1'h0 : reads_drain;
+  function [0:0] _466_;
+    input [0:0] a;
+    input [2:0] b;
+    input [2:0] s;
+    (* parallel_case *)
+    casez (s)
+      3'b??1:
+        _466_ = b[0:0];
+      3'b?1?:
+        _466_ = b[1:1];
+      3'b1??:
+        _466_ = b[2:2];
+      default:
+        _466_ = a;
+    endcase
+  endfunction
+  assign _216_ = _466_(reads_drain, { 1'h0, _218_, _215_ }, { _220_, _219_, _217_ });
+  assign _217_ = state_state == 2'h2;
+  assign _218_ = stop ? 1'h1 : reads_drain;
+  assign _219_ = state_state == 2'h1;
   assign _220_ = ! state_state;
-  assign _221_ = _132_ ? _134_ : 1'h0;
+  assign _221_ = _131_ ? _133_ : 1'h0;
   assign control_error = _222_ ? _221_ : 1'h0;
   assign _222_ = state_state == 2'h2;
-  assign _223_ = _132_ ? _133_ : 1'h0;
+  assign _223_ = _131_ ? _132_ : 1'h0;
   assign control_done = _224_ ? _223_ : 1'h0;
   assign _224_ = state_state == 2'h2;
-  function [0:0] _469_;
+  function [0:0] _477_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _469_ = b[0:0];
+        _477_ = b[0:0];
       2'b1?:
-        _469_ = b[1:1];
+        _477_ = b[1:1];
       default:
-        _469_ = a;
+        _477_ = a;
     endcase
   endfunction
-  assign running = _469_(1'h0, 2'h3, { _226_, _225_ });
+  assign running = _477_(1'h0, 2'h3, { _226_, _225_ });
   assign _225_ = state_state == 2'h2;
   assign _226_ = state_state == 2'h1;
   accelerator_scratchpad_acc acc_buffer (
@@ -1132,7 +1158,7 @@ module accelerator(
     .read_beats(reads_fetch_beats),
     .read_ready(dispatch_read_ready),
     .read_valid(reads_fetch_valid),
-    .rst(_117_),
+    .rst(reads_drain),
     .store_full(dispatch_store_full),
     .store_idle(dispatch_store_idle),
     .store_push(store_shell_push),
@@ -1153,7 +1179,7 @@ module accelerator(
     .clk(clk),
     .done(dsp_shell_done),
     .head(dsp_engine_head),
-    .rst(_124_),
+    .rst(reads_drain),
     .start(dsp_engine_start),
     .weight_address(weight_buffer_dsp_address),
     .weight_data(dsp_engine_weight_data),
@@ -1168,13 +1194,13 @@ module accelerator(
     .full(dispatch_dsp_full),
     .given({ 2'h0, store_shell_gives[1], vec_shell_gives[1], 2'h0, dsp_shell_gives[1], load_shell_gives[1] }),
     .gives(dsp_shell_gives),
-    .head(dsp_engine_head),
+    .head(dsp_shell_head),
     .idle(dispatch_dsp_idle),
     .missing(dsp_shell_missing),
     .overflow(dsp_shell_overflow),
     .push(dsp_shell_push),
-    .rst(_119_),
-    .start(dsp_engine_start),
+    .rst(reads_drain),
+    .start(dsp_shell_start),
     .waiting(control_dsp_wait),
     .word(load_shell_word)
   );
@@ -1189,7 +1215,7 @@ module accelerator(
     .read_beats(reads_load_beats),
     .read_ready(load_engine_read_ready),
     .read_valid(reads_load_valid),
-    .rst(_123_),
+    .rst(reads_drain),
     .stall(load_engine_stall),
     .start(load_engine_start),
     .write_address(act_buffer_load_address),
@@ -1205,19 +1231,19 @@ module accelerator(
     .full(dispatch_load_full),
     .given({ 2'h0, store_shell_gives[0], vec_shell_gives[0], 2'h0, dsp_shell_gives[0], load_shell_gives[0] }),
     .gives(load_shell_gives),
-    .head(load_engine_head),
+    .head(load_shell_head),
     .idle(dispatch_load_idle),
     .missing(load_shell_missing),
     .overflow(load_shell_overflow),
     .push(load_shell_push),
-    .rst(_118_),
-    .start(load_engine_start),
+    .rst(reads_drain),
+    .start(load_shell_start),
     .waiting(control_load_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_parameter parameter_buffer (
     .clk(clk),
-    .conflict(_127_),
+    .conflict(_126_),
     .load_address(act_buffer_load_address[10:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[2]),
@@ -1273,7 +1299,7 @@ module accelerator(
     .read_address(act_buffer_store_address),
     .read_data(store_engine_read_data),
     .read_en(act_buffer_store_en),
-    .rst(_126_),
+    .rst(reads_drain),
     .stall(store_engine_stall),
     .start(store_engine_start)
   );
@@ -1286,13 +1312,13 @@ module accelerator(
     .full(dispatch_store_full),
     .given({ 2'h0, store_shell_gives[5], vec_shell_gives[5], 2'h0, dsp_shell_gives[5], load_shell_gives[5] }),
     .gives(store_shell_gives),
-    .head(store_engine_head),
+    .head(store_shell_head),
     .idle(dispatch_store_idle),
     .missing(store_shell_missing),
     .overflow(store_shell_overflow),
     .push(store_shell_push),
-    .rst(_121_),
-    .start(store_engine_start),
+    .rst(reads_drain),
+    .start(store_shell_start),
     .waiting(control_store_wait),
     .word(load_shell_word)
   );
@@ -1309,7 +1335,7 @@ module accelerator(
     .par_address(parameter_buffer_vec_address),
     .par_data(vec_engine_par_data),
     .par_en(parameter_buffer_vec_en),
-    .rst(_125_),
+    .rst(reads_drain),
     .start(vec_engine_start),
     .write_address(act_buffer_vec_write_address),
     .write_data(act_buffer_vec_write_data),
@@ -1324,19 +1350,19 @@ module accelerator(
     .full(dispatch_vec_full),
     .given({ 2'h0, store_shell_gives[4], vec_shell_gives[4], 2'h0, dsp_shell_gives[4], load_shell_gives[4] }),
     .gives(vec_shell_gives),
-    .head(vec_engine_head),
+    .head(vec_shell_head),
     .idle(dispatch_vec_idle),
     .missing(vec_shell_missing),
     .overflow(vec_shell_overflow),
     .push(vec_shell_push),
-    .rst(_120_),
-    .start(vec_engine_start),
+    .rst(reads_drain),
+    .start(vec_shell_start),
     .waiting(control_vec_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_weight weight_buffer (
     .clk(clk),
-    .conflict(_128_),
+    .conflict(_127_),
     .dsp_address(weight_buffer_dsp_address),
     .dsp_data(dsp_engine_weight_data),
     .dsp_en(weight_buffer_dsp_en),
@@ -1430,14 +1456,13 @@ module accelerator(
   assign dsp_engine_act_address = act_buffer_dsp_address;
   assign dsp_engine_act_en = act_buffer_dsp_en;
   assign dsp_engine_done = dsp_shell_done;
+  assign dsp_engine_head_held = dsp_engine_head;
   assign dsp_engine_weight_address = weight_buffer_dsp_address;
   assign dsp_engine_weight_en = weight_buffer_dsp_en;
   assign dsp_missing = control_dsp_waiting;
   assign dsp_shell_full = dispatch_dsp_full;
   assign dsp_shell_given = { 2'h0, store_shell_gives[1], vec_shell_gives[1], 2'h0, dsp_shell_gives[1], load_shell_gives[1] };
-  assign dsp_shell_head = dsp_engine_head;
   assign dsp_shell_idle = dispatch_dsp_idle;
-  assign dsp_shell_start = dsp_engine_start;
   assign dsp_shell_waiting = control_dsp_wait;
   assign dsp_shell_word = load_shell_word;
   assign engine = control_error_engine;
@@ -1446,6 +1471,7 @@ module accelerator(
   assign load_engine_data = dispatch_data;
   assign load_engine_data_take = reads_load_take;
   assign load_engine_done = load_shell_done;
+  assign load_engine_head_held = load_engine_head;
   assign load_engine_read_address = reads_load_address;
   assign load_engine_read_beats = reads_load_beats;
   assign load_engine_read_valid = reads_load_valid;
@@ -1454,9 +1480,7 @@ module accelerator(
   assign load_missing = control_load_waiting;
   assign load_shell_full = dispatch_load_full;
   assign load_shell_given = { 2'h0, store_shell_gives[0], vec_shell_gives[0], 2'h0, dsp_shell_gives[0], load_shell_gives[0] };
-  assign load_shell_head = load_engine_head;
   assign load_shell_idle = dispatch_load_idle;
-  assign load_shell_start = load_engine_start;
   assign load_shell_waiting = control_load_wait;
   assign m_axi_arcache = 4'h3;
   assign m_axi_arprot = 3'h0;
@@ -1492,14 +1516,13 @@ module accelerator(
   assign store_engine_burst_beats = writes_burst_beats;
   assign store_engine_burst_valid = writes_burst_valid;
   assign store_engine_done = store_shell_done;
+  assign store_engine_head_held = store_engine_head;
   assign store_engine_read_address = act_buffer_store_address;
   assign store_engine_read_en = act_buffer_store_en;
   assign store_missing = control_store_waiting;
   assign store_shell_full = dispatch_store_full;
   assign store_shell_given = { 2'h0, store_shell_gives[5], vec_shell_gives[5], 2'h0, dsp_shell_gives[5], load_shell_gives[5] };
-  assign store_shell_head = store_engine_head;
   assign store_shell_idle = dispatch_store_idle;
-  assign store_shell_start = store_engine_start;
   assign store_shell_waiting = control_store_wait;
   assign store_shell_word = load_shell_word;
   assign vec_engine_acc_address = acc_buffer_vec_address;
@@ -1507,6 +1530,7 @@ module accelerator(
   assign vec_engine_act_address = act_buffer_vec_address;
   assign vec_engine_act_en = act_buffer_vec_en;
   assign vec_engine_done = vec_shell_done;
+  assign vec_engine_head_held = vec_engine_head;
   assign vec_engine_par_address = parameter_buffer_vec_address;
   assign vec_engine_par_en = parameter_buffer_vec_en;
   assign vec_engine_write_address = act_buffer_vec_write_address;
@@ -1515,9 +1539,7 @@ module accelerator(
   assign vec_missing = control_vec_waiting;
   assign vec_shell_full = dispatch_vec_full;
   assign vec_shell_given = { 2'h0, store_shell_gives[4], vec_shell_gives[4], 2'h0, dsp_shell_gives[4], load_shell_gives[4] };
-  assign vec_shell_head = vec_engine_head;
   assign vec_shell_idle = dispatch_vec_idle;
-  assign vec_shell_start = vec_engine_start;
   assign vec_shell_waiting = control_vec_wait;
   assign vec_shell_word = load_shell_word;
   assign weight_buffer_dsp_data = dsp_engine_weight_data;
@@ -7865,39 +7887,39 @@ module accelerator_loops_dsp_act(step, base, count_0, stride_0, count_1, stride_
   wire [5:0] _080_;
   wire _081_;
   wire [12:0] _082_;
-  wire [5:0] _083_;
-  wire [5:0] _084_;
-  wire [12:0] _085_;
-  wire [12:0] _086_;
-  wire _087_;
-  wire _088_;
-  wire [9:0] _089_;
-  wire [9:0] _090_;
-  wire [12:0] _091_;
-  wire [12:0] _092_;
-  wire _093_;
-  wire _094_;
-  wire [11:0] _095_;
-  wire [11:0] _096_;
-  wire [12:0] _097_;
-  wire _098_;
+  wire [12:0] _083_;
+  wire _084_;
+  wire _085_;
+  wire [5:0] _086_;
+  wire [5:0] _087_;
+  wire [12:0] _088_;
+  wire [12:0] _089_;
+  wire _090_;
+  wire _091_;
+  wire [9:0] _092_;
+  wire [9:0] _093_;
+  wire [12:0] _094_;
+  wire [12:0] _095_;
+  wire _096_;
+  wire _097_;
+  wire [11:0] _098_;
   wire [11:0] _099_;
   wire [12:0] _100_;
-  wire [12:0] _101_;
-  wire _102_;
-  wire _103_;
-  wire [9:0] _104_;
-  wire [9:0] _105_;
-  wire [12:0] _106_;
-  wire [12:0] _107_;
-  wire _108_;
-  wire _109_;
-  wire [5:0] _110_;
-  wire [5:0] _111_;
-  wire [12:0] _112_;
-  wire [12:0] _113_;
-  wire _114_;
-  wire _115_;
+  wire _101_;
+  wire [11:0] _102_;
+  wire [12:0] _103_;
+  wire [12:0] _104_;
+  wire _105_;
+  wire _106_;
+  wire [9:0] _107_;
+  wire [9:0] _108_;
+  wire [12:0] _109_;
+  wire [12:0] _110_;
+  wire _111_;
+  wire _112_;
+  wire [5:0] _113_;
+  wire [5:0] _114_;
+  wire [12:0] _115_;
   output [12:0] address;
   reg [12:0] address = 13'h0000;
   input [12:0] base;
@@ -8109,57 +8131,57 @@ module accelerator_loops_dsp_act(step, base, count_0, stride_0, count_1, stride_
     if (load) step_1 <= stride_1;
   always @(posedge clk)
     if (load) step_0 <= stride_0;
-  assign _083_ = _016_ ? _018_[5:0] : left_3;
-  assign _084_ = step ? _083_ : left_3;
-  assign _077_ = load ? count_3 : _084_;
-  assign _085_ = _007_ ? target : start_2;
-  assign _086_ = step ? _085_ : start_2;
-  assign _075_ = load ? base : _086_;
-  assign _087_ = _007_ ? _011_ : last_2;
-  assign _088_ = step ? _087_ : last_2;
-  assign _074_ = load ? _012_ : _088_;
-  assign _089_ = _007_ ? _009_[9:0] : left_2;
-  assign _090_ = step ? _089_ : left_2;
-  assign _073_ = load ? count_2 : _090_;
-  assign _091_ = last_0 ? target : start_1;
-  assign _092_ = step ? _091_ : start_1;
-  assign _072_ = load ? base : _092_;
-  assign _093_ = last_0 ? _001_ : last_1;
-  assign _094_ = step ? _093_ : last_1;
-  assign _071_ = load ? _005_ : _094_;
-  assign _095_ = last_0 ? _069_[11:0] : left_1;
-  assign _096_ = step ? _095_ : left_1;
-  assign _070_ = load ? count_1 : _096_;
-  assign _097_ = step ? target : address;
-  assign _068_ = load ? base : _097_;
-  assign _098_ = step ? _036_ : last_0;
-  assign _067_ = load ? _047_ : _098_;
-  assign _099_ = step ? _014_[11:0] : left_0;
-  assign _066_ = load ? count_0 : _099_;
-  assign _100_ = _037_ ? target : start_5;
-  assign _101_ = step ? _100_ : start_5;
-  assign _004_ = load ? base : _101_;
-  assign _102_ = _037_ ? _041_ : last_5;
-  assign _103_ = step ? _102_ : last_5;
-  assign _003_ = load ? _042_ : _103_;
-  assign _104_ = _037_ ? _039_[9:0] : left_5;
-  assign _105_ = step ? _104_ : left_5;
-  assign _002_ = load ? count_5 : _105_;
-  assign _106_ = _026_ ? target : start_4;
-  assign _107_ = step ? _106_ : start_4;
-  assign _082_ = load ? base : _107_;
-  assign _108_ = _026_ ? _030_ : last_4;
-  assign _109_ = step ? _108_ : last_4;
-  assign _081_ = load ? _031_ : _109_;
-  assign _110_ = _026_ ? _028_[5:0] : left_4;
-  assign _111_ = step ? _110_ : left_4;
-  assign _080_ = load ? count_4 : _111_;
-  assign _112_ = _016_ ? target : start_3;
-  assign _113_ = step ? _112_ : start_3;
-  assign _079_ = load ? base : _113_;
-  assign _114_ = _016_ ? _020_ : last_3;
-  assign _115_ = step ? _114_ : last_3;
-  assign _078_ = load ? _021_ : _115_;
+  assign _083_ = step ? _115_ : start_3;
+  assign _079_ = load ? base : _083_;
+  assign _084_ = _016_ ? _020_ : last_3;
+  assign _085_ = step ? _084_ : last_3;
+  assign _078_ = load ? _021_ : _085_;
+  assign _086_ = _016_ ? _018_[5:0] : left_3;
+  assign _087_ = step ? _086_ : left_3;
+  assign _077_ = load ? count_3 : _087_;
+  assign _088_ = _007_ ? target : start_2;
+  assign _089_ = step ? _088_ : start_2;
+  assign _075_ = load ? base : _089_;
+  assign _090_ = _007_ ? _011_ : last_2;
+  assign _091_ = step ? _090_ : last_2;
+  assign _074_ = load ? _012_ : _091_;
+  assign _092_ = _007_ ? _009_[9:0] : left_2;
+  assign _093_ = step ? _092_ : left_2;
+  assign _073_ = load ? count_2 : _093_;
+  assign _094_ = last_0 ? target : start_1;
+  assign _095_ = step ? _094_ : start_1;
+  assign _072_ = load ? base : _095_;
+  assign _096_ = last_0 ? _001_ : last_1;
+  assign _097_ = step ? _096_ : last_1;
+  assign _071_ = load ? _005_ : _097_;
+  assign _098_ = last_0 ? _069_[11:0] : left_1;
+  assign _099_ = step ? _098_ : left_1;
+  assign _070_ = load ? count_1 : _099_;
+  assign _100_ = step ? target : address;
+  assign _068_ = load ? base : _100_;
+  assign _101_ = step ? _036_ : last_0;
+  assign _067_ = load ? _047_ : _101_;
+  assign _102_ = step ? _014_[11:0] : left_0;
+  assign _066_ = load ? count_0 : _102_;
+  assign _103_ = _037_ ? target : start_5;
+  assign _104_ = step ? _103_ : start_5;
+  assign _004_ = load ? base : _104_;
+  assign _105_ = _037_ ? _041_ : last_5;
+  assign _106_ = step ? _105_ : last_5;
+  assign _003_ = load ? _042_ : _106_;
+  assign _107_ = _037_ ? _039_[9:0] : left_5;
+  assign _108_ = step ? _107_ : left_5;
+  assign _002_ = load ? count_5 : _108_;
+  assign _109_ = _026_ ? target : start_4;
+  assign _110_ = step ? _109_ : start_4;
+  assign _082_ = load ? base : _110_;
+  assign _111_ = _026_ ? _030_ : last_4;
+  assign _112_ = step ? _111_ : last_4;
+  assign _081_ = load ? _031_ : _112_;
+  assign _113_ = _026_ ? _028_[5:0] : left_4;
+  assign _114_ = step ? _113_ : left_4;
+  assign _080_ = load ? count_4 : _114_;
+  assign _115_ = _016_ ? target : start_3;
   assign ends[0] = last_0;
   assign start_0 = address;
 endmodule
@@ -9275,14 +9297,14 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _14_;
   wire [3:0] _15_;
   wire [4:0] _16_;
-  wire [31:0] _17_;
-  wire [8:0] _18_;
-  wire [9:0] _19_;
-  wire _20_;
-  wire [2:0] _21_;
+  wire _17_;
+  wire _18_;
+  wire [31:0] _19_;
+  wire [8:0] _20_;
+  wire [9:0] _21_;
   wire _22_;
   wire _23_;
-  wire _24_;
+  wire [2:0] _24_;
   wire _25_;
   wire _26_;
   wire _27_;
@@ -9291,6 +9313,8 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _30_;
   wire _31_;
   wire _32_;
+  wire _33_;
+  wire _34_;
   wire accept;
   output beat;
   wire beat;
@@ -9364,18 +9388,18 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   assign _00_ = ~ m_axi_arvalid;
   assign _11_ = _00_ | m_axi_arready;
   assign _22_ = flying != 3'h4;
-  assign _25_ = _11_ & _22_;
-  assign _26_ = ~ drain;
-  assign fetch_ready = _25_ & _26_;
-  assign _27_ = ~ fetch_valid;
-  assign load_ready = fetch_ready & _27_;
-  assign _28_ = fetch_valid | load_valid;
-  assign accept = fetch_ready & _28_;
+  assign _27_ = _11_ & _22_;
+  assign _28_ = ~ drain;
+  assign fetch_ready = _27_ & _28_;
+  assign _29_ = ~ fetch_valid;
+  assign load_ready = fetch_ready & _29_;
+  assign _30_ = fetch_valid | load_valid;
+  assign accept = fetch_ready & _30_;
   assign order_data = ~ fetch_valid;
-  assign _29_ = ~ order_head;
-  assign _30_ = _29_ | load_take;
-  assign _01_ = order_valid & _30_;
-  assign m_axi_rready = drain | _01_;
+  assign _31_ = ~ order_head;
+  assign _32_ = _31_ | load_take;
+  assign _01_ = _32_ | drain;
+  assign m_axi_rready = order_valid & _01_;
   assign beat = m_axi_rvalid & m_axi_rready;
   assign order_pop = beat & m_axi_rlast;
   assign _02_ = m_axi_rvalid & order_valid;
@@ -9396,30 +9420,32 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   assign error = _14_ ? m_axi_rresp : 2'h0;
   assign _15_ = flying + accept;
   assign _16_ = _15_ - order_pop;
-  assign _17_ = fetch_valid ? fetch_address : load_address;
-  assign _18_ = fetch_valid ? fetch_beats : load_beats;
-  assign _19_ = _18_ - 1'h1;
-  always @(posedge clk)
-    if (accept) m_axi_arlen <= _19_[7:0];
-  always @(posedge clk)
-    if (accept) m_axi_araddr <= _17_;
+  assign _17_ = ~ m_axi_arvalid;
+  assign _18_ = _17_ | m_axi_arready;
+  assign _19_ = fetch_valid ? fetch_address : load_address;
+  assign _20_ = fetch_valid ? fetch_beats : load_beats;
+  assign _21_ = _20_ - 1'h1;
   always @(posedge clk)
     if (rst) m_axi_arvalid <= 1'h0;
-    else m_axi_arvalid <= _32_;
+    else m_axi_arvalid <= _34_;
+  always @(posedge clk)
+    if (_18_) m_axi_arlen <= _21_[7:0];
+  always @(posedge clk)
+    if (_18_) m_axi_araddr <= _19_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
     else flying <= _16_[2:0];
-  assign _31_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
-  assign _32_ = accept ? 1'h1 : _31_;
+  assign _33_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
+  assign _34_ = accept ? 1'h1 : _33_;
   accelerator_fifo_order order (
     .clk(clk),
     .data(order_data),
-    .full(_20_),
+    .full(_23_),
     .head(order_head),
-    .kept(_24_),
-    .level(_21_),
+    .kept(_26_),
+    .level(_24_),
     .pop(order_pop),
-    .popped(_23_),
+    .popped(_25_),
     .push(accept),
     .rst(rst),
     .valid(order_valid)
@@ -9435,9 +9461,9 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   assign transfer = beat;
 endmodule
 
-module accelerator_requantise_12_adders(bias, multiplier, shift, rounding, zero, low, high, clk, y, acc);
+module accelerator_requantise_12_carries(bias, multiplier, shift, rounding, zero, low, high, clk, y, acc);
   wire [32:0] _000_;
-  wire _001_;
+  wire [31:0] _001_;
   wire _002_;
   wire _003_;
   wire _004_;
@@ -9445,7 +9471,7 @@ module accelerator_requantise_12_adders(bias, multiplier, shift, rounding, zero,
   wire _006_;
   wire _007_;
   wire _008_;
-  wire [33:0] _009_;
+  wire [31:0] _009_;
   wire _010_;
   wire _011_;
   wire _012_;
@@ -9454,7 +9480,7 @@ module accelerator_requantise_12_adders(bias, multiplier, shift, rounding, zero,
   wire _015_;
   wire _016_;
   wire _017_;
-  wire [31:0] _018_;
+  wire _018_;
   wire _019_;
   wire _020_;
   wire _021_;
@@ -9463,33 +9489,33 @@ module accelerator_requantise_12_adders(bias, multiplier, shift, rounding, zero,
   wire [33:0] _024_;
   wire _025_;
   wire _026_;
-  wire _027_;
-  wire [33:0] _028_;
-  wire [31:0] _029_;
-  wire [33:0] _030_;
-  wire [33:0] _031_;
+  wire [31:0] _027_;
+  wire [31:0] _028_;
+  wire [33:0] _029_;
+  wire [31:0] _030_;
+  wire [31:0] _031_;
   wire [31:0] _032_;
   wire [33:0] _033_;
-  wire [33:0] _034_;
+  wire [31:0] _034_;
   wire [31:0] _035_;
   wire [33:0] _036_;
   wire [34:0] _037_;
   wire [34:0] _038_;
-  wire [33:0] _039_;
+  wire [31:0] _039_;
   wire [34:0] _040_;
   wire [37:0] _041_;
   wire [34:0] _042_;
   wire [42:0] _043_;
   wire _044_;
   wire _045_;
-  wire [31:0] _046_;
+  wire _046_;
   wire _047_;
   wire _048_;
-  wire _049_;
+  wire [8:0] _049_;
   wire [8:0] _050_;
-  wire [8:0] _051_;
+  wire [24:0] _051_;
   wire [24:0] _052_;
-  wire [24:0] _053_;
+  wire _053_;
   wire _054_;
   wire _055_;
   wire [33:0] _056_;
@@ -9499,10 +9525,10 @@ module accelerator_requantise_12_adders(bias, multiplier, shift, rounding, zero,
   wire _060_;
   wire _061_;
   wire _062_;
-  wire _063_;
-  wire [15:0] _064_;
+  wire [15:0] _063_;
+  wire _064_;
   wire _065_;
-  wire _066_;
+  wire [31:0] _066_;
   wire _067_;
   wire _068_;
   wire [3:0] _069_;
@@ -9511,8 +9537,8 @@ module accelerator_requantise_12_adders(bias, multiplier, shift, rounding, zero,
   wire _072_;
   wire _073_;
   wire [12:0] _074_;
-  wire [33:0] _075_;
-  wire [12:0] _076_;
+  wire [12:0] _075_;
+  wire [31:0] _076_;
   wire _077_;
   wire _078_;
   wire _079_;
@@ -9522,27 +9548,27 @@ module accelerator_requantise_12_adders(bias, multiplier, shift, rounding, zero,
   wire _083_;
   wire _084_;
   wire _085_;
-  wire [31:0] _086_;
-  wire _087_;
-  wire [3:0] _088_;
+  wire _086_;
+  wire [3:0] _087_;
+  wire _088_;
   wire _089_;
   wire _090_;
   wire _091_;
-  wire _092_;
-  wire [3:0] _093_;
+  wire [3:0] _092_;
+  wire _093_;
   wire _094_;
   wire _095_;
   wire _096_;
   wire [33:0] _097_;
-  wire _098_;
-  wire [3:0] _099_;
+  wire [3:0] _098_;
+  wire _099_;
   wire _100_;
   wire _101_;
   wire _102_;
   wire _103_;
-  wire _104_;
+  wire [9:0] _104_;
   wire [9:0] _105_;
-  wire [9:0] _106_;
+  wire _106_;
   input [31:0] acc;
   wire [31:0] acc;
   reg [7:0] between = 8'h00;
@@ -9594,7 +9620,6 @@ module accelerator_requantise_12_adders(bias, multiplier, shift, rounding, zero,
   reg [33:0] term_4 = 34'h000000000;
   reg [33:0] term_6 = 34'h000000000;
   reg [33:0] term_8 = 34'h000000000;
-  wire [33:0] threefold;
   reg too_high = 1'h0;
   reg too_low = 1'h0;
   reg [31:0] total = 32'd0;
@@ -9604,24 +9629,24 @@ module accelerator_requantise_12_adders(bias, multiplier, shift, rounding, zero,
   input [7:0] zero;
   wire [7:0] zero;
   assign _000_ = $signed(acc) + $signed(bias);
-  assign _039_ = scale[0] ? threefold : { total[31], total, 1'h0 };
-  assign _046_ = scale[0] ? total : 32'd0;
-  assign _056_ = scale[1] ? _039_ : { _046_[31], _046_[31], _046_ };
-  assign _075_ = scale[2] ? threefold : { total[31], total, 1'h0 };
-  assign _086_ = scale[2] ? total : 32'd0;
-  assign _097_ = scale[3] ? _075_ : { _086_[31], _086_[31], _086_ };
-  assign _009_ = scale[4] ? threefold : { total[31], total, 1'h0 };
-  assign _018_ = scale[4] ? total : 32'd0;
-  assign _024_ = scale[5] ? _009_ : { _018_[31], _018_[31], _018_ };
-  assign _028_ = scale[6] ? threefold : { total[31], total, 1'h0 };
-  assign _029_ = scale[6] ? total : 32'd0;
-  assign _030_ = scale[7] ? _028_ : { _029_[31], _029_[31], _029_ };
-  assign _031_ = scale[8] ? threefold : { total[31], total, 1'h0 };
-  assign _032_ = scale[8] ? total : 32'd0;
-  assign _033_ = scale[9] ? _031_ : { _032_[31], _032_[31], _032_ };
-  assign _034_ = scale[10] ? threefold : { total[31], total, 1'h0 };
-  assign _035_ = scale[10] ? total : 32'd0;
-  assign _036_ = scale[11] ? _034_ : { _035_[31], _035_[31], _035_ };
+  assign _032_ = scale[0] ? total : 32'd0;
+  assign _039_ = scale[1] ? total : 32'd0;
+  assign _056_ = $signed(_032_) + $signed({ _039_, 1'h0 });
+  assign _066_ = scale[2] ? total : 32'd0;
+  assign _076_ = scale[3] ? total : 32'd0;
+  assign _097_ = $signed(_066_) + $signed({ _076_, 1'h0 });
+  assign _001_ = scale[4] ? total : 32'd0;
+  assign _009_ = scale[5] ? total : 32'd0;
+  assign _024_ = $signed(_001_) + $signed({ _009_, 1'h0 });
+  assign _027_ = scale[6] ? total : 32'd0;
+  assign _028_ = scale[7] ? total : 32'd0;
+  assign _029_ = $signed(_027_) + $signed({ _028_, 1'h0 });
+  assign _030_ = scale[8] ? total : 32'd0;
+  assign _031_ = scale[9] ? total : 32'd0;
+  assign _033_ = $signed(_030_) + $signed({ _031_, 1'h0 });
+  assign _034_ = scale[10] ? total : 32'd0;
+  assign _035_ = scale[11] ? total : 32'd0;
+  assign _036_ = $signed(_034_) + $signed({ _035_, 1'h0 });
   assign _037_ = $signed({ term_0[33], term_0[33], term_0[33:2] }) + $signed(term_2);
   assign _038_ = $signed({ term_0[33], term_0[33], term_0[33:2] }) + $signed(term_2);
   assign _040_ = $signed({ term_4[33], term_4[33], term_4[33:2] }) + $signed(term_6);
@@ -9630,30 +9655,29 @@ module accelerator_requantise_12_adders(bias, multiplier, shift, rounding, zero,
   assign _043_ = $signed({ sum_1_0[41], sum_1_0[41], sum_1_0[41], sum_1_0[41], sum_1_0[41], sum_1_0[41], sum_1_0[41], sum_1_0[41], sum_1_0[41:8] }) + $signed(sum_1_4);
   assign _044_ = $signed(shifted) < $signed(low);
   assign _045_ = over ? negative : _044_;
-  assign _047_ = ~ negative;
-  assign _048_ = $signed(shifted) > $signed(high);
-  assign _049_ = over ? _047_ : _048_;
-  assign _050_ = too_high ? { high[7], high } : { 1'h0, between };
-  assign _051_ = too_low ? { low[7], low } : _050_;
-  assign threefold = $signed(total) + $signed({ total, 1'h0 });
-  assign _052_ = shift_delay[22] ? { sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43] } : { sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43:31] };
-  assign _053_ = shift_delay[22] ? sum_2_0[39:15] : { sum_2_0[23:0], 1'h0 };
-  assign far_window = shift_delay[23] ? _052_ : _053_;
-  assign _054_ = | { sum_2_0[14:0], 1'h0 };
-  assign _055_ = shift_delay[23:22] > 1'h0;
-  assign _057_ = _054_ & _055_;
-  assign _058_ = | sum_2_0[30:15];
-  assign _059_ = shift_delay[23:22] > 1'h1;
-  assign _060_ = _058_ & _059_;
-  assign _061_ = | { sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43:31] };
-  assign _062_ = shift_delay[23:22] > 2'h2;
-  assign _063_ = _061_ & _062_;
-  assign far_below = | { _063_, _060_, _057_ };
-  assign _064_ = sum_2_0[39:24] ^ { sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43] };
-  assign _065_ = | _064_;
-  assign _066_ = shift_delay[23:22] > 1'h0;
-  assign _067_ = ~ _066_;
-  assign _068_ = _065_ & _067_;
+  assign _046_ = ~ negative;
+  assign _047_ = $signed(shifted) > $signed(high);
+  assign _048_ = over ? _046_ : _047_;
+  assign _049_ = too_high ? { high[7], high } : { 1'h0, between };
+  assign _050_ = too_low ? { low[7], low } : _049_;
+  assign _051_ = shift_delay[22] ? { sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43] } : { sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43:31] };
+  assign _052_ = shift_delay[22] ? sum_2_0[39:15] : { sum_2_0[23:0], 1'h0 };
+  assign far_window = shift_delay[23] ? _051_ : _052_;
+  assign _053_ = | { sum_2_0[14:0], 1'h0 };
+  assign _054_ = shift_delay[23:22] > 1'h0;
+  assign _055_ = _053_ & _054_;
+  assign _057_ = | sum_2_0[30:15];
+  assign _058_ = shift_delay[23:22] > 1'h1;
+  assign _059_ = _057_ & _058_;
+  assign _060_ = | { sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43:31] };
+  assign _061_ = shift_delay[23:22] > 2'h2;
+  assign _062_ = _060_ & _061_;
+  assign far_below = | { _062_, _059_, _055_ };
+  assign _063_ = sum_2_0[39:24] ^ { sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43] };
+  assign _064_ = | _063_;
+  assign _065_ = shift_delay[23:22] > 1'h0;
+  assign _067_ = ~ _065_;
+  assign _068_ = _064_ & _067_;
   assign _069_ = sum_2_0[43:40] ^ { sum_2_0[43], sum_2_0[43], sum_2_0[43], sum_2_0[43] };
   assign _070_ = | _069_;
   assign _071_ = shift_delay[23:22] > 1'h1;
@@ -9661,8 +9685,8 @@ module accelerator_requantise_12_adders(bias, multiplier, shift, rounding, zero,
   assign _073_ = _070_ & _072_;
   assign far_above = | { _073_, _068_ };
   assign _074_ = place[2] ? far_bits[24:12] : far_bits[20:8];
-  assign _076_ = place[2] ? far_bits[16:4] : far_bits[12:0];
-  assign near_window = place[3] ? _074_ : _076_;
+  assign _075_ = place[2] ? far_bits[16:4] : far_bits[12:0];
+  assign near_window = place[3] ? _074_ : _075_;
   assign _077_ = | far_bits[3:0];
   assign _078_ = place[3:2] > 1'h0;
   assign _079_ = _077_ & _078_;
@@ -9672,30 +9696,30 @@ module accelerator_requantise_12_adders(bias, multiplier, shift, rounding, zero,
   assign _083_ = | far_bits[11:8];
   assign _084_ = place[3:2] > 2'h2;
   assign _085_ = _083_ & _084_;
-  assign _087_ = | { _085_, _082_, _079_ };
-  assign near_below = far_sticky | _087_;
-  assign _088_ = far_bits[16:13] ^ { far_sign, far_sign, far_sign, far_sign };
-  assign _089_ = | _088_;
-  assign _090_ = place[3:2] > 1'h0;
-  assign _091_ = ~ _090_;
-  assign _092_ = _089_ & _091_;
-  assign _093_ = far_bits[20:17] ^ { far_sign, far_sign, far_sign, far_sign };
-  assign _094_ = | _093_;
-  assign _095_ = place[3:2] > 1'h1;
-  assign _096_ = ~ _095_;
-  assign _098_ = _094_ & _096_;
-  assign _099_ = far_bits[24:21] ^ { far_sign, far_sign, far_sign, far_sign };
-  assign _100_ = | _099_;
-  assign _101_ = place[3:2] > 2'h2;
-  assign _102_ = ~ _101_;
-  assign _103_ = _100_ & _102_;
-  assign _104_ = | { _103_, _098_, _092_ };
-  assign near_above = far_over | _104_;
-  assign _105_ = place[0] ? near_window[12:3] : near_window[11:2];
-  assign _106_ = place[0] ? near_window[10:1] : near_window[9:0];
-  assign last_window = place[1] ? _105_ : _106_;
-  assign _001_ = place[1:0] > 1'h0;
-  assign _002_ = near_window[0] & _001_;
+  assign _086_ = | { _085_, _082_, _079_ };
+  assign near_below = far_sticky | _086_;
+  assign _087_ = far_bits[16:13] ^ { far_sign, far_sign, far_sign, far_sign };
+  assign _088_ = | _087_;
+  assign _089_ = place[3:2] > 1'h0;
+  assign _090_ = ~ _089_;
+  assign _091_ = _088_ & _090_;
+  assign _092_ = far_bits[20:17] ^ { far_sign, far_sign, far_sign, far_sign };
+  assign _093_ = | _092_;
+  assign _094_ = place[3:2] > 1'h1;
+  assign _095_ = ~ _094_;
+  assign _096_ = _093_ & _095_;
+  assign _098_ = far_bits[24:21] ^ { far_sign, far_sign, far_sign, far_sign };
+  assign _099_ = | _098_;
+  assign _100_ = place[3:2] > 2'h2;
+  assign _101_ = ~ _100_;
+  assign _102_ = _099_ & _101_;
+  assign _103_ = | { _102_, _096_, _091_ };
+  assign near_above = far_over | _103_;
+  assign _104_ = place[0] ? near_window[12:3] : near_window[11:2];
+  assign _105_ = place[0] ? near_window[10:1] : near_window[9:0];
+  assign last_window = place[1] ? _104_ : _105_;
+  assign _106_ = place[1:0] > 1'h0;
+  assign _002_ = near_window[0] & _106_;
   assign _003_ = place[1:0] > 1'h1;
   assign _004_ = near_window[1] & _003_;
   assign _005_ = place[1:0] > 2'h2;
@@ -9711,16 +9735,16 @@ module accelerator_requantise_12_adders(bias, multiplier, shift, rounding, zero,
   assign _015_ = ~ _014_;
   assign _016_ = _013_ & _015_;
   assign _017_ = near_window[11] ^ far_sign;
-  assign _019_ = place[1:0] > 2'h2;
-  assign _020_ = ~ _019_;
-  assign _021_ = _017_ & _020_;
-  assign _022_ = near_window[12] ^ far_sign;
-  assign _023_ = | { _022_, _021_, _016_, _012_ };
-  assign last_above = near_above | _023_;
-  assign _025_ = ~ last_sign;
-  assign _026_ = rounding ? _025_ : last_bits[1];
-  assign _027_ = last_sticky | _026_;
-  assign up = last_bits[0] & _027_;
+  assign _018_ = place[1:0] > 2'h2;
+  assign _019_ = ~ _018_;
+  assign _020_ = _017_ & _019_;
+  assign _021_ = near_window[12] ^ far_sign;
+  assign _022_ = | { _021_, _020_, _016_, _012_ };
+  assign last_above = near_above | _022_;
+  assign _023_ = ~ last_sign;
+  assign _025_ = rounding ? _023_ : last_bits[1];
+  assign _026_ = last_sticky | _025_;
+  assign up = last_bits[0] & _026_;
   assign carried = $signed({ last_bits[9:1], 1'h1 }) + $signed({ zero, up });
   always @(posedge clk)
     total <= _000_[31:0];
@@ -9733,7 +9757,7 @@ module accelerator_requantise_12_adders(bias, multiplier, shift, rounding, zero,
   always @(posedge clk)
     term_4 <= _024_;
   always @(posedge clk)
-    term_6 <= _030_;
+    term_6 <= _029_;
   always @(posedge clk)
     term_8 <= _033_;
   always @(posedge clk)
@@ -9775,9 +9799,9 @@ module accelerator_requantise_12_adders(bias, multiplier, shift, rounding, zero,
   always @(posedge clk)
     too_low <= _045_;
   always @(posedge clk)
-    too_high <= _049_;
+    too_high <= _048_;
   always @(posedge clk)
-    y <= _051_[7:0];
+    y <= _050_[7:0];
   assign result = y;
 endmodule
 
@@ -15793,7 +15817,7 @@ module accelerator_vec_lane(act_data, par_data, from_acc, is_max, take, first, c
     if (take) term <= _01_[31:0];
   always @(posedge clk)
     if (!keeps) operand <= _04_;
-  accelerator_requantise_12_adders requantiser (
+  accelerator_requantise_12_carries requantiser (
     .acc(requantiser_acc),
     .bias(held_parameter[31:0]),
     .clk(clk),
@@ -15834,24 +15858,28 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire _11_;
   wire _12_;
   wire _13_;
-  wire [9:0] _14_;
-  wire [9:0] _15_;
+  wire _14_;
+  wire _15_;
   wire [9:0] _16_;
   wire _17_;
-  wire [2:0] _18_;
-  wire [8:0] _19_;
-  wire [8:0] _20_;
+  wire _18_;
+  wire [9:0] _19_;
+  wire [9:0] _20_;
   wire _21_;
   wire _22_;
-  wire _23_;
-  wire _24_;
-  wire _25_;
+  wire [2:0] _23_;
+  wire [8:0] _24_;
+  wire [8:0] _25_;
   wire _26_;
   wire _27_;
   wire _28_;
   wire _29_;
   wire _30_;
   wire _31_;
+  wire _32_;
+  wire _33_;
+  wire _34_;
+  wire _35_;
   wire accept;
   output beat;
   wire beat;
@@ -15927,17 +15955,17 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   assign _00_ = ~ m_axi_awvalid;
   assign _11_ = _00_ | m_axi_awready;
   assign _21_ = flying != 3'h4;
-  assign _22_ = _11_ & _21_;
-  assign _23_ = ~ drain;
-  assign burst_ready = _22_ & _23_;
+  assign _26_ = _11_ & _21_;
+  assign _27_ = ~ drain;
+  assign burst_ready = _26_ & _27_;
   assign accept = burst_valid & burst_ready;
-  assign _24_ = ~ m_axi_wvalid;
-  assign _25_ = _24_ | m_axi_wready;
-  assign room = owed_valid & _25_;
-  assign _26_ = ~ drain;
-  assign beat_ready = room & _26_;
-  assign _27_ = beat_valid | drain;
-  assign move = room & _27_;
+  assign _28_ = ~ m_axi_wvalid;
+  assign _29_ = _28_ | m_axi_wready;
+  assign room = owed_valid & _29_;
+  assign _30_ = ~ drain;
+  assign beat_ready = room & _30_;
+  assign _31_ = beat_valid | drain;
+  assign move = room & _31_;
   assign last = number == owed_head;
   assign owed_pop = move & last;
   assign beat = m_axi_wvalid & m_axi_wready;
@@ -15955,50 +15983,54 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   assign _10_ = flying == 1'h1;
   assign _12_ = m_axi_bvalid ? _10_ : none_flying;
   assign _13_ = _09_ & _12_;
-  assign _14_ = burst_beats - 1'h1;
-  assign _15_ = number + 1'h1;
-  assign _16_ = last ? 10'h001 : _15_;
+  assign _14_ = ~ m_axi_awvalid;
+  assign _15_ = _14_ | m_axi_awready;
+  assign _16_ = burst_beats - 1'h1;
+  assign _17_ = ~ m_axi_wvalid;
+  assign _18_ = _17_ | m_axi_wready;
+  assign _19_ = number + 1'h1;
+  assign _20_ = last ? 10'h001 : _19_;
+  always @(posedge clk)
+    if (rst) m_axi_awvalid <= 1'h0;
+    else m_axi_awvalid <= _35_;
   always @(posedge clk)
     if (rst) m_axi_wlast <= 1'h0;
-    else if (move) m_axi_wlast <= last;
+    else if (_18_) m_axi_wlast <= last;
   always @(posedge clk)
-    if (move)
+    if (_18_)
       if (drain) m_axi_wstrb <= 16'h0000;
       else m_axi_wstrb <= beat_strobe;
   always @(posedge clk)
-    if (move) m_axi_wdata <= beat_data;
+    if (_18_) m_axi_wdata <= beat_data;
   always @(posedge clk)
-    if (rst) m_axi_wvalid <= 1'h0;
-    else m_axi_wvalid <= _29_;
+    if (_15_) m_axi_awlen <= _16_[7:0];
   always @(posedge clk)
-    if (rst) number <= 9'h001;
-    else if (move) number <= _16_[8:0];
-  always @(posedge clk)
-    if (accept) m_axi_awlen <= _14_[7:0];
-  always @(posedge clk)
-    if (accept) m_axi_awaddr <= burst_address;
-  always @(posedge clk)
-    if (rst) m_axi_awvalid <= 1'h0;
-    else m_axi_awvalid <= _31_;
+    if (_15_) m_axi_awaddr <= burst_address;
   always @(posedge clk)
     if (rst) none_flying <= 1'h1;
     else none_flying <= _13_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
     else flying <= _08_[2:0];
-  assign _28_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
-  assign _29_ = move ? 1'h1 : _28_;
-  assign _30_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
-  assign _31_ = accept ? 1'h1 : _30_;
+  always @(posedge clk)
+    if (rst) m_axi_wvalid <= 1'h0;
+    else m_axi_wvalid <= _33_;
+  always @(posedge clk)
+    if (rst) number <= 9'h001;
+    else if (move) number <= _20_[8:0];
+  assign _32_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
+  assign _33_ = move ? 1'h1 : _32_;
+  assign _34_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
+  assign _35_ = accept ? 1'h1 : _34_;
   accelerator_fifo_owed owed (
     .clk(clk),
     .data(burst_beats),
-    .full(_17_),
+    .full(_22_),
     .head(owed_head),
-    .kept(_20_),
-    .level(_18_),
+    .kept(_25_),
+    .level(_23_),
     .pop(owed_pop),
-    .popped(_19_),
+    .popped(_24_),
     .push(accept),
     .rst(rst),
     .valid(owed_valid)

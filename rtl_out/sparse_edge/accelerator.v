@@ -268,12 +268,12 @@ module accelerator(
   wire _206_;
   wire _207_;
   wire _208_;
-  wire _209_;
-  wire _210_;
+  wire [1:0] _209_;
+  wire [1:0] _210_;
   wire _211_;
-  wire _212_;
+  wire [1:0] _212_;
   wire _213_;
-  wire _214_;
+  wire [1:0] _214_;
   wire _215_;
   wire _216_;
   wire _217_;
@@ -282,23 +282,15 @@ module accelerator(
   wire _220_;
   wire _221_;
   wire _222_;
-  wire [1:0] _223_;
-  wire [1:0] _224_;
+  wire _223_;
+  wire _224_;
   wire _225_;
-  wire [1:0] _226_;
+  wire _226_;
   wire _227_;
-  wire [1:0] _228_;
+  wire _228_;
   wire _229_;
   wire _230_;
   wire _231_;
-  wire _232_;
-  wire _233_;
-  wire _234_;
-  wire _235_;
-  wire _236_;
-  wire _237_;
-  wire _238_;
-  wire _239_;
   wire acc_buffer_conflict;
   wire [9:0] acc_buffer_sparse_address;
   wire [511:0] acc_buffer_sparse_data;
@@ -524,7 +516,7 @@ module accelerator(
   wire quell;
   wire reads_beat;
   wire [127:0] reads_data;
-  reg reads_drain = 1'h0;
+  reg reads_drain = 1'h1;
   wire [1:0] reads_error;
   wire [31:0] reads_fetch_address;
   wire [8:0] reads_fetch_beats;
@@ -730,15 +722,15 @@ module accelerator(
   wire writes_m_axi_wvalid;
   assign _000_ = | reads_error;
   assign _108_ = dispatch_illegal | _000_;
-  assign _145_ = | writes_error;
-  assign _152_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _160_ = _145_ | _152_;
-  assign _171_ = _108_ | _160_;
-  assign _182_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
-  assign _193_ = sparse_engine_error | _182_;
-  assign _204_ = ~ load_shell_busy;
+  assign _136_ = | writes_error;
+  assign _143_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _151_ = _136_ | _143_;
+  assign _162_ = _108_ | _151_;
+  assign _173_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
+  assign _184_ = sparse_engine_error | _173_;
+  assign _195_ = ~ load_shell_busy;
   assign _001_ = ~ load_shell_began;
-  assign _012_ = _204_ & _001_;
+  assign _012_ = _195_ & _001_;
   assign _023_ = ~ sparse_shell_busy;
   assign _034_ = ~ sparse_shell_began;
   assign _045_ = _023_ & _034_;
@@ -750,83 +742,83 @@ module accelerator(
   assign _109_ = _089_ & _100_;
   assign _110_ = & { _109_, _078_, _045_, _012_ };
   assign _119_ = dispatch_stuck & _110_;
-  assign _130_ = _119_ | dispatch_truncated;
-  assign _139_ = _193_ | _130_;
-  assign _140_ = _171_ | _139_;
-  assign _141_ = _140_ | control_stop;
-  assign stop = dispatch_halted | _141_;
-  assign _142_ = reads_idle & store_engine_port_idle;
-  assign _143_ = ! { 4'h0, control_error_code[3:0] };
-  assign _144_ = | { 4'h0, control_error_code[3:0] };
-  assign _146_ = load_shell_busy & load_engine_stall;
-  assign _147_ = ~ _146_;
-  assign _148_ = load_shell_busy & _147_;
-  assign control_load_run = _148_ | load_shell_began;
+  assign _129_ = _119_ | dispatch_truncated;
+  assign _130_ = _184_ | _129_;
+  assign _131_ = _162_ | _130_;
+  assign _132_ = _131_ | control_stop;
+  assign stop = dispatch_halted | _132_;
+  assign _133_ = reads_idle & store_engine_port_idle;
+  assign _134_ = ! { 4'h0, control_error_code[3:0] };
+  assign _135_ = | { 4'h0, control_error_code[3:0] };
+  assign _137_ = load_shell_busy & load_engine_stall;
+  assign _138_ = ~ _137_;
+  assign _139_ = load_shell_busy & _138_;
+  assign control_load_run = _139_ | load_shell_began;
   assign control_load_stall = load_shell_busy & load_engine_stall;
   assign control_sparse_run = sparse_shell_busy | sparse_shell_began;
   assign control_vec_run = vec_shell_busy | vec_shell_began;
-  assign _149_ = store_shell_busy & store_engine_stall;
-  assign _150_ = ~ _149_;
-  assign _151_ = store_shell_busy & _150_;
-  assign control_store_run = _151_ | store_shell_began;
+  assign _140_ = store_shell_busy & store_engine_stall;
+  assign _141_ = ~ _140_;
+  assign _142_ = store_shell_busy & _141_;
+  assign control_store_run = _142_ | store_shell_began;
   assign control_store_stall = store_shell_busy & store_engine_stall;
-  assign _153_ = | reads_error;
-  assign _154_ = dispatch_illegal | _153_;
-  assign _155_ = | writes_error;
-  assign _156_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _157_ = _155_ | _156_;
-  assign _158_ = _154_ | _157_;
-  assign _159_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
-  assign _161_ = sparse_engine_error | _159_;
-  assign _162_ = ~ load_shell_busy;
-  assign _163_ = ~ load_shell_began;
-  assign _164_ = _162_ & _163_;
-  assign _165_ = ~ sparse_shell_busy;
-  assign _166_ = ~ sparse_shell_began;
-  assign _167_ = _165_ & _166_;
-  assign _168_ = ~ vec_shell_busy;
-  assign _169_ = ~ vec_shell_began;
-  assign _170_ = _168_ & _169_;
-  assign _172_ = ~ store_shell_busy;
-  assign _173_ = ~ store_shell_began;
-  assign _174_ = _172_ & _173_;
-  assign _175_ = & { _174_, _170_, _167_, _164_ };
-  assign _176_ = dispatch_stuck & _175_;
-  assign _177_ = _176_ | dispatch_truncated;
-  assign _178_ = _161_ | _177_;
-  assign _179_ = _158_ | _178_;
-  assign _180_ = _179_ | control_stop;
-  assign _181_ = | reads_error;
-  assign _183_ = dispatch_illegal | _181_;
-  assign _184_ = | writes_error;
-  assign _185_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _186_ = _184_ | _185_;
-  assign _187_ = _183_ | _186_;
-  assign _188_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
-  assign _189_ = sparse_engine_error | _188_;
-  assign _190_ = ~ load_shell_busy;
-  assign _191_ = ~ load_shell_began;
-  assign _192_ = _190_ & _191_;
-  assign _194_ = ~ sparse_shell_busy;
-  assign _195_ = ~ sparse_shell_began;
-  assign _196_ = _194_ & _195_;
-  assign _197_ = ~ vec_shell_busy;
-  assign _198_ = ~ vec_shell_began;
-  assign _199_ = _197_ & _198_;
-  assign _200_ = ~ store_shell_busy;
-  assign _201_ = ~ store_shell_began;
-  assign _202_ = _200_ & _201_;
-  assign _203_ = & { _202_, _199_, _196_, _192_ };
-  assign _205_ = dispatch_stuck & _203_;
-  assign _206_ = _205_ | dispatch_truncated;
-  assign _207_ = _189_ | _206_;
-  assign _208_ = _187_ | _207_;
-  assign _209_ = | reads_error;
-  assign _210_ = dispatch_illegal | _209_;
-  assign _211_ = | writes_error;
-  assign _212_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _213_ = _211_ | _212_;
-  assign _214_ = _210_ | _213_;
+  assign _144_ = | reads_error;
+  assign _145_ = dispatch_illegal | _144_;
+  assign _146_ = | writes_error;
+  assign _147_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _148_ = _146_ | _147_;
+  assign _149_ = _145_ | _148_;
+  assign _150_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
+  assign _152_ = sparse_engine_error | _150_;
+  assign _153_ = ~ load_shell_busy;
+  assign _154_ = ~ load_shell_began;
+  assign _155_ = _153_ & _154_;
+  assign _156_ = ~ sparse_shell_busy;
+  assign _157_ = ~ sparse_shell_began;
+  assign _158_ = _156_ & _157_;
+  assign _159_ = ~ vec_shell_busy;
+  assign _160_ = ~ vec_shell_began;
+  assign _161_ = _159_ & _160_;
+  assign _163_ = ~ store_shell_busy;
+  assign _164_ = ~ store_shell_began;
+  assign _165_ = _163_ & _164_;
+  assign _166_ = & { _165_, _161_, _158_, _155_ };
+  assign _167_ = dispatch_stuck & _166_;
+  assign _168_ = _167_ | dispatch_truncated;
+  assign _169_ = _152_ | _168_;
+  assign _170_ = _149_ | _169_;
+  assign _171_ = _170_ | control_stop;
+  assign _172_ = | reads_error;
+  assign _174_ = dispatch_illegal | _172_;
+  assign _175_ = | writes_error;
+  assign _176_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _177_ = _175_ | _176_;
+  assign _178_ = _174_ | _177_;
+  assign _179_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
+  assign _180_ = sparse_engine_error | _179_;
+  assign _181_ = ~ load_shell_busy;
+  assign _182_ = ~ load_shell_began;
+  assign _183_ = _181_ & _182_;
+  assign _185_ = ~ sparse_shell_busy;
+  assign _186_ = ~ sparse_shell_began;
+  assign _187_ = _185_ & _186_;
+  assign _188_ = ~ vec_shell_busy;
+  assign _189_ = ~ vec_shell_began;
+  assign _190_ = _188_ & _189_;
+  assign _191_ = ~ store_shell_busy;
+  assign _192_ = ~ store_shell_began;
+  assign _193_ = _191_ & _192_;
+  assign _194_ = & { _193_, _190_, _187_, _183_ };
+  assign _196_ = dispatch_stuck & _194_;
+  assign _197_ = _196_ | dispatch_truncated;
+  assign _198_ = _180_ | _197_;
+  assign _199_ = _178_ | _198_;
+  assign _200_ = | reads_error;
+  assign _201_ = dispatch_illegal | _200_;
+  assign _202_ = | writes_error;
+  assign _203_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _204_ = _202_ | _203_;
+  assign _205_ = _201_ | _204_;
   assign _002_ = | reads_error;
   assign _003_ = dispatch_illegal | _002_;
   assign _004_ = reads_error[0] ? 2'h3 : 2'h2;
@@ -854,9 +846,9 @@ module accelerator(
   assign _028_ = dispatch_stuck & _027_;
   assign _029_ = _028_ ? 4'h6 : 4'h9;
   assign _030_ = _011_ ? _013_ : _029_;
-  assign _031_ = _214_ ? { 1'h0, _009_ } : _030_;
-  assign _032_ = _208_ ? _031_ : 4'ha;
-  assign _033_ = _180_ ? _032_ : 4'h0;
+  assign _031_ = _205_ ? { 1'h0, _009_ } : _030_;
+  assign _032_ = _199_ ? _031_ : 4'ha;
+  assign _033_ = _171_ ? _032_ : 4'h0;
   assign _035_ = | reads_error;
   assign _036_ = dispatch_illegal | _035_;
   assign _037_ = | writes_error;
@@ -937,15 +929,6 @@ module accelerator(
   assign _122_ = running & _121_;
   assign _123_ = ~ reads_drain;
   assign _124_ = running & _123_;
-  assign _125_ = rst | reads_drain;
-  assign _126_ = rst | reads_drain;
-  assign _127_ = rst | reads_drain;
-  assign _128_ = rst | reads_drain;
-  assign _129_ = rst | reads_drain;
-  assign _131_ = rst | reads_drain;
-  assign _132_ = rst | reads_drain;
-  assign _133_ = rst | reads_drain;
-  assign _134_ = rst | reads_drain;
   always @(posedge clk)
     if (rst) control_store_waiting <= 8'h00;
     else if (_124_) control_store_waiting <= store_shell_missing;
@@ -959,111 +942,114 @@ module accelerator(
     if (rst) control_load_waiting <= 8'h00;
     else if (_117_) control_load_waiting <= load_shell_missing;
   always @(posedge clk)
-    if (rst) reads_drain <= 1'h0;
-    else reads_drain <= _216_;
-  always @(posedge clk)
     if (rst) control_error_instruction <= 32'd0;
-    else if (_220_) control_error_instruction <= dispatch_position;
+    else if (_206_) control_error_instruction <= dispatch_position;
   always @(posedge clk)
     if (rst) control_error_engine <= 4'h0;
-    else if (_221_) control_error_engine <= _114_;
+    else if (_207_) control_error_engine <= _114_;
   always @(posedge clk)
     if (rst) state_state <= 2'h0;
-    else state_state <= _224_;
+    else state_state <= _210_;
   always @(posedge clk)
     if (rst) dispatch_go <= 1'h0;
-    else dispatch_go <= _230_;
-  reg [3:0] _467_ = 4'h0;
+    else dispatch_go <= _216_;
   always @(posedge clk)
-    if (rst) _467_ <= 4'h0;
-    else if (_222_) _467_ <= _033_;
-  assign control_error_code[3:0] = _467_;
-  assign _215_ = _115_ ? 1'h0 : reads_drain;
-  function [0:0] _469_;
-    input [0:0] a;
-    input [1:0] b;
-    input [1:0] s;
-    (* parallel_case *)
-    casez (s)
-      2'b?1:
-        _469_ = b[0:0];
-      2'b1?:
-        _469_ = b[1:1];
-      default:
-        _469_ = a;
-    endcase
-  endfunction
-  assign _216_ = _469_(reads_drain, { _218_, _215_ }, { _219_, _217_ });
-  assign _217_ = state_state == 2'h2;
-  assign _218_ = stop ? 1'h1 : reads_drain;
-  assign _219_ = state_state == 2'h1;
-  assign _220_ = state_state == 2'h1;
-  assign _221_ = state_state == 2'h1;
-  assign _222_ = state_state == 2'h1;
-  assign _223_ = _115_ ? 2'h0 : state_state;
-  function [1:0] _477_;
+    if (rst) reads_drain <= 1'h1;
+    else reads_drain <= _221_;
+  reg [3:0] _450_ = 4'h0;
+  always @(posedge clk)
+    if (rst) _450_ <= 4'h0;
+    else if (_208_) _450_ <= _033_;
+  assign control_error_code[3:0] = _450_;
+  assign _206_ = state_state == 2'h1;
+  assign _207_ = state_state == 2'h1;
+  assign _208_ = state_state == 2'h1;
+  assign _209_ = _115_ ? 2'h0 : state_state;
+  function [1:0] _455_;
     input [1:0] a;
     input [5:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _477_ = b[1:0];
+        _455_ = b[1:0];
       3'b?1?:
-        _477_ = b[3:2];
+        _455_ = b[3:2];
       3'b1??:
-        _477_ = b[5:4];
+        _455_ = b[5:4];
+      default:
+        _455_ = a;
+    endcase
+  endfunction
+  assign _210_ = _455_(state_state, { _214_, _212_, _209_ }, { _215_, _213_, _211_ });
+  assign _211_ = state_state == 2'h2;
+  assign _212_ = stop ? 2'h2 : state_state;
+  assign _213_ = state_state == 2'h1;
+  assign _214_ = control_start ? 2'h1 : state_state;
+  assign _215_ = ! state_state;
+  function [0:0] _461_;
+    input [0:0] a;
+    input [1:0] b;
+    input [1:0] s;
+    (* parallel_case *)
+    casez (s)
+      2'b?1:
+        _461_ = b[0:0];
+      2'b1?:
+        _461_ = b[1:1];
+      default:
+        _461_ = a;
+    endcase
+  endfunction
+  assign _216_ = _461_(dispatch_go, { _218_, 1'h0 }, { _219_, _217_ });
+  assign _217_ = state_state == 2'h1;
+  assign _218_ = control_start ? 1'h1 : dispatch_go;
+  assign _219_ = ! state_state;
+  assign _220_ = _115_ ? 1'h0 : reads_drain;
+  function [0:0] _466_;
+    input [0:0] a;
+    input [2:0] b;
+    input [2:0] s;
+    (* parallel_case *)
+    casez (s)
+      3'b??1:
+        _466_ = b[0:0];
+      3'b?1?:
+        _466_ = b[1:1];
+      3'b1??:
+        _466_ = b[2:2];
+      default:
+        _466_ = a;
+    endcase
+  endfunction
+  assign _221_ = _466_(reads_drain, { 1'h0, _223_, _220_ }, { _225_, _224_, _222_ });
+  assign _222_ = state_state == 2'h2;
+  assign _223_ = stop ? 1'h1 : reads_drain;
+  assign _224_ = state_state == 2'h1;
+  assign _225_ = ! state_state;
+  assign _226_ = _133_ ? _135_ : 1'h0;
+  assign control_error = _227_ ? _226_ : 1'h0;
+  assign _227_ = state_state == 2'h2;
+  assign _228_ = _133_ ? _134_ : 1'h0;
+  assign control_done = _229_ ? _228_ : 1'h0;
+  assign _229_ = state_state == 2'h2;
+  function [0:0] _477_;
+    input [0:0] a;
+    input [1:0] b;
+    input [1:0] s;
+    (* parallel_case *)
+    casez (s)
+      2'b?1:
+        _477_ = b[0:0];
+      2'b1?:
+        _477_ = b[1:1];
       default:
         _477_ = a;
     endcase
   endfunction
-  assign _224_ = _477_(state_state, { _228_, _226_, _223_ }, { _229_, _227_, _225_ });
-  assign _225_ = state_state == 2'h2;
-  assign _226_ = stop ? 2'h2 : state_state;
-  assign _227_ = state_state == 2'h1;
-  assign _228_ = control_start ? 2'h1 : state_state;
-  assign _229_ = ! state_state;
-  function [0:0] _483_;
-    input [0:0] a;
-    input [1:0] b;
-    input [1:0] s;
-    (* parallel_case *)
-    casez (s)
-      2'b?1:
-        _483_ = b[0:0];
-      2'b1?:
-        _483_ = b[1:1];
-      default:
-        _483_ = a;
-    endcase
-  endfunction
-  assign _230_ = _483_(dispatch_go, { _232_, 1'h0 }, { _233_, _231_ });
+  assign running = _477_(1'h0, 2'h3, { _231_, _230_ });
+  assign _230_ = state_state == 2'h2;
   assign _231_ = state_state == 2'h1;
-  assign _232_ = control_start ? 1'h1 : dispatch_go;
-  assign _233_ = ! state_state;
-  assign _234_ = _142_ ? _144_ : 1'h0;
-  assign control_error = _235_ ? _234_ : 1'h0;
-  assign _235_ = state_state == 2'h2;
-  assign _236_ = _142_ ? _143_ : 1'h0;
-  assign control_done = _237_ ? _236_ : 1'h0;
-  assign _237_ = state_state == 2'h2;
-  function [0:0] _493_;
-    input [0:0] a;
-    input [1:0] b;
-    input [1:0] s;
-    (* parallel_case *)
-    casez (s)
-      2'b?1:
-        _493_ = b[0:0];
-      2'b1?:
-        _493_ = b[1:1];
-      default:
-        _493_ = a;
-    endcase
-  endfunction
-  assign running = _493_(1'h0, 2'h3, { _239_, _238_ });
-  assign _238_ = state_state == 2'h2;
-  assign _239_ = state_state == 2'h1;
   accelerator_scratchpad_acc acc_buffer (
     .clk(clk),
     .conflict(acc_buffer_conflict),
@@ -1094,7 +1080,7 @@ module accelerator(
   );
   accelerator_scratchpad_code code_buffer (
     .clk(clk),
-    .conflict(_136_),
+    .conflict(_126_),
     .load_address(act_buffer_load_address[7:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[4]),
@@ -1182,7 +1168,7 @@ module accelerator(
     .read_beats(reads_fetch_beats),
     .read_ready(dispatch_read_ready),
     .read_valid(reads_fetch_valid),
-    .rst(_125_),
+    .rst(reads_drain),
     .sparse_full(dispatch_sparse_full),
     .sparse_idle(dispatch_sparse_idle),
     .sparse_push(sparse_shell_push),
@@ -1198,7 +1184,7 @@ module accelerator(
   );
   accelerator_scratchpad_index index_buffer (
     .clk(clk),
-    .conflict(_138_),
+    .conflict(_128_),
     .load_address(act_buffer_load_address[10:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[6]),
@@ -1218,7 +1204,7 @@ module accelerator(
     .read_beats(reads_load_beats),
     .read_ready(load_engine_read_ready),
     .read_valid(reads_load_valid),
-    .rst(_131_),
+    .rst(reads_drain),
     .stall(load_engine_stall),
     .start(load_engine_start),
     .write_address(act_buffer_load_address),
@@ -1239,14 +1225,14 @@ module accelerator(
     .missing(load_shell_missing),
     .overflow(load_shell_overflow),
     .push(load_shell_push),
-    .rst(_126_),
+    .rst(reads_drain),
     .start(load_engine_start),
     .waiting(control_load_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_parameter parameter_buffer (
     .clk(clk),
-    .conflict(_135_),
+    .conflict(_125_),
     .load_address(act_buffer_load_address[9:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[2]),
@@ -1304,7 +1290,7 @@ module accelerator(
     .operand_data(sparse_engine_operand_data),
     .operand_en(sparse_engine_operand_en),
     .operand_spread(sparse_engine_operand_spread),
-    .rst(_132_),
+    .rst(reads_drain),
     .start(sparse_engine_start),
     .value_address(value_buffer_sparse_address),
     .value_data(sparse_engine_value_data),
@@ -1324,7 +1310,7 @@ module accelerator(
     .missing(sparse_shell_missing),
     .overflow(sparse_shell_overflow),
     .push(sparse_shell_push),
-    .rst(_127_),
+    .rst(reads_drain),
     .start(sparse_engine_start),
     .waiting(control_sparse_wait),
     .word(load_shell_word)
@@ -1345,7 +1331,7 @@ module accelerator(
     .read_address(act_buffer_store_address),
     .read_data(store_engine_read_data),
     .read_en(act_buffer_store_en),
-    .rst(_134_),
+    .rst(reads_drain),
     .stall(store_engine_stall),
     .start(store_engine_start)
   );
@@ -1363,14 +1349,14 @@ module accelerator(
     .missing(store_shell_missing),
     .overflow(store_shell_overflow),
     .push(store_shell_push),
-    .rst(_129_),
+    .rst(reads_drain),
     .start(store_engine_start),
     .waiting(control_store_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_value value_buffer (
     .clk(clk),
-    .conflict(_137_),
+    .conflict(_127_),
     .load_address(act_buffer_load_address),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[5]),
@@ -1396,7 +1382,7 @@ module accelerator(
     .par_address(parameter_buffer_vec_address),
     .par_data(vec_engine_par_data),
     .par_en(parameter_buffer_vec_en),
-    .rst(_133_),
+    .rst(reads_drain),
     .start(vec_engine_start),
     .write_address(act_buffer_vec_write_address),
     .write_data(act_buffer_vec_write_data),
@@ -1416,7 +1402,7 @@ module accelerator(
     .missing(vec_shell_missing),
     .overflow(vec_shell_overflow),
     .push(vec_shell_push),
-    .rst(_128_),
+    .rst(reads_drain),
     .start(vec_engine_start),
     .waiting(control_vec_wait),
     .word(load_shell_word)
@@ -7310,28 +7296,28 @@ module accelerator_nm_decoder(blocks, rounds, base, weight_bits, spread, code_va
   wire _256_;
   wire _257_;
   wire _258_;
-  wire [15:0] _259_;
+  wire _259_;
   wire [15:0] _260_;
-  wire _261_;
+  wire [15:0] _261_;
   wire _262_;
-  wire [1:0] _263_;
+  wire _263_;
   wire [1:0] _264_;
-  wire [2:0] _265_;
+  wire [1:0] _265_;
   wire [2:0] _266_;
   wire [2:0] _267_;
-  wire [19:0] _268_;
+  wire [2:0] _268_;
   wire [19:0] _269_;
   wire [19:0] _270_;
-  wire _271_;
+  wire [19:0] _271_;
   wire _272_;
   wire _273_;
   wire _274_;
-  wire [19:0] _275_;
+  wire _275_;
   wire [19:0] _276_;
-  wire [3:0] _277_;
+  wire [19:0] _277_;
   wire [3:0] _278_;
   wire [3:0] _279_;
-  wire _280_;
+  wire [3:0] _280_;
   wire _281_;
   input [5:0] base;
   wire [5:0] base;
@@ -7715,13 +7701,13 @@ module accelerator_nm_decoder(blocks, rounds, base, weight_bits, spread, code_va
     else if (_174_) round_age <= _177_[1:0];
   always @(posedge clk)
     if (rst) fresh <= 1'h1;
-    else fresh <= _272_;
+    else fresh <= _273_;
   always @(posedge clk)
     if (rst) padding <= 1'h0;
-    else padding <= _274_;
+    else padding <= _275_;
   always @(posedge clk)
     if (rst) rounds_to_end <= 20'h00000;
-    else rounds_to_end <= _276_;
+    else rounds_to_end <= _277_;
   always @(posedge clk)
     if (rst) pair <= 1'h0;
     else if (next_taken) pair <= _154_;
@@ -7736,14 +7722,14 @@ module accelerator_nm_decoder(blocks, rounds, base, weight_bits, spread, code_va
     else if (next_taken) block <= _150_[5:0];
   always @(posedge clk)
     if (rst) turn <= 4'h0;
-    else turn <= _278_;
+    else turn <= _279_;
   always @(posedge clk)
     if (next_taken) item_final <= next_final;
   always @(posedge clk)
     if (next_taken) item_null <= next_null;
   always @(posedge clk)
     if (rst) item_valid <= 1'h0;
-    else item_valid <= _281_;
+    else item_valid <= _257_;
   always @(posedge clk)
     if (_255_) value_unit <= 3'h0;
     else if (_148_) value_unit <= unit_behind[2:0];
@@ -7766,7 +7752,7 @@ module accelerator_nm_decoder(blocks, rounds, base, weight_bits, spread, code_va
     if (block_moves) next_null <= _114_;
   always @(posedge clk)
     if (rst) next_valid <= 1'h0;
-    else next_valid <= _258_;
+    else next_valid <= _259_;
   always @(posedge clk)
     if (code_take) word_codes <= { code[62:60], code[58:56], code[54:52], code[50:48], code[46:44], code[42:40], code[38:36], code[34:32], code[30:28], code[26:24], code[22:20], code[18:16], code[14:12], code[10:8], code[6:4], code[2:0] };
   always @(posedge clk)
@@ -7774,47 +7760,47 @@ module accelerator_nm_decoder(blocks, rounds, base, weight_bits, spread, code_va
     else if (code_take) word_last <= _052_;
   always @(posedge clk)
     if (rst) blocks_left <= 16'h0000;
-    else blocks_left <= _260_;
+    else blocks_left <= _261_;
   always @(posedge clk)
     if (rst) word_valid <= 1'h0;
-    else word_valid <= _262_;
+    else word_valid <= _263_;
   always @(posedge clk)
     if (rst) word_number <= 2'h0;
-    else word_number <= _264_;
+    else word_number <= _265_;
   always @(posedge clk)
     if (rst) words_left <= 3'h0;
-    else words_left <= _267_;
+    else words_left <= _268_;
   always @(posedge clk)
     if (rst) rounds_left <= 20'h00000;
-    else rounds_left <= _270_;
+    else rounds_left <= _271_;
   assign _255_ = | { start, rst };
   assign _256_ = | { start, rst };
-  assign _257_ = next_taken ? 1'h0 : next_valid;
-  assign _258_ = block_moves ? 1'h1 : _257_;
-  assign _259_ = block_moves ? blocks_behind : blocks_left;
-  assign _260_ = code_take ? { _105_, _102_, _098_, _095_, _092_, _088_, _085_, _082_, _079_, _075_, _072_, _069_, _065_, _062_, _059_, _055_ } : _259_;
-  assign _261_ = word_empties ? 1'h0 : word_valid;
-  assign _262_ = code_take ? 1'h1 : _261_;
-  assign _263_ = start ? 2'h0 : word_number;
-  assign _264_ = word_empties ? _113_[1:0] : _263_;
-  assign _265_ = start ? round_words : words_left;
-  assign _266_ = _106_ ? (* full_case = 32'd1 *) _108_ : _110_[2:0];
-  assign _267_ = code_take ? _266_ : _265_;
-  assign _268_ = start ? rounds : rounds_left;
-  assign _269_ = _106_ ? _109_[19:0] : _268_;
-  assign _270_ = code_take ? _269_ : _268_;
-  assign _271_ = last ? 1'h1 : fresh;
-  assign _272_ = _168_ ? 1'h0 : _271_;
-  assign _273_ = last ? 1'h0 : padding;
-  assign _274_ = _166_ ? 1'h1 : _273_;
-  assign _275_ = last ? _160_[19:0] : rounds_to_end;
-  assign _276_ = start ? rounds : _275_;
-  assign _277_ = next_taken ? 4'h0 : turn;
-  assign _278_ = _157_ ? _159_[3:0] : _277_;
-  assign _279_ = next_taken ? _149_[3:0] : slots_left;
-  assign _180_ = _157_ ? _158_[3:0] : _279_;
-  assign _280_ = item_ends ? 1'h0 : item_valid;
-  assign _281_ = next_taken ? 1'h1 : _280_;
+  assign _257_ = next_taken ? 1'h1 : _281_;
+  assign _258_ = next_taken ? 1'h0 : next_valid;
+  assign _259_ = block_moves ? 1'h1 : _258_;
+  assign _260_ = block_moves ? blocks_behind : blocks_left;
+  assign _261_ = code_take ? { _105_, _102_, _098_, _095_, _092_, _088_, _085_, _082_, _079_, _075_, _072_, _069_, _065_, _062_, _059_, _055_ } : _260_;
+  assign _262_ = word_empties ? 1'h0 : word_valid;
+  assign _263_ = code_take ? 1'h1 : _262_;
+  assign _264_ = start ? 2'h0 : word_number;
+  assign _265_ = word_empties ? _113_[1:0] : _264_;
+  assign _266_ = start ? round_words : words_left;
+  assign _267_ = _106_ ? (* full_case = 32'd1 *) _108_ : _110_[2:0];
+  assign _268_ = code_take ? _267_ : _266_;
+  assign _269_ = start ? rounds : rounds_left;
+  assign _270_ = _106_ ? _109_[19:0] : _269_;
+  assign _271_ = code_take ? _270_ : _269_;
+  assign _272_ = last ? 1'h1 : fresh;
+  assign _273_ = _168_ ? 1'h0 : _272_;
+  assign _274_ = last ? 1'h0 : padding;
+  assign _275_ = _166_ ? 1'h1 : _274_;
+  assign _276_ = last ? _160_[19:0] : rounds_to_end;
+  assign _277_ = start ? rounds : _276_;
+  assign _278_ = next_taken ? 4'h0 : turn;
+  assign _279_ = _157_ ? _159_[3:0] : _278_;
+  assign _280_ = next_taken ? _149_[3:0] : slots_left;
+  assign _180_ = _157_ ? _158_[3:0] : _280_;
+  assign _281_ = item_ends ? 1'h0 : item_valid;
   assign _051_[4:0] = next_slots;
   assign _016_[3:0] = last_unit;
   assign _015_[3:0] = unit_behind;
@@ -8533,14 +8519,14 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _14_;
   wire [3:0] _15_;
   wire [4:0] _16_;
-  wire [31:0] _17_;
-  wire [8:0] _18_;
-  wire [9:0] _19_;
-  wire _20_;
-  wire [2:0] _21_;
+  wire _17_;
+  wire _18_;
+  wire [31:0] _19_;
+  wire [8:0] _20_;
+  wire [9:0] _21_;
   wire _22_;
   wire _23_;
-  wire _24_;
+  wire [2:0] _24_;
   wire _25_;
   wire _26_;
   wire _27_;
@@ -8549,6 +8535,8 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _30_;
   wire _31_;
   wire _32_;
+  wire _33_;
+  wire _34_;
   wire accept;
   output beat;
   wire beat;
@@ -8622,18 +8610,18 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   assign _00_ = ~ m_axi_arvalid;
   assign _11_ = _00_ | m_axi_arready;
   assign _22_ = flying != 3'h4;
-  assign _25_ = _11_ & _22_;
-  assign _26_ = ~ drain;
-  assign fetch_ready = _25_ & _26_;
-  assign _27_ = ~ fetch_valid;
-  assign load_ready = fetch_ready & _27_;
-  assign _28_ = fetch_valid | load_valid;
-  assign accept = fetch_ready & _28_;
+  assign _27_ = _11_ & _22_;
+  assign _28_ = ~ drain;
+  assign fetch_ready = _27_ & _28_;
+  assign _29_ = ~ fetch_valid;
+  assign load_ready = fetch_ready & _29_;
+  assign _30_ = fetch_valid | load_valid;
+  assign accept = fetch_ready & _30_;
   assign order_data = ~ fetch_valid;
-  assign _29_ = ~ order_head;
-  assign _30_ = _29_ | load_take;
-  assign _01_ = order_valid & _30_;
-  assign m_axi_rready = drain | _01_;
+  assign _31_ = ~ order_head;
+  assign _32_ = _31_ | load_take;
+  assign _01_ = _32_ | drain;
+  assign m_axi_rready = order_valid & _01_;
   assign beat = m_axi_rvalid & m_axi_rready;
   assign order_pop = beat & m_axi_rlast;
   assign _02_ = m_axi_rvalid & order_valid;
@@ -8654,30 +8642,32 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   assign error = _14_ ? m_axi_rresp : 2'h0;
   assign _15_ = flying + accept;
   assign _16_ = _15_ - order_pop;
-  assign _17_ = fetch_valid ? fetch_address : load_address;
-  assign _18_ = fetch_valid ? fetch_beats : load_beats;
-  assign _19_ = _18_ - 1'h1;
-  always @(posedge clk)
-    if (accept) m_axi_arlen <= _19_[7:0];
-  always @(posedge clk)
-    if (accept) m_axi_araddr <= _17_;
+  assign _17_ = ~ m_axi_arvalid;
+  assign _18_ = _17_ | m_axi_arready;
+  assign _19_ = fetch_valid ? fetch_address : load_address;
+  assign _20_ = fetch_valid ? fetch_beats : load_beats;
+  assign _21_ = _20_ - 1'h1;
   always @(posedge clk)
     if (rst) m_axi_arvalid <= 1'h0;
-    else m_axi_arvalid <= _32_;
+    else m_axi_arvalid <= _34_;
+  always @(posedge clk)
+    if (_18_) m_axi_arlen <= _21_[7:0];
+  always @(posedge clk)
+    if (_18_) m_axi_araddr <= _19_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
     else flying <= _16_[2:0];
-  assign _31_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
-  assign _32_ = accept ? 1'h1 : _31_;
+  assign _33_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
+  assign _34_ = accept ? 1'h1 : _33_;
   accelerator_fifo_order order (
     .clk(clk),
     .data(order_data),
-    .full(_20_),
+    .full(_23_),
     .head(order_head),
-    .kept(_24_),
-    .level(_21_),
+    .kept(_26_),
+    .level(_24_),
     .pop(order_pop),
-    .popped(_23_),
+    .popped(_25_),
     .push(accept),
     .rst(rst),
     .valid(order_valid)
@@ -14787,24 +14777,28 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire _11_;
   wire _12_;
   wire _13_;
-  wire [9:0] _14_;
-  wire [9:0] _15_;
+  wire _14_;
+  wire _15_;
   wire [9:0] _16_;
   wire _17_;
-  wire [2:0] _18_;
-  wire [8:0] _19_;
-  wire [8:0] _20_;
+  wire _18_;
+  wire [9:0] _19_;
+  wire [9:0] _20_;
   wire _21_;
   wire _22_;
-  wire _23_;
-  wire _24_;
-  wire _25_;
+  wire [2:0] _23_;
+  wire [8:0] _24_;
+  wire [8:0] _25_;
   wire _26_;
   wire _27_;
   wire _28_;
   wire _29_;
   wire _30_;
   wire _31_;
+  wire _32_;
+  wire _33_;
+  wire _34_;
+  wire _35_;
   wire accept;
   output beat;
   wire beat;
@@ -14880,17 +14874,17 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   assign _00_ = ~ m_axi_awvalid;
   assign _11_ = _00_ | m_axi_awready;
   assign _21_ = flying != 3'h4;
-  assign _22_ = _11_ & _21_;
-  assign _23_ = ~ drain;
-  assign burst_ready = _22_ & _23_;
+  assign _26_ = _11_ & _21_;
+  assign _27_ = ~ drain;
+  assign burst_ready = _26_ & _27_;
   assign accept = burst_valid & burst_ready;
-  assign _24_ = ~ m_axi_wvalid;
-  assign _25_ = _24_ | m_axi_wready;
-  assign room = owed_valid & _25_;
-  assign _26_ = ~ drain;
-  assign beat_ready = room & _26_;
-  assign _27_ = beat_valid | drain;
-  assign move = room & _27_;
+  assign _28_ = ~ m_axi_wvalid;
+  assign _29_ = _28_ | m_axi_wready;
+  assign room = owed_valid & _29_;
+  assign _30_ = ~ drain;
+  assign beat_ready = room & _30_;
+  assign _31_ = beat_valid | drain;
+  assign move = room & _31_;
   assign last = number == owed_head;
   assign owed_pop = move & last;
   assign beat = m_axi_wvalid & m_axi_wready;
@@ -14908,50 +14902,54 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   assign _10_ = flying == 1'h1;
   assign _12_ = m_axi_bvalid ? _10_ : none_flying;
   assign _13_ = _09_ & _12_;
-  assign _14_ = burst_beats - 1'h1;
-  assign _15_ = number + 1'h1;
-  assign _16_ = last ? 10'h001 : _15_;
+  assign _14_ = ~ m_axi_awvalid;
+  assign _15_ = _14_ | m_axi_awready;
+  assign _16_ = burst_beats - 1'h1;
+  assign _17_ = ~ m_axi_wvalid;
+  assign _18_ = _17_ | m_axi_wready;
+  assign _19_ = number + 1'h1;
+  assign _20_ = last ? 10'h001 : _19_;
+  always @(posedge clk)
+    if (rst) m_axi_awvalid <= 1'h0;
+    else m_axi_awvalid <= _35_;
   always @(posedge clk)
     if (rst) m_axi_wlast <= 1'h0;
-    else if (move) m_axi_wlast <= last;
+    else if (_18_) m_axi_wlast <= last;
   always @(posedge clk)
-    if (move)
+    if (_18_)
       if (drain) m_axi_wstrb <= 16'h0000;
       else m_axi_wstrb <= beat_strobe;
   always @(posedge clk)
-    if (move) m_axi_wdata <= beat_data;
+    if (_18_) m_axi_wdata <= beat_data;
   always @(posedge clk)
-    if (rst) m_axi_wvalid <= 1'h0;
-    else m_axi_wvalid <= _29_;
+    if (_15_) m_axi_awlen <= _16_[7:0];
   always @(posedge clk)
-    if (rst) number <= 9'h001;
-    else if (move) number <= _16_[8:0];
-  always @(posedge clk)
-    if (accept) m_axi_awlen <= _14_[7:0];
-  always @(posedge clk)
-    if (accept) m_axi_awaddr <= burst_address;
-  always @(posedge clk)
-    if (rst) m_axi_awvalid <= 1'h0;
-    else m_axi_awvalid <= _31_;
+    if (_15_) m_axi_awaddr <= burst_address;
   always @(posedge clk)
     if (rst) none_flying <= 1'h1;
     else none_flying <= _13_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
     else flying <= _08_[2:0];
-  assign _28_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
-  assign _29_ = move ? 1'h1 : _28_;
-  assign _30_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
-  assign _31_ = accept ? 1'h1 : _30_;
+  always @(posedge clk)
+    if (rst) m_axi_wvalid <= 1'h0;
+    else m_axi_wvalid <= _33_;
+  always @(posedge clk)
+    if (rst) number <= 9'h001;
+    else if (move) number <= _20_[8:0];
+  assign _32_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
+  assign _33_ = move ? 1'h1 : _32_;
+  assign _34_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
+  assign _35_ = accept ? 1'h1 : _34_;
   accelerator_fifo_owed owed (
     .clk(clk),
     .data(burst_beats),
-    .full(_17_),
+    .full(_22_),
     .head(owed_head),
-    .kept(_20_),
-    .level(_18_),
+    .kept(_25_),
+    .level(_23_),
     .pop(owed_pop),
-    .popped(_19_),
+    .popped(_24_),
     .push(accept),
     .rst(rst),
     .valid(owed_valid)

@@ -288,12 +288,12 @@ module accelerator(
   wire _226_;
   wire _227_;
   wire _228_;
-  wire _229_;
-  wire _230_;
+  wire [1:0] _229_;
+  wire [1:0] _230_;
   wire _231_;
-  wire _232_;
+  wire [1:0] _232_;
   wire _233_;
-  wire _234_;
+  wire [1:0] _234_;
   wire _235_;
   wire _236_;
   wire _237_;
@@ -304,23 +304,13 @@ module accelerator(
   wire _242_;
   wire _243_;
   wire _244_;
-  wire [1:0] _245_;
-  wire [1:0] _246_;
+  wire _245_;
+  wire _246_;
   wire _247_;
-  wire [1:0] _248_;
+  wire _248_;
   wire _249_;
-  wire [1:0] _250_;
+  wire _250_;
   wire _251_;
-  wire _252_;
-  wire _253_;
-  wire _254_;
-  wire _255_;
-  wire _256_;
-  wire _257_;
-  wire _258_;
-  wire _259_;
-  wire _260_;
-  wire _261_;
   wire acc_buffer_conflict;
   wire [12:0] acc_buffer_dsp_address;
   wire [511:0] acc_buffer_dsp_data;
@@ -593,7 +583,7 @@ module accelerator(
   wire quell;
   wire reads_beat;
   wire [511:0] reads_data;
-  reg reads_drain = 1'h0;
+  reg reads_drain = 1'h1;
   wire [1:0] reads_error;
   wire [32:0] reads_fetch_address;
   wire [8:0] reads_fetch_beats;
@@ -808,15 +798,15 @@ module accelerator(
   wire writes_m_axi_wvalid;
   assign _000_ = | reads_error;
   assign _111_ = dispatch_illegal | _000_;
-  assign _169_ = | writes_error;
-  assign _176_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _182_ = _169_ | _176_;
-  assign _193_ = _111_ | _182_;
-  assign _204_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _215_ = sparse_engine_error | _204_;
-  assign _226_ = ~ load_shell_busy;
+  assign _158_ = | writes_error;
+  assign _165_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _171_ = _158_ | _165_;
+  assign _182_ = _111_ | _171_;
+  assign _193_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _204_ = sparse_engine_error | _193_;
+  assign _215_ = ~ load_shell_busy;
   assign _001_ = ~ load_shell_began;
-  assign _012_ = _226_ & _001_;
+  assign _012_ = _215_ & _001_;
   assign _023_ = ~ dsp_shell_busy;
   assign _034_ = ~ dsp_shell_began;
   assign _045_ = _023_ & _034_;
@@ -831,84 +821,84 @@ module accelerator(
   assign _132_ = _123_ & _131_;
   assign _138_ = & { _132_, _112_, _078_, _045_, _012_ };
   assign _149_ = dispatch_stuck & _138_;
-  assign _160_ = _149_ | dispatch_truncated;
-  assign _166_ = _215_ | _160_;
-  assign _167_ = _193_ | _166_;
-  assign _168_ = _167_ | control_stop;
-  assign stop = dispatch_halted | _168_;
-  assign _170_ = reads_idle & store_engine_port_idle;
-  assign _171_ = ! { 4'h0, control_error_code[3:0] };
-  assign _172_ = | { 4'h0, control_error_code[3:0] };
-  assign _173_ = load_shell_busy & load_engine_stall;
-  assign _174_ = ~ _173_;
-  assign _175_ = load_shell_busy & _174_;
-  assign control_load_run = _175_ | load_shell_began;
+  assign _154_ = _149_ | dispatch_truncated;
+  assign _155_ = _204_ | _154_;
+  assign _156_ = _182_ | _155_;
+  assign _157_ = _156_ | control_stop;
+  assign stop = dispatch_halted | _157_;
+  assign _159_ = reads_idle & store_engine_port_idle;
+  assign _160_ = ! { 4'h0, control_error_code[3:0] };
+  assign _161_ = | { 4'h0, control_error_code[3:0] };
+  assign _162_ = load_shell_busy & load_engine_stall;
+  assign _163_ = ~ _162_;
+  assign _164_ = load_shell_busy & _163_;
+  assign control_load_run = _164_ | load_shell_began;
   assign control_load_stall = load_shell_busy & load_engine_stall;
   assign control_dsp_run = dsp_shell_busy | dsp_shell_began;
   assign control_sparse_run = sparse_shell_busy | sparse_shell_began;
   assign control_vec_run = vec_shell_busy | vec_shell_began;
-  assign _177_ = store_shell_busy & store_engine_stall;
-  assign _178_ = ~ _177_;
-  assign _179_ = store_shell_busy & _178_;
-  assign control_store_run = _179_ | store_shell_began;
+  assign _166_ = store_shell_busy & store_engine_stall;
+  assign _167_ = ~ _166_;
+  assign _168_ = store_shell_busy & _167_;
+  assign control_store_run = _168_ | store_shell_began;
   assign control_store_stall = store_shell_busy & store_engine_stall;
-  assign _180_ = | reads_error;
-  assign _181_ = dispatch_illegal | _180_;
-  assign _183_ = | writes_error;
-  assign _184_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _185_ = _183_ | _184_;
-  assign _186_ = _181_ | _185_;
-  assign _187_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _188_ = sparse_engine_error | _187_;
-  assign _189_ = ~ load_shell_busy;
-  assign _190_ = ~ load_shell_began;
-  assign _191_ = _189_ & _190_;
-  assign _192_ = ~ dsp_shell_busy;
-  assign _194_ = ~ dsp_shell_began;
-  assign _195_ = _192_ & _194_;
-  assign _196_ = ~ sparse_shell_busy;
-  assign _197_ = ~ sparse_shell_began;
-  assign _198_ = _196_ & _197_;
-  assign _199_ = ~ vec_shell_busy;
-  assign _200_ = ~ vec_shell_began;
-  assign _201_ = _199_ & _200_;
-  assign _202_ = ~ store_shell_busy;
-  assign _203_ = ~ store_shell_began;
-  assign _205_ = _202_ & _203_;
-  assign _206_ = & { _205_, _201_, _198_, _195_, _191_ };
-  assign _207_ = dispatch_stuck & _206_;
-  assign _208_ = _207_ | dispatch_truncated;
-  assign _209_ = _188_ | _208_;
-  assign _210_ = _186_ | _209_;
-  assign _211_ = _210_ | control_stop;
-  assign _212_ = | reads_error;
-  assign _213_ = dispatch_illegal | _212_;
-  assign _214_ = | writes_error;
-  assign _216_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _217_ = _214_ | _216_;
-  assign _218_ = _213_ | _217_;
-  assign _219_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _220_ = sparse_engine_error | _219_;
-  assign _221_ = ~ load_shell_busy;
-  assign _222_ = ~ load_shell_began;
-  assign _223_ = _221_ & _222_;
-  assign _224_ = ~ dsp_shell_busy;
-  assign _225_ = ~ dsp_shell_began;
-  assign _227_ = _224_ & _225_;
-  assign _228_ = ~ sparse_shell_busy;
-  assign _229_ = ~ sparse_shell_began;
-  assign _230_ = _228_ & _229_;
-  assign _231_ = ~ vec_shell_busy;
-  assign _232_ = ~ vec_shell_began;
-  assign _233_ = _231_ & _232_;
-  assign _234_ = ~ store_shell_busy;
-  assign _235_ = ~ store_shell_began;
-  assign _236_ = _234_ & _235_;
-  assign _002_ = & { _236_, _233_, _230_, _227_, _223_ };
+  assign _169_ = | reads_error;
+  assign _170_ = dispatch_illegal | _169_;
+  assign _172_ = | writes_error;
+  assign _173_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _174_ = _172_ | _173_;
+  assign _175_ = _170_ | _174_;
+  assign _176_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _177_ = sparse_engine_error | _176_;
+  assign _178_ = ~ load_shell_busy;
+  assign _179_ = ~ load_shell_began;
+  assign _180_ = _178_ & _179_;
+  assign _181_ = ~ dsp_shell_busy;
+  assign _183_ = ~ dsp_shell_began;
+  assign _184_ = _181_ & _183_;
+  assign _185_ = ~ sparse_shell_busy;
+  assign _186_ = ~ sparse_shell_began;
+  assign _187_ = _185_ & _186_;
+  assign _188_ = ~ vec_shell_busy;
+  assign _189_ = ~ vec_shell_began;
+  assign _190_ = _188_ & _189_;
+  assign _191_ = ~ store_shell_busy;
+  assign _192_ = ~ store_shell_began;
+  assign _194_ = _191_ & _192_;
+  assign _195_ = & { _194_, _190_, _187_, _184_, _180_ };
+  assign _196_ = dispatch_stuck & _195_;
+  assign _197_ = _196_ | dispatch_truncated;
+  assign _198_ = _177_ | _197_;
+  assign _199_ = _175_ | _198_;
+  assign _200_ = _199_ | control_stop;
+  assign _201_ = | reads_error;
+  assign _202_ = dispatch_illegal | _201_;
+  assign _203_ = | writes_error;
+  assign _205_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _206_ = _203_ | _205_;
+  assign _207_ = _202_ | _206_;
+  assign _208_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _209_ = sparse_engine_error | _208_;
+  assign _210_ = ~ load_shell_busy;
+  assign _211_ = ~ load_shell_began;
+  assign _212_ = _210_ & _211_;
+  assign _213_ = ~ dsp_shell_busy;
+  assign _214_ = ~ dsp_shell_began;
+  assign _216_ = _213_ & _214_;
+  assign _217_ = ~ sparse_shell_busy;
+  assign _218_ = ~ sparse_shell_began;
+  assign _219_ = _217_ & _218_;
+  assign _220_ = ~ vec_shell_busy;
+  assign _221_ = ~ vec_shell_began;
+  assign _222_ = _220_ & _221_;
+  assign _223_ = ~ store_shell_busy;
+  assign _224_ = ~ store_shell_began;
+  assign _225_ = _223_ & _224_;
+  assign _002_ = & { _225_, _222_, _219_, _216_, _212_ };
   assign _003_ = dispatch_stuck & _002_;
   assign _004_ = _003_ | dispatch_truncated;
-  assign _005_ = _220_ | _004_;
-  assign _006_ = _218_ | _005_;
+  assign _005_ = _209_ | _004_;
+  assign _006_ = _207_ | _005_;
   assign _007_ = | reads_error;
   assign _008_ = dispatch_illegal | _007_;
   assign _009_ = | writes_error;
@@ -947,7 +937,7 @@ module accelerator(
   assign _046_ = _024_ ? _025_ : _044_;
   assign _047_ = _013_ ? { 1'h0, _021_ } : _046_;
   assign _048_ = _006_ ? _047_ : 4'ha;
-  assign _049_ = _211_ ? _048_ : 4'h0;
+  assign _049_ = _200_ ? _048_ : 4'h0;
   assign _050_ = | reads_error;
   assign _051_ = dispatch_illegal | _050_;
   assign _052_ = | writes_error;
@@ -1036,17 +1026,6 @@ module accelerator(
   assign _146_ = running & _145_;
   assign _147_ = ~ reads_drain;
   assign _148_ = running & _147_;
-  assign _150_ = rst | reads_drain;
-  assign _151_ = rst | reads_drain;
-  assign _152_ = rst | reads_drain;
-  assign _153_ = rst | reads_drain;
-  assign _154_ = rst | reads_drain;
-  assign _155_ = rst | reads_drain;
-  assign _156_ = rst | reads_drain;
-  assign _157_ = rst | reads_drain;
-  assign _158_ = rst | reads_drain;
-  assign _159_ = rst | reads_drain;
-  assign _161_ = rst | reads_drain;
   always @(posedge clk)
     if (rst) control_store_waiting <= 8'h00;
     else if (_148_) control_store_waiting <= store_shell_missing;
@@ -1063,111 +1042,114 @@ module accelerator(
     if (rst) control_load_waiting <= 8'h00;
     else if (_140_) control_load_waiting <= load_shell_missing;
   always @(posedge clk)
-    if (rst) reads_drain <= 1'h0;
-    else reads_drain <= _238_;
-  always @(posedge clk)
     if (rst) control_error_instruction <= 32'd0;
-    else if (_242_) control_error_instruction <= dispatch_position;
+    else if (_226_) control_error_instruction <= dispatch_position;
   always @(posedge clk)
     if (rst) control_error_engine <= 4'h0;
-    else if (_243_) control_error_engine <= _136_;
+    else if (_227_) control_error_engine <= _136_;
   always @(posedge clk)
     if (rst) state_state <= 2'h0;
-    else state_state <= _246_;
+    else state_state <= _230_;
   always @(posedge clk)
     if (rst) dispatch_go <= 1'h0;
-    else dispatch_go <= _252_;
-  reg [3:0] _513_ = 4'h0;
+    else dispatch_go <= _236_;
   always @(posedge clk)
-    if (rst) _513_ <= 4'h0;
-    else if (_244_) _513_ <= _049_;
-  assign control_error_code[3:0] = _513_;
-  assign _237_ = _137_ ? 1'h0 : reads_drain;
-  function [0:0] _515_;
-    input [0:0] a;
-    input [1:0] b;
-    input [1:0] s;
-    (* parallel_case *)
-    casez (s)
-      2'b?1:
-        _515_ = b[0:0];
-      2'b1?:
-        _515_ = b[1:1];
-      default:
-        _515_ = a;
-    endcase
-  endfunction
-  assign _238_ = _515_(reads_drain, { _240_, _237_ }, { _241_, _239_ });
-  assign _239_ = state_state == 2'h2;
-  assign _240_ = stop ? 1'h1 : reads_drain;
-  assign _241_ = state_state == 2'h1;
-  assign _242_ = state_state == 2'h1;
-  assign _243_ = state_state == 2'h1;
-  assign _244_ = state_state == 2'h1;
-  assign _245_ = _137_ ? 2'h0 : state_state;
-  function [1:0] _523_;
+    if (rst) reads_drain <= 1'h1;
+    else reads_drain <= _241_;
+  reg [3:0] _492_ = 4'h0;
+  always @(posedge clk)
+    if (rst) _492_ <= 4'h0;
+    else if (_228_) _492_ <= _049_;
+  assign control_error_code[3:0] = _492_;
+  assign _226_ = state_state == 2'h1;
+  assign _227_ = state_state == 2'h1;
+  assign _228_ = state_state == 2'h1;
+  assign _229_ = _137_ ? 2'h0 : state_state;
+  function [1:0] _497_;
     input [1:0] a;
     input [5:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _523_ = b[1:0];
+        _497_ = b[1:0];
       3'b?1?:
-        _523_ = b[3:2];
+        _497_ = b[3:2];
       3'b1??:
-        _523_ = b[5:4];
+        _497_ = b[5:4];
       default:
-        _523_ = a;
+        _497_ = a;
     endcase
   endfunction
-  assign _246_ = _523_(state_state, { _250_, _248_, _245_ }, { _251_, _249_, _247_ });
+  assign _230_ = _497_(state_state, { _234_, _232_, _229_ }, { _235_, _233_, _231_ });
+  assign _231_ = state_state == 2'h2;
+  assign _232_ = stop ? 2'h2 : state_state;
+  assign _233_ = state_state == 2'h1;
+  assign _234_ = control_start ? 2'h1 : state_state;
+  assign _235_ = ! state_state;
+  function [0:0] _503_;
+    input [0:0] a;
+    input [1:0] b;
+    input [1:0] s;
+    (* parallel_case *)
+    casez (s)
+      2'b?1:
+        _503_ = b[0:0];
+      2'b1?:
+        _503_ = b[1:1];
+      default:
+        _503_ = a;
+    endcase
+  endfunction
+  assign _236_ = _503_(dispatch_go, { _238_, 1'h0 }, { _239_, _237_ });
+  assign _237_ = state_state == 2'h1;
+  assign _238_ = control_start ? 1'h1 : dispatch_go;
+  assign _239_ = ! state_state;
+  assign _240_ = _137_ ? 1'h0 : reads_drain;
+  function [0:0] _508_;
+    input [0:0] a;
+    input [2:0] b;
+    input [2:0] s;
+    (* parallel_case *)
+    casez (s)
+      3'b??1:
+        _508_ = b[0:0];
+      3'b?1?:
+        _508_ = b[1:1];
+      3'b1??:
+        _508_ = b[2:2];
+      default:
+        _508_ = a;
+    endcase
+  endfunction
+  assign _241_ = _508_(reads_drain, { 1'h0, _243_, _240_ }, { _245_, _244_, _242_ });
+  assign _242_ = state_state == 2'h2;
+  assign _243_ = stop ? 1'h1 : reads_drain;
+  assign _244_ = state_state == 2'h1;
+  assign _245_ = ! state_state;
+  assign _246_ = _159_ ? _161_ : 1'h0;
+  assign control_error = _247_ ? _246_ : 1'h0;
   assign _247_ = state_state == 2'h2;
-  assign _248_ = stop ? 2'h2 : state_state;
-  assign _249_ = state_state == 2'h1;
-  assign _250_ = control_start ? 2'h1 : state_state;
-  assign _251_ = ! state_state;
-  function [0:0] _529_;
+  assign _248_ = _159_ ? _160_ : 1'h0;
+  assign control_done = _249_ ? _248_ : 1'h0;
+  assign _249_ = state_state == 2'h2;
+  function [0:0] _519_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _529_ = b[0:0];
+        _519_ = b[0:0];
       2'b1?:
-        _529_ = b[1:1];
+        _519_ = b[1:1];
       default:
-        _529_ = a;
+        _519_ = a;
     endcase
   endfunction
-  assign _252_ = _529_(dispatch_go, { _254_, 1'h0 }, { _255_, _253_ });
-  assign _253_ = state_state == 2'h1;
-  assign _254_ = control_start ? 1'h1 : dispatch_go;
-  assign _255_ = ! state_state;
-  assign _256_ = _170_ ? _172_ : 1'h0;
-  assign control_error = _257_ ? _256_ : 1'h0;
-  assign _257_ = state_state == 2'h2;
-  assign _258_ = _170_ ? _171_ : 1'h0;
-  assign control_done = _259_ ? _258_ : 1'h0;
-  assign _259_ = state_state == 2'h2;
-  function [0:0] _539_;
-    input [0:0] a;
-    input [1:0] b;
-    input [1:0] s;
-    (* parallel_case *)
-    casez (s)
-      2'b?1:
-        _539_ = b[0:0];
-      2'b1?:
-        _539_ = b[1:1];
-      default:
-        _539_ = a;
-    endcase
-  endfunction
-  assign running = _539_(1'h0, 2'h3, { _261_, _260_ });
-  assign _260_ = state_state == 2'h2;
-  assign _261_ = state_state == 2'h1;
+  assign running = _519_(1'h0, 2'h3, { _251_, _250_ });
+  assign _250_ = state_state == 2'h2;
+  assign _251_ = state_state == 2'h1;
   accelerator_scratchpad_acc acc_buffer (
     .clk(clk),
     .conflict(acc_buffer_conflict),
@@ -1204,7 +1186,7 @@ module accelerator(
   );
   accelerator_scratchpad_code code_buffer (
     .clk(clk),
-    .conflict(_163_),
+    .conflict(_151_),
     .load_address(load_engine_write_address[9:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[4]),
@@ -1301,7 +1283,7 @@ module accelerator(
     .read_beats(reads_fetch_beats),
     .read_ready(dispatch_read_ready),
     .read_valid(reads_fetch_valid),
-    .rst(_150_),
+    .rst(reads_drain),
     .sparse_full(dispatch_sparse_full),
     .sparse_idle(dispatch_sparse_idle),
     .sparse_push(sparse_shell_push),
@@ -1325,7 +1307,7 @@ module accelerator(
     .clk(clk),
     .done(dsp_shell_done),
     .head(dsp_engine_head),
-    .rst(_157_),
+    .rst(reads_drain),
     .start(dsp_engine_start),
     .weight_address(weight_buffer_dsp_address),
     .weight_data(dsp_engine_weight_data),
@@ -1345,14 +1327,14 @@ module accelerator(
     .missing(dsp_shell_missing),
     .overflow(dsp_shell_overflow),
     .push(dsp_shell_push),
-    .rst(_152_),
+    .rst(reads_drain),
     .start(dsp_engine_start),
     .waiting(control_dsp_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_index index_buffer (
     .clk(clk),
-    .conflict(_165_),
+    .conflict(_153_),
     .load_address(load_engine_write_address[12:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[6]),
@@ -1372,7 +1354,7 @@ module accelerator(
     .read_beats(reads_load_beats),
     .read_ready(load_engine_read_ready),
     .read_valid(reads_load_valid),
-    .rst(_156_),
+    .rst(reads_drain),
     .stall(load_engine_stall),
     .start(load_engine_start),
     .write_address(load_engine_write_address),
@@ -1393,7 +1375,7 @@ module accelerator(
     .missing(load_shell_missing),
     .overflow(load_shell_overflow),
     .push(load_shell_push),
-    .rst(_151_),
+    .rst(reads_drain),
     .start(load_engine_start),
     .waiting(control_load_wait),
     .word(load_shell_word)
@@ -1461,7 +1443,7 @@ module accelerator(
     .operand_data(sparse_engine_operand_data),
     .operand_en(sparse_engine_operand_en),
     .operand_spread(sparse_engine_operand_spread),
-    .rst(_158_),
+    .rst(reads_drain),
     .start(sparse_engine_start),
     .value_address(value_buffer_sparse_address),
     .value_data(sparse_engine_value_data),
@@ -1481,7 +1463,7 @@ module accelerator(
     .missing(sparse_shell_missing),
     .overflow(sparse_shell_overflow),
     .push(sparse_shell_push),
-    .rst(_153_),
+    .rst(reads_drain),
     .start(sparse_engine_start),
     .waiting(control_sparse_wait),
     .word(load_shell_word)
@@ -1502,7 +1484,7 @@ module accelerator(
     .read_address(act_buffer_store_address),
     .read_data(store_engine_read_data),
     .read_en(act_buffer_store_en),
-    .rst(_161_),
+    .rst(reads_drain),
     .stall(store_engine_stall),
     .start(store_engine_start)
   );
@@ -1520,14 +1502,14 @@ module accelerator(
     .missing(store_shell_missing),
     .overflow(store_shell_overflow),
     .push(store_shell_push),
-    .rst(_155_),
+    .rst(reads_drain),
     .start(store_engine_start),
     .waiting(control_store_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_value value_buffer (
     .clk(clk),
-    .conflict(_164_),
+    .conflict(_152_),
     .load_address(load_engine_write_address),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[5]),
@@ -1553,7 +1535,7 @@ module accelerator(
     .par_address(parameter_buffer_vec_address),
     .par_data(vec_engine_par_data),
     .par_en(parameter_buffer_vec_en),
-    .rst(_159_),
+    .rst(reads_drain),
     .scale_address(parameter_buffer_scale_address),
     .scale_data(parameter_buffer_scale_data),
     .scale_en(parameter_buffer_scale_en),
@@ -1576,14 +1558,14 @@ module accelerator(
     .missing(vec_shell_missing),
     .overflow(vec_shell_overflow),
     .push(vec_shell_push),
-    .rst(_154_),
+    .rst(reads_drain),
     .start(vec_engine_start),
     .waiting(control_vec_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_weight weight_buffer (
     .clk(clk),
-    .conflict(_162_),
+    .conflict(_150_),
     .dsp_address(weight_buffer_dsp_address),
     .dsp_data(dsp_engine_weight_data),
     .dsp_en(weight_buffer_dsp_en),
@@ -16732,14 +16714,14 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _14_;
   wire [5:0] _15_;
   wire [6:0] _16_;
-  wire [32:0] _17_;
-  wire [8:0] _18_;
-  wire [9:0] _19_;
-  wire _20_;
-  wire [4:0] _21_;
+  wire _17_;
+  wire _18_;
+  wire [32:0] _19_;
+  wire [8:0] _20_;
+  wire [9:0] _21_;
   wire _22_;
   wire _23_;
-  wire _24_;
+  wire [4:0] _24_;
   wire _25_;
   wire _26_;
   wire _27_;
@@ -16748,6 +16730,8 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _30_;
   wire _31_;
   wire _32_;
+  wire _33_;
+  wire _34_;
   wire accept;
   output beat;
   wire beat;
@@ -16821,18 +16805,18 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   assign _00_ = ~ m_axi_arvalid;
   assign _11_ = _00_ | m_axi_arready;
   assign _22_ = flying != 5'h10;
-  assign _25_ = _11_ & _22_;
-  assign _26_ = ~ drain;
-  assign fetch_ready = _25_ & _26_;
-  assign _27_ = ~ fetch_valid;
-  assign load_ready = fetch_ready & _27_;
-  assign _28_ = fetch_valid | load_valid;
-  assign accept = fetch_ready & _28_;
+  assign _27_ = _11_ & _22_;
+  assign _28_ = ~ drain;
+  assign fetch_ready = _27_ & _28_;
+  assign _29_ = ~ fetch_valid;
+  assign load_ready = fetch_ready & _29_;
+  assign _30_ = fetch_valid | load_valid;
+  assign accept = fetch_ready & _30_;
   assign order_data = ~ fetch_valid;
-  assign _29_ = ~ order_head;
-  assign _30_ = _29_ | load_take;
-  assign _01_ = order_valid & _30_;
-  assign m_axi_rready = drain | _01_;
+  assign _31_ = ~ order_head;
+  assign _32_ = _31_ | load_take;
+  assign _01_ = _32_ | drain;
+  assign m_axi_rready = order_valid & _01_;
   assign beat = m_axi_rvalid & m_axi_rready;
   assign order_pop = beat & m_axi_rlast;
   assign _02_ = m_axi_rvalid & order_valid;
@@ -16853,30 +16837,32 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   assign error = _14_ ? m_axi_rresp : 2'h0;
   assign _15_ = flying + accept;
   assign _16_ = _15_ - order_pop;
-  assign _17_ = fetch_valid ? fetch_address : load_address;
-  assign _18_ = fetch_valid ? fetch_beats : load_beats;
-  assign _19_ = _18_ - 1'h1;
-  always @(posedge clk)
-    if (accept) m_axi_arlen <= _19_[7:0];
-  always @(posedge clk)
-    if (accept) m_axi_araddr <= _17_;
+  assign _17_ = ~ m_axi_arvalid;
+  assign _18_ = _17_ | m_axi_arready;
+  assign _19_ = fetch_valid ? fetch_address : load_address;
+  assign _20_ = fetch_valid ? fetch_beats : load_beats;
+  assign _21_ = _20_ - 1'h1;
   always @(posedge clk)
     if (rst) m_axi_arvalid <= 1'h0;
-    else m_axi_arvalid <= _32_;
+    else m_axi_arvalid <= _34_;
+  always @(posedge clk)
+    if (_18_) m_axi_arlen <= _21_[7:0];
+  always @(posedge clk)
+    if (_18_) m_axi_araddr <= _19_;
   always @(posedge clk)
     if (rst) flying <= 5'h00;
     else flying <= _16_[4:0];
-  assign _31_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
-  assign _32_ = accept ? 1'h1 : _31_;
+  assign _33_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
+  assign _34_ = accept ? 1'h1 : _33_;
   accelerator_fifo_order order (
     .clk(clk),
     .data(order_data),
-    .full(_20_),
+    .full(_23_),
     .head(order_head),
-    .kept(_24_),
-    .level(_21_),
+    .kept(_26_),
+    .level(_24_),
     .pop(order_pop),
-    .popped(_23_),
+    .popped(_25_),
     .push(accept),
     .rst(rst),
     .valid(order_valid)
@@ -26133,24 +26119,28 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire _11_;
   wire _12_;
   wire _13_;
-  wire [9:0] _14_;
-  wire [9:0] _15_;
+  wire _14_;
+  wire _15_;
   wire [9:0] _16_;
   wire _17_;
-  wire [4:0] _18_;
-  wire [8:0] _19_;
-  wire [8:0] _20_;
+  wire _18_;
+  wire [9:0] _19_;
+  wire [9:0] _20_;
   wire _21_;
   wire _22_;
-  wire _23_;
-  wire _24_;
-  wire _25_;
+  wire [4:0] _23_;
+  wire [8:0] _24_;
+  wire [8:0] _25_;
   wire _26_;
   wire _27_;
   wire _28_;
   wire _29_;
   wire _30_;
   wire _31_;
+  wire _32_;
+  wire _33_;
+  wire _34_;
+  wire _35_;
   wire accept;
   output beat;
   wire beat;
@@ -26226,17 +26216,17 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   assign _00_ = ~ m_axi_awvalid;
   assign _11_ = _00_ | m_axi_awready;
   assign _21_ = flying != 5'h10;
-  assign _22_ = _11_ & _21_;
-  assign _23_ = ~ drain;
-  assign burst_ready = _22_ & _23_;
+  assign _26_ = _11_ & _21_;
+  assign _27_ = ~ drain;
+  assign burst_ready = _26_ & _27_;
   assign accept = burst_valid & burst_ready;
-  assign _24_ = ~ m_axi_wvalid;
-  assign _25_ = _24_ | m_axi_wready;
-  assign room = owed_valid & _25_;
-  assign _26_ = ~ drain;
-  assign beat_ready = room & _26_;
-  assign _27_ = beat_valid | drain;
-  assign move = room & _27_;
+  assign _28_ = ~ m_axi_wvalid;
+  assign _29_ = _28_ | m_axi_wready;
+  assign room = owed_valid & _29_;
+  assign _30_ = ~ drain;
+  assign beat_ready = room & _30_;
+  assign _31_ = beat_valid | drain;
+  assign move = room & _31_;
   assign last = number == owed_head;
   assign owed_pop = move & last;
   assign beat = m_axi_wvalid & m_axi_wready;
@@ -26254,50 +26244,54 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   assign _10_ = flying == 1'h1;
   assign _12_ = m_axi_bvalid ? _10_ : none_flying;
   assign _13_ = _09_ & _12_;
-  assign _14_ = burst_beats - 1'h1;
-  assign _15_ = number + 1'h1;
-  assign _16_ = last ? 10'h001 : _15_;
+  assign _14_ = ~ m_axi_awvalid;
+  assign _15_ = _14_ | m_axi_awready;
+  assign _16_ = burst_beats - 1'h1;
+  assign _17_ = ~ m_axi_wvalid;
+  assign _18_ = _17_ | m_axi_wready;
+  assign _19_ = number + 1'h1;
+  assign _20_ = last ? 10'h001 : _19_;
+  always @(posedge clk)
+    if (rst) m_axi_awvalid <= 1'h0;
+    else m_axi_awvalid <= _35_;
   always @(posedge clk)
     if (rst) m_axi_wlast <= 1'h0;
-    else if (move) m_axi_wlast <= last;
+    else if (_18_) m_axi_wlast <= last;
   always @(posedge clk)
-    if (move)
+    if (_18_)
       if (drain) m_axi_wstrb <= 64'h0000000000000000;
       else m_axi_wstrb <= beat_strobe;
   always @(posedge clk)
-    if (move) m_axi_wdata <= beat_data;
+    if (_18_) m_axi_wdata <= beat_data;
   always @(posedge clk)
-    if (rst) m_axi_wvalid <= 1'h0;
-    else m_axi_wvalid <= _29_;
+    if (_15_) m_axi_awlen <= _16_[7:0];
   always @(posedge clk)
-    if (rst) number <= 9'h001;
-    else if (move) number <= _16_[8:0];
-  always @(posedge clk)
-    if (accept) m_axi_awlen <= _14_[7:0];
-  always @(posedge clk)
-    if (accept) m_axi_awaddr <= burst_address;
-  always @(posedge clk)
-    if (rst) m_axi_awvalid <= 1'h0;
-    else m_axi_awvalid <= _31_;
+    if (_15_) m_axi_awaddr <= burst_address;
   always @(posedge clk)
     if (rst) none_flying <= 1'h1;
     else none_flying <= _13_;
   always @(posedge clk)
     if (rst) flying <= 5'h00;
     else flying <= _08_[4:0];
-  assign _28_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
-  assign _29_ = move ? 1'h1 : _28_;
-  assign _30_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
-  assign _31_ = accept ? 1'h1 : _30_;
+  always @(posedge clk)
+    if (rst) m_axi_wvalid <= 1'h0;
+    else m_axi_wvalid <= _33_;
+  always @(posedge clk)
+    if (rst) number <= 9'h001;
+    else if (move) number <= _20_[8:0];
+  assign _32_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
+  assign _33_ = move ? 1'h1 : _32_;
+  assign _34_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
+  assign _35_ = accept ? 1'h1 : _34_;
   accelerator_fifo_owed owed (
     .clk(clk),
     .data(burst_beats),
-    .full(_17_),
+    .full(_22_),
     .head(owed_head),
-    .kept(_20_),
-    .level(_18_),
+    .kept(_25_),
+    .level(_23_),
     .pop(owed_pop),
-    .popped(_19_),
+    .popped(_24_),
     .push(accept),
     .rst(rst),
     .valid(owed_valid)

@@ -276,12 +276,12 @@ module accelerator(
   wire _214_;
   wire _215_;
   wire _216_;
-  wire _217_;
-  wire _218_;
+  wire [1:0] _217_;
+  wire [1:0] _218_;
   wire _219_;
-  wire _220_;
+  wire [1:0] _220_;
   wire _221_;
-  wire _222_;
+  wire [1:0] _222_;
   wire _223_;
   wire _224_;
   wire _225_;
@@ -292,23 +292,13 @@ module accelerator(
   wire _230_;
   wire _231_;
   wire _232_;
-  wire [1:0] _233_;
-  wire [1:0] _234_;
+  wire _233_;
+  wire _234_;
   wire _235_;
-  wire [1:0] _236_;
+  wire _236_;
   wire _237_;
-  wire [1:0] _238_;
+  wire _238_;
   wire _239_;
-  wire _240_;
-  wire _241_;
-  wire _242_;
-  wire _243_;
-  wire _244_;
-  wire _245_;
-  wire _246_;
-  wire _247_;
-  wire _248_;
-  wire _249_;
   wire acc_buffer_conflict;
   wire [7:0] acc_buffer_dsp_address;
   wire [127:0] acc_buffer_dsp_data;
@@ -599,7 +589,7 @@ module accelerator(
   wire quell;
   wire reads_beat;
   wire [63:0] reads_data;
-  reg reads_drain = 1'h0;
+  reg reads_drain = 1'h1;
   wire [1:0] reads_error;
   wire [31:0] reads_fetch_address;
   wire [8:0] reads_fetch_beats;
@@ -768,14 +758,14 @@ module accelerator(
   wire writes_m_axi_wvalid;
   assign _000_ = | reads_error;
   assign _107_ = dispatch_illegal | _000_;
-  assign _160_ = | writes_error;
-  assign _167_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _173_ = _160_ | _167_;
-  assign _183_ = _107_ | _173_;
-  assign _194_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _214_ = ~ load_shell_busy;
+  assign _149_ = | writes_error;
+  assign _156_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _162_ = _149_ | _156_;
+  assign _172_ = _107_ | _162_;
+  assign _183_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _203_ = ~ load_shell_busy;
   assign _001_ = ~ load_shell_began;
-  assign _012_ = _214_ & _001_;
+  assign _012_ = _203_ & _001_;
   assign _023_ = ~ dsp_shell_busy;
   assign _032_ = ~ dsp_shell_began;
   assign _043_ = _023_ & _032_;
@@ -790,82 +780,82 @@ module accelerator(
   assign _125_ = _119_ & _124_;
   assign _130_ = & { _125_, _108_, _075_, _043_, _012_ };
   assign _141_ = dispatch_stuck & _130_;
-  assign _152_ = _141_ | dispatch_truncated;
-  assign _157_ = _194_ | _152_;
-  assign _158_ = _183_ | _157_;
-  assign _159_ = _158_ | control_stop;
-  assign stop = dispatch_halted | _159_;
-  assign _161_ = reads_idle & store_engine_port_idle;
-  assign _162_ = ! { 4'h0, control_error_code[3:0] };
-  assign _163_ = | { 4'h0, control_error_code[3:0] };
-  assign _164_ = load_shell_busy & load_engine_stall;
-  assign _165_ = ~ _164_;
-  assign _166_ = load_shell_busy & _165_;
-  assign control_load_run = _166_ | load_shell_began;
+  assign _145_ = _141_ | dispatch_truncated;
+  assign _146_ = _183_ | _145_;
+  assign _147_ = _172_ | _146_;
+  assign _148_ = _147_ | control_stop;
+  assign stop = dispatch_halted | _148_;
+  assign _150_ = reads_idle & store_engine_port_idle;
+  assign _151_ = ! { 4'h0, control_error_code[3:0] };
+  assign _152_ = | { 4'h0, control_error_code[3:0] };
+  assign _153_ = load_shell_busy & load_engine_stall;
+  assign _154_ = ~ _153_;
+  assign _155_ = load_shell_busy & _154_;
+  assign control_load_run = _155_ | load_shell_began;
   assign control_load_stall = load_shell_busy & load_engine_stall;
   assign control_dsp_run = dsp_shell_busy | dsp_shell_began;
   assign control_lut_run = lut_shell_busy | lut_shell_began;
   assign control_vec_run = vec_shell_busy | vec_shell_began;
-  assign _168_ = store_shell_busy & store_engine_stall;
-  assign _169_ = ~ _168_;
-  assign _170_ = store_shell_busy & _169_;
-  assign control_store_run = _170_ | store_shell_began;
+  assign _157_ = store_shell_busy & store_engine_stall;
+  assign _158_ = ~ _157_;
+  assign _159_ = store_shell_busy & _158_;
+  assign control_store_run = _159_ | store_shell_began;
   assign control_store_stall = store_shell_busy & store_engine_stall;
-  assign _171_ = | reads_error;
-  assign _172_ = dispatch_illegal | _171_;
-  assign _174_ = | writes_error;
-  assign _175_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _176_ = _174_ | _175_;
-  assign _177_ = _172_ | _176_;
-  assign _178_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _179_ = ~ load_shell_busy;
-  assign _180_ = ~ load_shell_began;
-  assign _181_ = _179_ & _180_;
-  assign _182_ = ~ dsp_shell_busy;
-  assign _184_ = ~ dsp_shell_began;
-  assign _185_ = _182_ & _184_;
-  assign _186_ = ~ lut_shell_busy;
-  assign _187_ = ~ lut_shell_began;
-  assign _188_ = _186_ & _187_;
-  assign _189_ = ~ vec_shell_busy;
-  assign _190_ = ~ vec_shell_began;
-  assign _191_ = _189_ & _190_;
-  assign _192_ = ~ store_shell_busy;
-  assign _193_ = ~ store_shell_began;
-  assign _195_ = _192_ & _193_;
-  assign _196_ = & { _195_, _191_, _188_, _185_, _181_ };
-  assign _197_ = dispatch_stuck & _196_;
-  assign _198_ = _197_ | dispatch_truncated;
-  assign _199_ = _178_ | _198_;
-  assign _200_ = _177_ | _199_;
-  assign _201_ = _200_ | control_stop;
-  assign _202_ = | reads_error;
-  assign _203_ = dispatch_illegal | _202_;
-  assign _204_ = | writes_error;
-  assign _205_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _206_ = _204_ | _205_;
-  assign _207_ = _203_ | _206_;
-  assign _208_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _209_ = ~ load_shell_busy;
-  assign _210_ = ~ load_shell_began;
-  assign _211_ = _209_ & _210_;
-  assign _212_ = ~ dsp_shell_busy;
-  assign _213_ = ~ dsp_shell_began;
-  assign _215_ = _212_ & _213_;
-  assign _216_ = ~ lut_shell_busy;
-  assign _217_ = ~ lut_shell_began;
-  assign _218_ = _216_ & _217_;
-  assign _219_ = ~ vec_shell_busy;
-  assign _220_ = ~ vec_shell_began;
-  assign _221_ = _219_ & _220_;
-  assign _222_ = ~ store_shell_busy;
-  assign _223_ = ~ store_shell_began;
-  assign _224_ = _222_ & _223_;
-  assign _002_ = & { _224_, _221_, _218_, _215_, _211_ };
+  assign _160_ = | reads_error;
+  assign _161_ = dispatch_illegal | _160_;
+  assign _163_ = | writes_error;
+  assign _164_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _165_ = _163_ | _164_;
+  assign _166_ = _161_ | _165_;
+  assign _167_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _168_ = ~ load_shell_busy;
+  assign _169_ = ~ load_shell_began;
+  assign _170_ = _168_ & _169_;
+  assign _171_ = ~ dsp_shell_busy;
+  assign _173_ = ~ dsp_shell_began;
+  assign _174_ = _171_ & _173_;
+  assign _175_ = ~ lut_shell_busy;
+  assign _176_ = ~ lut_shell_began;
+  assign _177_ = _175_ & _176_;
+  assign _178_ = ~ vec_shell_busy;
+  assign _179_ = ~ vec_shell_began;
+  assign _180_ = _178_ & _179_;
+  assign _181_ = ~ store_shell_busy;
+  assign _182_ = ~ store_shell_began;
+  assign _184_ = _181_ & _182_;
+  assign _185_ = & { _184_, _180_, _177_, _174_, _170_ };
+  assign _186_ = dispatch_stuck & _185_;
+  assign _187_ = _186_ | dispatch_truncated;
+  assign _188_ = _167_ | _187_;
+  assign _189_ = _166_ | _188_;
+  assign _190_ = _189_ | control_stop;
+  assign _191_ = | reads_error;
+  assign _192_ = dispatch_illegal | _191_;
+  assign _193_ = | writes_error;
+  assign _194_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _195_ = _193_ | _194_;
+  assign _196_ = _192_ | _195_;
+  assign _197_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _198_ = ~ load_shell_busy;
+  assign _199_ = ~ load_shell_began;
+  assign _200_ = _198_ & _199_;
+  assign _201_ = ~ dsp_shell_busy;
+  assign _202_ = ~ dsp_shell_began;
+  assign _204_ = _201_ & _202_;
+  assign _205_ = ~ lut_shell_busy;
+  assign _206_ = ~ lut_shell_began;
+  assign _207_ = _205_ & _206_;
+  assign _208_ = ~ vec_shell_busy;
+  assign _209_ = ~ vec_shell_began;
+  assign _210_ = _208_ & _209_;
+  assign _211_ = ~ store_shell_busy;
+  assign _212_ = ~ store_shell_began;
+  assign _213_ = _211_ & _212_;
+  assign _002_ = & { _213_, _210_, _207_, _204_, _200_ };
   assign _003_ = dispatch_stuck & _002_;
   assign _004_ = _003_ | dispatch_truncated;
-  assign _005_ = _208_ | _004_;
-  assign _006_ = _207_ | _005_;
+  assign _005_ = _197_ | _004_;
+  assign _006_ = _196_ | _005_;
   assign _007_ = | reads_error;
   assign _008_ = dispatch_illegal | _007_;
   assign _009_ = | writes_error;
@@ -902,7 +892,7 @@ module accelerator(
   assign _044_ = _022_ ? 4'h8 : _042_;
   assign _045_ = _013_ ? { 1'h0, _021_ } : _044_;
   assign _046_ = _006_ ? _045_ : 4'ha;
-  assign _047_ = _201_ ? _046_ : 4'h0;
+  assign _047_ = _190_ ? _046_ : 4'h0;
   assign _048_ = | reads_error;
   assign _049_ = dispatch_illegal | _048_;
   assign _050_ = | writes_error;
@@ -985,17 +975,6 @@ module accelerator(
   assign _138_ = running & _137_;
   assign _139_ = ~ reads_drain;
   assign _140_ = running & _139_;
-  assign _142_ = rst | reads_drain;
-  assign _143_ = rst | reads_drain;
-  assign _144_ = rst | reads_drain;
-  assign _145_ = rst | reads_drain;
-  assign _146_ = rst | reads_drain;
-  assign _147_ = rst | reads_drain;
-  assign _148_ = rst | reads_drain;
-  assign _149_ = rst | reads_drain;
-  assign _150_ = rst | reads_drain;
-  assign _151_ = rst | reads_drain;
-  assign _153_ = rst | reads_drain;
   always @(posedge clk)
     if (rst) control_store_waiting <= 8'h00;
     else if (_140_) control_store_waiting <= store_shell_missing;
@@ -1012,111 +991,114 @@ module accelerator(
     if (rst) control_load_waiting <= 8'h00;
     else if (_132_) control_load_waiting <= load_shell_missing;
   always @(posedge clk)
-    if (rst) reads_drain <= 1'h0;
-    else reads_drain <= _226_;
-  always @(posedge clk)
     if (rst) control_error_instruction <= 32'd0;
-    else if (_230_) control_error_instruction <= dispatch_position;
+    else if (_214_) control_error_instruction <= dispatch_position;
   always @(posedge clk)
     if (rst) control_error_engine <= 4'h0;
-    else if (_231_) control_error_engine <= _128_;
+    else if (_215_) control_error_engine <= _128_;
   always @(posedge clk)
     if (rst) state_state <= 2'h0;
-    else state_state <= _234_;
+    else state_state <= _218_;
   always @(posedge clk)
     if (rst) dispatch_go <= 1'h0;
-    else dispatch_go <= _240_;
-  reg [3:0] _490_ = 4'h0;
+    else dispatch_go <= _224_;
   always @(posedge clk)
-    if (rst) _490_ <= 4'h0;
-    else if (_232_) _490_ <= _047_;
-  assign control_error_code[3:0] = _490_;
-  assign _225_ = _129_ ? 1'h0 : reads_drain;
-  function [0:0] _492_;
-    input [0:0] a;
-    input [1:0] b;
-    input [1:0] s;
-    (* parallel_case *)
-    casez (s)
-      2'b?1:
-        _492_ = b[0:0];
-      2'b1?:
-        _492_ = b[1:1];
-      default:
-        _492_ = a;
-    endcase
-  endfunction
-  assign _226_ = _492_(reads_drain, { _228_, _225_ }, { _229_, _227_ });
-  assign _227_ = state_state == 2'h2;
-  assign _228_ = stop ? 1'h1 : reads_drain;
-  assign _229_ = state_state == 2'h1;
-  assign _230_ = state_state == 2'h1;
-  assign _231_ = state_state == 2'h1;
-  assign _232_ = state_state == 2'h1;
-  assign _233_ = _129_ ? 2'h0 : state_state;
-  function [1:0] _500_;
+    if (rst) reads_drain <= 1'h1;
+    else reads_drain <= _229_;
+  reg [3:0] _469_ = 4'h0;
+  always @(posedge clk)
+    if (rst) _469_ <= 4'h0;
+    else if (_216_) _469_ <= _047_;
+  assign control_error_code[3:0] = _469_;
+  assign _214_ = state_state == 2'h1;
+  assign _215_ = state_state == 2'h1;
+  assign _216_ = state_state == 2'h1;
+  assign _217_ = _129_ ? 2'h0 : state_state;
+  function [1:0] _474_;
     input [1:0] a;
     input [5:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _500_ = b[1:0];
+        _474_ = b[1:0];
       3'b?1?:
-        _500_ = b[3:2];
+        _474_ = b[3:2];
       3'b1??:
-        _500_ = b[5:4];
+        _474_ = b[5:4];
       default:
-        _500_ = a;
+        _474_ = a;
     endcase
   endfunction
-  assign _234_ = _500_(state_state, { _238_, _236_, _233_ }, { _239_, _237_, _235_ });
+  assign _218_ = _474_(state_state, { _222_, _220_, _217_ }, { _223_, _221_, _219_ });
+  assign _219_ = state_state == 2'h2;
+  assign _220_ = stop ? 2'h2 : state_state;
+  assign _221_ = state_state == 2'h1;
+  assign _222_ = control_start ? 2'h1 : state_state;
+  assign _223_ = ! state_state;
+  function [0:0] _480_;
+    input [0:0] a;
+    input [1:0] b;
+    input [1:0] s;
+    (* parallel_case *)
+    casez (s)
+      2'b?1:
+        _480_ = b[0:0];
+      2'b1?:
+        _480_ = b[1:1];
+      default:
+        _480_ = a;
+    endcase
+  endfunction
+  assign _224_ = _480_(dispatch_go, { _226_, 1'h0 }, { _227_, _225_ });
+  assign _225_ = state_state == 2'h1;
+  assign _226_ = control_start ? 1'h1 : dispatch_go;
+  assign _227_ = ! state_state;
+  assign _228_ = _129_ ? 1'h0 : reads_drain;
+  function [0:0] _485_;
+    input [0:0] a;
+    input [2:0] b;
+    input [2:0] s;
+    (* parallel_case *)
+    casez (s)
+      3'b??1:
+        _485_ = b[0:0];
+      3'b?1?:
+        _485_ = b[1:1];
+      3'b1??:
+        _485_ = b[2:2];
+      default:
+        _485_ = a;
+    endcase
+  endfunction
+  assign _229_ = _485_(reads_drain, { 1'h0, _231_, _228_ }, { _233_, _232_, _230_ });
+  assign _230_ = state_state == 2'h2;
+  assign _231_ = stop ? 1'h1 : reads_drain;
+  assign _232_ = state_state == 2'h1;
+  assign _233_ = ! state_state;
+  assign _234_ = _150_ ? _152_ : 1'h0;
+  assign control_error = _235_ ? _234_ : 1'h0;
   assign _235_ = state_state == 2'h2;
-  assign _236_ = stop ? 2'h2 : state_state;
-  assign _237_ = state_state == 2'h1;
-  assign _238_ = control_start ? 2'h1 : state_state;
-  assign _239_ = ! state_state;
-  function [0:0] _506_;
+  assign _236_ = _150_ ? _151_ : 1'h0;
+  assign control_done = _237_ ? _236_ : 1'h0;
+  assign _237_ = state_state == 2'h2;
+  function [0:0] _496_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _506_ = b[0:0];
+        _496_ = b[0:0];
       2'b1?:
-        _506_ = b[1:1];
+        _496_ = b[1:1];
       default:
-        _506_ = a;
+        _496_ = a;
     endcase
   endfunction
-  assign _240_ = _506_(dispatch_go, { _242_, 1'h0 }, { _243_, _241_ });
-  assign _241_ = state_state == 2'h1;
-  assign _242_ = control_start ? 1'h1 : dispatch_go;
-  assign _243_ = ! state_state;
-  assign _244_ = _161_ ? _163_ : 1'h0;
-  assign control_error = _245_ ? _244_ : 1'h0;
-  assign _245_ = state_state == 2'h2;
-  assign _246_ = _161_ ? _162_ : 1'h0;
-  assign control_done = _247_ ? _246_ : 1'h0;
-  assign _247_ = state_state == 2'h2;
-  function [0:0] _516_;
-    input [0:0] a;
-    input [1:0] b;
-    input [1:0] s;
-    (* parallel_case *)
-    casez (s)
-      2'b?1:
-        _516_ = b[0:0];
-      2'b1?:
-        _516_ = b[1:1];
-      default:
-        _516_ = a;
-    endcase
-  endfunction
-  assign running = _516_(1'h0, 2'h3, { _249_, _248_ });
-  assign _248_ = state_state == 2'h2;
-  assign _249_ = state_state == 2'h1;
+  assign running = _496_(1'h0, 2'h3, { _239_, _238_ });
+  assign _238_ = state_state == 2'h2;
+  assign _239_ = state_state == 2'h1;
   accelerator_scratchpad_acc acc_buffer (
     .clk(clk),
     .conflict(acc_buffer_conflict),
@@ -1242,7 +1224,7 @@ module accelerator(
     .read_beats(reads_fetch_beats),
     .read_ready(dispatch_read_ready),
     .read_valid(reads_fetch_valid),
-    .rst(_142_),
+    .rst(reads_drain),
     .store_full(dispatch_store_full),
     .store_idle(dispatch_store_idle),
     .store_push(store_shell_push),
@@ -1263,7 +1245,7 @@ module accelerator(
     .clk(clk),
     .done(dsp_shell_done),
     .head(dsp_engine_head),
-    .rst(_149_),
+    .rst(reads_drain),
     .start(dsp_engine_start),
     .weight_address(weight_buffer_dsp_address),
     .weight_data(dsp_engine_weight_data),
@@ -1283,7 +1265,7 @@ module accelerator(
     .missing(dsp_shell_missing),
     .overflow(dsp_shell_overflow),
     .push(dsp_shell_push),
-    .rst(_144_),
+    .rst(reads_drain),
     .start(dsp_engine_start),
     .waiting(control_dsp_wait),
     .word(load_shell_word)
@@ -1299,7 +1281,7 @@ module accelerator(
     .read_beats(reads_load_beats),
     .read_ready(load_engine_read_ready),
     .read_valid(reads_load_valid),
-    .rst(_148_),
+    .rst(reads_drain),
     .stall(load_engine_stall),
     .start(load_engine_start),
     .write_address(act_buffer_load_address),
@@ -1320,7 +1302,7 @@ module accelerator(
     .missing(load_shell_missing),
     .overflow(load_shell_overflow),
     .push(load_shell_push),
-    .rst(_143_),
+    .rst(reads_drain),
     .start(load_engine_start),
     .waiting(control_load_wait),
     .word(load_shell_word)
@@ -1335,7 +1317,7 @@ module accelerator(
     .plane_address(lut_engine_plane_address),
     .plane_data(lut_engine_plane_data),
     .plane_en(lut_engine_plane_en),
-    .rst(_150_),
+    .rst(reads_drain),
     .start(lut_engine_start),
     .weight_address(plane_buffer_lut_address),
     .weight_data(lut_engine_weight_data),
@@ -1355,14 +1337,14 @@ module accelerator(
     .missing(lut_shell_missing),
     .overflow(lut_shell_overflow),
     .push(lut_shell_push),
-    .rst(_145_),
+    .rst(reads_drain),
     .start(lut_engine_start),
     .waiting(control_lut_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_parameter parameter_buffer (
     .clk(clk),
-    .conflict(_154_),
+    .conflict(_142_),
     .load_address(act_buffer_load_address[7:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[2]),
@@ -1373,7 +1355,7 @@ module accelerator(
   );
   accelerator_scratchpad_plane plane_buffer (
     .clk(clk),
-    .conflict(_156_),
+    .conflict(_144_),
     .load_address(act_buffer_load_address[6:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[3]),
@@ -1429,7 +1411,7 @@ module accelerator(
     .read_address(act_buffer_store_address),
     .read_data(store_engine_read_data),
     .read_en(act_buffer_store_en),
-    .rst(_153_),
+    .rst(reads_drain),
     .stall(store_engine_stall),
     .start(store_engine_start)
   );
@@ -1447,7 +1429,7 @@ module accelerator(
     .missing(store_shell_missing),
     .overflow(store_shell_overflow),
     .push(store_shell_push),
-    .rst(_147_),
+    .rst(reads_drain),
     .start(store_engine_start),
     .waiting(control_store_wait),
     .word(load_shell_word)
@@ -1468,7 +1450,7 @@ module accelerator(
     .plane_address(lut_engine_plane_address),
     .plane_data(lut_engine_plane_data),
     .plane_en(lut_engine_plane_en),
-    .rst(_151_),
+    .rst(reads_drain),
     .start(vec_engine_start),
     .write_address(act_buffer_vec_write_address),
     .write_data(act_buffer_vec_write_data),
@@ -1488,14 +1470,14 @@ module accelerator(
     .missing(vec_shell_missing),
     .overflow(vec_shell_overflow),
     .push(vec_shell_push),
-    .rst(_146_),
+    .rst(reads_drain),
     .start(vec_engine_start),
     .waiting(control_vec_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_weight weight_buffer (
     .clk(clk),
-    .conflict(_155_),
+    .conflict(_143_),
     .dsp_address(weight_buffer_dsp_address),
     .dsp_data(dsp_engine_weight_data),
     .dsp_en(weight_buffer_dsp_en),
@@ -9953,14 +9935,14 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _14_;
   wire [3:0] _15_;
   wire [4:0] _16_;
-  wire [31:0] _17_;
-  wire [8:0] _18_;
-  wire [9:0] _19_;
-  wire _20_;
-  wire [2:0] _21_;
+  wire _17_;
+  wire _18_;
+  wire [31:0] _19_;
+  wire [8:0] _20_;
+  wire [9:0] _21_;
   wire _22_;
   wire _23_;
-  wire _24_;
+  wire [2:0] _24_;
   wire _25_;
   wire _26_;
   wire _27_;
@@ -9969,6 +9951,8 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _30_;
   wire _31_;
   wire _32_;
+  wire _33_;
+  wire _34_;
   wire accept;
   output beat;
   wire beat;
@@ -10042,18 +10026,18 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   assign _00_ = ~ m_axi_arvalid;
   assign _11_ = _00_ | m_axi_arready;
   assign _22_ = flying != 3'h4;
-  assign _25_ = _11_ & _22_;
-  assign _26_ = ~ drain;
-  assign fetch_ready = _25_ & _26_;
-  assign _27_ = ~ fetch_valid;
-  assign load_ready = fetch_ready & _27_;
-  assign _28_ = fetch_valid | load_valid;
-  assign accept = fetch_ready & _28_;
+  assign _27_ = _11_ & _22_;
+  assign _28_ = ~ drain;
+  assign fetch_ready = _27_ & _28_;
+  assign _29_ = ~ fetch_valid;
+  assign load_ready = fetch_ready & _29_;
+  assign _30_ = fetch_valid | load_valid;
+  assign accept = fetch_ready & _30_;
   assign order_data = ~ fetch_valid;
-  assign _29_ = ~ order_head;
-  assign _30_ = _29_ | load_take;
-  assign _01_ = order_valid & _30_;
-  assign m_axi_rready = drain | _01_;
+  assign _31_ = ~ order_head;
+  assign _32_ = _31_ | load_take;
+  assign _01_ = _32_ | drain;
+  assign m_axi_rready = order_valid & _01_;
   assign beat = m_axi_rvalid & m_axi_rready;
   assign order_pop = beat & m_axi_rlast;
   assign _02_ = m_axi_rvalid & order_valid;
@@ -10074,30 +10058,32 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   assign error = _14_ ? m_axi_rresp : 2'h0;
   assign _15_ = flying + accept;
   assign _16_ = _15_ - order_pop;
-  assign _17_ = fetch_valid ? fetch_address : load_address;
-  assign _18_ = fetch_valid ? fetch_beats : load_beats;
-  assign _19_ = _18_ - 1'h1;
-  always @(posedge clk)
-    if (accept) m_axi_arlen <= _19_[7:0];
-  always @(posedge clk)
-    if (accept) m_axi_araddr <= _17_;
+  assign _17_ = ~ m_axi_arvalid;
+  assign _18_ = _17_ | m_axi_arready;
+  assign _19_ = fetch_valid ? fetch_address : load_address;
+  assign _20_ = fetch_valid ? fetch_beats : load_beats;
+  assign _21_ = _20_ - 1'h1;
   always @(posedge clk)
     if (rst) m_axi_arvalid <= 1'h0;
-    else m_axi_arvalid <= _32_;
+    else m_axi_arvalid <= _34_;
+  always @(posedge clk)
+    if (_18_) m_axi_arlen <= _21_[7:0];
+  always @(posedge clk)
+    if (_18_) m_axi_araddr <= _19_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
     else flying <= _16_[2:0];
-  assign _31_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
-  assign _32_ = accept ? 1'h1 : _31_;
+  assign _33_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
+  assign _34_ = accept ? 1'h1 : _33_;
   accelerator_fifo_order order (
     .clk(clk),
     .data(order_data),
-    .full(_20_),
+    .full(_23_),
     .head(order_head),
-    .kept(_24_),
-    .level(_21_),
+    .kept(_26_),
+    .level(_24_),
     .pop(order_pop),
-    .popped(_23_),
+    .popped(_25_),
     .push(accept),
     .rst(rst),
     .valid(order_valid)
@@ -15604,24 +15590,28 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire _11_;
   wire _12_;
   wire _13_;
-  wire [9:0] _14_;
-  wire [9:0] _15_;
+  wire _14_;
+  wire _15_;
   wire [9:0] _16_;
   wire _17_;
-  wire [2:0] _18_;
-  wire [8:0] _19_;
-  wire [8:0] _20_;
+  wire _18_;
+  wire [9:0] _19_;
+  wire [9:0] _20_;
   wire _21_;
   wire _22_;
-  wire _23_;
-  wire _24_;
-  wire _25_;
+  wire [2:0] _23_;
+  wire [8:0] _24_;
+  wire [8:0] _25_;
   wire _26_;
   wire _27_;
   wire _28_;
   wire _29_;
   wire _30_;
   wire _31_;
+  wire _32_;
+  wire _33_;
+  wire _34_;
+  wire _35_;
   wire accept;
   output beat;
   wire beat;
@@ -15697,17 +15687,17 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   assign _00_ = ~ m_axi_awvalid;
   assign _11_ = _00_ | m_axi_awready;
   assign _21_ = flying != 3'h4;
-  assign _22_ = _11_ & _21_;
-  assign _23_ = ~ drain;
-  assign burst_ready = _22_ & _23_;
+  assign _26_ = _11_ & _21_;
+  assign _27_ = ~ drain;
+  assign burst_ready = _26_ & _27_;
   assign accept = burst_valid & burst_ready;
-  assign _24_ = ~ m_axi_wvalid;
-  assign _25_ = _24_ | m_axi_wready;
-  assign room = owed_valid & _25_;
-  assign _26_ = ~ drain;
-  assign beat_ready = room & _26_;
-  assign _27_ = beat_valid | drain;
-  assign move = room & _27_;
+  assign _28_ = ~ m_axi_wvalid;
+  assign _29_ = _28_ | m_axi_wready;
+  assign room = owed_valid & _29_;
+  assign _30_ = ~ drain;
+  assign beat_ready = room & _30_;
+  assign _31_ = beat_valid | drain;
+  assign move = room & _31_;
   assign last = number == owed_head;
   assign owed_pop = move & last;
   assign beat = m_axi_wvalid & m_axi_wready;
@@ -15725,50 +15715,54 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   assign _10_ = flying == 1'h1;
   assign _12_ = m_axi_bvalid ? _10_ : none_flying;
   assign _13_ = _09_ & _12_;
-  assign _14_ = burst_beats - 1'h1;
-  assign _15_ = number + 1'h1;
-  assign _16_ = last ? 10'h001 : _15_;
+  assign _14_ = ~ m_axi_awvalid;
+  assign _15_ = _14_ | m_axi_awready;
+  assign _16_ = burst_beats - 1'h1;
+  assign _17_ = ~ m_axi_wvalid;
+  assign _18_ = _17_ | m_axi_wready;
+  assign _19_ = number + 1'h1;
+  assign _20_ = last ? 10'h001 : _19_;
+  always @(posedge clk)
+    if (rst) m_axi_awvalid <= 1'h0;
+    else m_axi_awvalid <= _35_;
   always @(posedge clk)
     if (rst) m_axi_wlast <= 1'h0;
-    else if (move) m_axi_wlast <= last;
+    else if (_18_) m_axi_wlast <= last;
   always @(posedge clk)
-    if (move)
+    if (_18_)
       if (drain) m_axi_wstrb <= 8'h00;
       else m_axi_wstrb <= beat_strobe;
   always @(posedge clk)
-    if (move) m_axi_wdata <= beat_data;
+    if (_18_) m_axi_wdata <= beat_data;
   always @(posedge clk)
-    if (rst) m_axi_wvalid <= 1'h0;
-    else m_axi_wvalid <= _29_;
+    if (_15_) m_axi_awlen <= _16_[7:0];
   always @(posedge clk)
-    if (rst) number <= 9'h001;
-    else if (move) number <= _16_[8:0];
-  always @(posedge clk)
-    if (accept) m_axi_awlen <= _14_[7:0];
-  always @(posedge clk)
-    if (accept) m_axi_awaddr <= burst_address;
-  always @(posedge clk)
-    if (rst) m_axi_awvalid <= 1'h0;
-    else m_axi_awvalid <= _31_;
+    if (_15_) m_axi_awaddr <= burst_address;
   always @(posedge clk)
     if (rst) none_flying <= 1'h1;
     else none_flying <= _13_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
     else flying <= _08_[2:0];
-  assign _28_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
-  assign _29_ = move ? 1'h1 : _28_;
-  assign _30_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
-  assign _31_ = accept ? 1'h1 : _30_;
+  always @(posedge clk)
+    if (rst) m_axi_wvalid <= 1'h0;
+    else m_axi_wvalid <= _33_;
+  always @(posedge clk)
+    if (rst) number <= 9'h001;
+    else if (move) number <= _20_[8:0];
+  assign _32_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
+  assign _33_ = move ? 1'h1 : _32_;
+  assign _34_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
+  assign _35_ = accept ? 1'h1 : _34_;
   accelerator_fifo_owed owed (
     .clk(clk),
     .data(burst_beats),
-    .full(_17_),
+    .full(_22_),
     .head(owed_head),
-    .kept(_20_),
-    .level(_18_),
+    .kept(_25_),
+    .level(_23_),
     .pop(owed_pop),
-    .popped(_19_),
+    .popped(_24_),
     .push(accept),
     .rst(rst),
     .valid(owed_valid)
