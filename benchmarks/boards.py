@@ -1,9 +1,8 @@
 """Named accelerators on their boards: an ECP5 placed, routed and packed by open tools; Zynqs by Yosys' count.
 
-`edge_ecp5` on the ULX3S-85F is to end in a bitstream: its frequency, its share of the board's multipliers, and how
-long it takes with nothing in the cache; its routing was not seen to end within half an hour. `n3h_z7020` and
-`n3h_z7045` are counted beside the XC7Z020 and the XC7Z045, in minutes: the share of each resource, of which the
-largest is the figure.
+`edge_ecp5` on the ULX3S-85F ends in a bitstream: its frequency, its share of the board's multipliers, and how long it
+takes with nothing in the cache. `n3h_z7020` and `n3h_z7045` are counted beside the XC7Z020 and the XC7Z045, in minutes:
+the share of each resource, of which the largest is the figure.
 """
 
 from __future__ import annotations
