@@ -331,22 +331,22 @@ struct Packer {
 
 /// STORE: one walker asks for bursts, the other reads the buffer ahead of the bus.
 struct Store {
-    enum Ask : uint8_t { IDLE, WAIT, ROW, ASK };
-    enum Read : uint8_t { REST, HOLD, START, READ, LAST };
+    enum Ask : uint8_t { IDLE, ROW, ASK };
+    enum Read : uint8_t { REST, START, READ, LAST };
 
-    Store(int64_t bus, int64_t burst, int64_t depth, int64_t buffer_latency, bool waits)
+    Store(int64_t bus, int64_t burst, int64_t depth, int64_t buffer_latency, bool late)
         : shift(log2(bus)),
           burst_beats(burst),
           room(static_cast<uint32_t>(depth)),
           latency(static_cast<uint32_t>(buffer_latency)),
-          late(waits) {}
+          late(late) {}
 
     int shift;  // of a bus word
     int64_t burst_beats;
     uint32_t room;  // beats of the queue
     uint32_t latency;  // of the buffer
     bool late;         // a run begins a cycle after its start
-    bool running = false, asked = true, read = true;
+    bool waiting = false, running = false, asked = true, read = true;
     Ask ask = IDLE;
     Read reader = REST;
     int64_t row_beats = 0, row_pitch = 0, rows = 0;
@@ -361,15 +361,16 @@ struct Store {
 
     /// Coming cycles that can each read a beat and hand one over, with all that is between as it is.
     uint64_t streams_for() const {
-        const bool steady = ask != WAIT && ask != ROW && reader == READ && on_way == (1u << latency) - 1 && level != 0 && reserved != room;
+        const bool steady = ask != ROW && reader == READ && on_way == (1u << latency) - 1 && level != 0 && reserved != room;
         return steady ? static_cast<uint64_t>(read_beats - 1) : 0;
     }
 
     void begin(const StoreRun& run) {
         running = true;
+        waiting = late;
         asked = read = false;
-        ask = late ? WAIT : ROW;
-        reader = late ? HOLD : START;
+        ask = ROW;
+        reader = START;
         row_beats = (run.run_bytes + (int64_t{1} << shift) - 1) >> shift;
         row_pitch = run.row_pitch;
         row_address = run.address;
@@ -378,6 +379,10 @@ struct Store {
 
     bool edge(bool accepted, bool pop, bool ends) {
         if (!running) return false;
+        if (waiting) {
+            waiting = false;
+            return true;
+        }
         if (ends) running = false;
         const bool asks_changed = ask_edge(accepted);
         return read_edge(pop) || asks_changed || ends;
@@ -385,10 +390,6 @@ struct Store {
 
   private:
     bool ask_edge(bool accepted) {
-        if (ask == WAIT) {
-            ask = ROW;
-            return true;
-        }
         if (ask == ROW) {
             beats = row_beats;
             address = row_address;
@@ -410,9 +411,7 @@ struct Store {
         const Read was = reader;
         const uint32_t way = on_way;
         bool reads = false;
-        if (reader == HOLD) {
-            reader = START;
-        } else if (reader == START) {
+        if (reader == START) {
             read_beats = row_beats;
             reader = READ;
         } else if (reader == READ) {
