@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 from hwgen import toolchain
 from hwgen.synth.carries import fill_carries, free_carries
+from tests.netlists import compared, lut, synthesised
 
 # Each output is a sum of which other logic makes the terms; the comment says what a bit of it needs.
 SUMS = """
@@ -38,43 +38,22 @@ endmodule
 """
 
 
-def synthesised(folder: Path, verilog: str, top: str) -> dict[str, Any]:
-    design, netlist = folder / "design.v", folder / "netlist.json"
-    design.write_text(verilog)
-    toolchain.yosys(f"read_verilog {design}\nsynth_ecp5 -noabc9 -top {top} -json {netlist}\n")
-    module: dict[str, Any] = json.loads(netlist.read_text())["modules"][top]
-    del module["attributes"]["top"]  # of two, Yosys keeps one
-    return module
-
-
 def kinds(module: dict[str, Any]) -> Counter[str]:
     return Counter(cell["type"] for cell in module["cells"].values())
 
 
-def proved_equal(folder: Path, gold: dict[str, Any], gate: dict[str, Any]) -> bool:
-    """Yosys proves it, with its own models of the cells."""
-    both = folder / "both.json"
-    both.write_text(json.dumps({"modules": {"gold": gold, "gate": gate}}))
-    answer = toolchain.yosys(
-        f"read_json {both}\nread_verilog -D NO_INCLUDES +/ecp5/cells_sim.v\nhierarchy -check\nproc\n"
-        "flatten gold gate\nmiter -equiv -flatten -make_outputs gold gate both\n"
-        "sat -prove trigger 0 both\n"
-    )
-    return "SUCCESS" in answer
-
-
 def test_sums_stay_what_they_are(tmp_path: Path) -> None:
-    gold = synthesised(tmp_path, SUMS, "sums")
+    gold = synthesised(tmp_path, SUMS, "sums", "-noabc9")
     gate = copy.deepcopy(gold)
     gone = fill_carries(gate)
     before, after = kinds(gold), kinds(gate)
     assert before["LUT4"] - after["LUT4"] == gone > 48
     assert before["CCU2C"] == after["CCU2C"]
-    assert proved_equal(tmp_path, gold, gate)
+    assert compared(tmp_path, gold, gate, "")
 
 
 def test_a_wrong_table_would_be_seen(tmp_path: Path) -> None:
-    gold = synthesised(tmp_path, SUMS, "sums")
+    gold = synthesised(tmp_path, SUMS, "sums", "-noabc9")
     gate = copy.deepcopy(gold)
     fill_carries(gate)
     for cell in gate["cells"].values():
@@ -84,7 +63,7 @@ def test_a_wrong_table_would_be_seen(tmp_path: Path) -> None:
             table = cell["parameters"]["INIT0"]
             cell["parameters"]["INIT0"] = table[:-1] + str(1 - int(table[-1]))
             break
-    assert not proved_equal(tmp_path, gold, gate)
+    assert not compared(tmp_path, gold, gate, "")
 
 
 def test_a_product_of_adders_keeps_only_its_adders(tmp_path: Path) -> None:
@@ -95,17 +74,17 @@ def test_a_product_of_adders_keeps_only_its_adders(tmp_path: Path) -> None:
         assign high = (a & {8{k[2]}}) + {a & {8{k[3]}}, 1'b0};
       endmodule
     """
-    gold = synthesised(tmp_path, verilog, "product")
+    gold = synthesised(tmp_path, verilog, "product", "-noabc9")
     gate = copy.deepcopy(gold)
     fill_carries(gate)
-    assert proved_equal(tmp_path, gold, gate)
+    assert compared(tmp_path, gold, gate, "")
     assert kinds(gate)["CCU2C"] == kinds(gold)["CCU2C"]
     # The lowest bit has no sum: it is the one LUT left of each.
     assert kinds(gate)["LUT4"] <= 4 < kinds(gold)["LUT4"]
 
 
 def test_no_constant_of_an_adder_is_brought_to_it(tmp_path: Path) -> None:
-    module = synthesised(tmp_path, SUMS, "sums")
+    module = synthesised(tmp_path, SUMS, "sums", "-noabc9")
     pins = [pin + half for pin in "ABCD" for half in "01"]
 
     def zeros() -> int:
@@ -138,18 +117,7 @@ def _adder() -> dict[str, Any]:
             "COUT": [6],
         },
     }
-    return {"ports": {"y": {"bits": [5, 6]}}, "cells": {"adder": adder, "term": _lut(2, 3, out=90)}}
-
-
-def _lut(*inputs: int, out: int) -> dict[str, Any]:
-    pins: dict[str, list[Any]] = {pin: ["0"] for pin in "ABCD"}
-    pins.update({pin: [bit] for pin, bit in zip("ABCD", inputs, strict=False)})
-    return {
-        "type": "LUT4",
-        "parameters": {"INIT": f"{0x8888 if len(inputs) == 2 else 0x8000:016b}"},
-        "port_directions": {**dict.fromkeys("ABCD", "input"), "Z": "output"},
-        "connections": {**pins, "Z": [out]},
-    }
+    return {"ports": {"y": {"bits": [5, 6]}}, "cells": {"adder": adder, "term": lut(2, 3, out=90)}}
 
 
 def test_a_term_moves_into_its_sum() -> None:
@@ -165,13 +133,13 @@ def test_a_term_that_must_stay_stays(what: str) -> None:
     cells = module["cells"]
     match what:
         case "read twice":
-            cells["reader"] = _lut(90, 7, out=91)
+            cells["reader"] = lut(90, 7, out=91)
         case "at a port":
             module["ports"]["term"] = {"bits": [90]}
         case "injected":
             cells["adder"]["parameters"]["INJECT1_0"] = "YES"
         case "five inputs":
-            cells["term"] = _lut(2, 3, 7, 8, out=90)
+            cells["term"] = lut(2, 3, 7, 8, out=90)
         case "another kind":
             cells["term"]["type"] = "PFUMX"
     assert fill_carries(module) == 0
