@@ -24,9 +24,10 @@ constexpr int64_t FLUSH_CYCLES = 4;  // from the packer's last step until LOAD's
 
 /// Queue and semaphores of one engine.
 struct Shell {
-    explicit Shell(std::size_t depth) : queue(depth) {}
+    explicit Shell(std::size_t depth) : queue(depth), room(depth) {}
 
     Ring<int64_t> queue;
+    std::size_t room;  // of the queue, as the dispatcher has it
     bool busy = false;
     uint8_t signals = 0;  // of the run under way
     uint8_t there = 0;    // engines of which there is at least one token
@@ -60,6 +61,8 @@ class Machine {
     void next_end();
     void push(int64_t instruction);
     void judge(int64_t position);
+    void late();
+    void halt(int64_t position);
     void leap();
     void stream();
     void drain();
@@ -88,6 +91,10 @@ class Machine {
     uint8_t awake_ = 0;   // engines whose queue, semaphores or run changed at the last edge
     uint8_t ends_ = 0;    // engines whose run ends in this cycle
     uint8_t begun_ = 0;   // engines whose instruction begins in this cycle
+    uint8_t gave_ = 0;    // engines whose tokens of the cycle before are on their way
+    uint8_t gifts_[ENGINES] = {};
+    uint8_t left_ = 0;    // engines whose queue has room of which the dispatcher does not know yet
+    bool still_ = true;   // nothing ran or began in the cycle before
     bool stuck_ = false;  // the dispatcher waits for an engine
     bool halted_ = false, illegal_ = false, truncated_ = false, overflow_ = false;
     uint32_t wires_ = 0;    // the memory's outputs in this cycle
@@ -103,12 +110,12 @@ Machine::Machine(const Settings& settings, const Program& program, Result& resul
       dram_({static_cast<uint64_t>(settings.latency), static_cast<uint32_t>(settings.interval),
              static_cast<uint32_t>(settings.depth), static_cast<uint64_t>(settings.write_latency)}),
       fetch_(program.count, settings.bus_bytes, settings.fetch_beats),
-      reads_{static_cast<uint32_t>(settings.outstanding)},
-      writes_(static_cast<uint32_t>(settings.outstanding)),
-      walker_(settings.bus_bytes, settings.burst_beats, settings.start_cycles != 0),
+      reads_{static_cast<uint32_t>(settings.outstanding), settings.far != 0},
+      writes_(static_cast<uint32_t>(settings.outstanding), settings.far != 0),
+      walker_(settings.bus_bytes, settings.burst_beats, settings.far != 0),
       packer_(settings.bus_bytes, settings.lanes),
       store_(settings.bus_bytes, settings.burst_beats, settings.store_fifo, settings.buffer_latency,
-             settings.start_cycles != 0),
+             settings.far != 0),
       runs_(static_cast<std::size_t>(settings.run_fifo)),
       shells_(ENGINES, Shell(static_cast<std::size_t>(settings.queue_depth))),
       token_limit_((1u << settings.token_bits) - 1) {}
@@ -127,6 +134,7 @@ void Machine::run() {
         const int64_t position = position_;
         step(false);
         judge(position);
+        if (settings_.far != 0 && outcome_ != NO_OUTCOME && outcome_ != FINISHED) late();
         ++now_;
         if (settings_.skip == 0 || changed_ || outcome_ != NO_OUTCOME) continue;
         if (loads_ || stores_) {
@@ -150,9 +158,14 @@ void Machine::step(bool drain) {
     }
     if (store_.done(writes_.idle())) ends_ |= 1 << STORE;
     const bool take = dispatch();
+    if (left_ != 0) {
+        for (int e = 0; e < ENGINES; ++e) shells_[e].room += left_ >> e & 1;
+        left_ = 0;
+        changed_ = true;
+    }
     memory(drain, take);
     // After the units' edge: a run that begins now moves from the next cycle on.
-    if ((awake_ | ends_) != 0) shells();
+    if ((awake_ | ends_ | gave_) != 0) shells();
     if (take) push(position_++);
 }
 
@@ -174,7 +187,7 @@ bool Machine::dispatch() {
         halted_ = kind == HALT && !stuck_;
         return kind == FENCE && !stuck_;
     }
-    stuck_ = shells_[program_.engine[position_]].queue.size() == settings_.queue_depth;
+    stuck_ = shells_[program_.engine[position_]].room == 0;
     return !stuck_;
 }
 
@@ -188,6 +201,7 @@ void Machine::push(int64_t instruction) {
     }
     const int engine = program_.engine[instruction];
     shells_[engine].queue.push(instruction);
+    --shells_[engine].room;
     awake_ |= static_cast<uint8_t>(1 << engine);
 }
 
@@ -195,7 +209,7 @@ void Machine::memory(bool drain, bool take) {
     dram::Inputs bus;
     bus.bready = true;
     bus.rready = reads(drain, take, bus);
-    if (store_.running || !writes_.idle()) writes(drain, bus);
+    if (store_.running || store_.ending || !writes_.idle()) writes(drain, bus);
     dram_.edge(bus);
     const uint32_t outputs = dram_.outputs();
     // Between two beats of a load, only the packer sees RVALID.
@@ -239,6 +253,7 @@ bool Machine::reads(bool drain, bool take, dram::Inputs& bus) {
 
 /// STORE and the write port.
 void Machine::writes(bool drain, dram::Inputs& bus) {
+    const bool idle = writes_.idle();
     const bool awready = (wires_ & Timing::AWREADY) != 0, wready = (wires_ & Timing::WREADY) != 0;
     const bool answered = (wires_ & Timing::BVALID) != 0;
     const bool accept = !drain && store_.asks() && writes_.burst_ready(awready);
@@ -255,7 +270,7 @@ void Machine::writes(bool drain, dram::Inputs& bus) {
               store_.streams_for() != 0;
     const uint32_t beats = accept ? store_.burst() : 0;
     const bool port = writes_.edge(accept, beats, awready, move, wready, answered);
-    const bool unit = store_.edge(accept, pop, (ends_ >> STORE & 1) != 0);
+    const bool unit = store_.edge(accept, pop, idle);
     changed_ |= (port || unit) && !stores_;
 }
 
@@ -269,8 +284,12 @@ void Machine::shells() {
         if ((candidates >> e & 1) != 0) begin(e, gives);
     }
     for (int e = 0; e < ENGINES; ++e) {
+        if (settings_.far != 0) std::swap(gives[e], gifts_[e]);
         if (gives[e] != 0) give_tokens(e, gives[e]);
     }
+    changed_ |= gave_ != 0;
+    gave_ = 0;
+    for (int e = 0; e < ENGINES; ++e) gave_ |= static_cast<uint8_t>((gifts_[e] != 0) << e);
     if (ends_ != 0) next_end();
 }
 
@@ -288,6 +307,11 @@ void Machine::begin(int engine, uint8_t gives[]) {
         shell.waits_since = -1;
     }
     shell.queue.pop();
+    if (settings_.far != 0) {
+        left_ |= static_cast<uint8_t>(1 << engine);
+    } else {
+        ++shell.room;
+    }
     ++shell.began;
     begun_ |= static_cast<uint8_t>(1 << engine);
     changed_ = true;
@@ -362,12 +386,15 @@ void Machine::next_end() {
 /// Whether this cycle ends the program, and why; the order is the hardware's.
 void Machine::judge(int64_t position) {
     const bool still = begun_ == 0 && busy_ == 0 && ends_ == 0;
+    const bool stood = settings_.far == 0 || still_;
+    changed_ |= still != still_;
+    still_ = still;
     if (halted_) {
         outcome_ = FINISHED;
-        result_.dispatched[position] = result_.starts[position] = result_.ends[position] = now_;
+        halt(position);
     }
     if (truncated_) outcome_ = TRUNCATED;
-    if (stuck_ && still) outcome_ = DEADLOCK;
+    if (stuck_ && still && stood) outcome_ = DEADLOCK;
     if (overflow_) outcome_ = OVERFLOW;
     if (illegal_) outcome_ = WRONG;
     if (outcome_ == NO_OUTCOME) return;
@@ -381,6 +408,19 @@ void Machine::judge(int64_t position) {
         result_.head[e] = waits ? shell.queue.front() : -1;
         result_.missing[e] = waits ? program_.wait[shell.queue.front()] & ~shell.there : 0;
     }
+}
+
+/// One cycle more before an error ends the program, in which the instruction may be one that halts.
+void Machine::late() {
+    const int64_t position = position_;
+    ++now_;
+    step(false);
+    if (halted_) halt(position);
+    result_.cycle = now_;
+}
+
+void Machine::halt(int64_t position) {
+    result_.dispatched[position] = result_.starts[position] = result_.ends[position] = now_;
 }
 
 /// To the next cycle in which anything happens: nothing did in the last one.
@@ -420,15 +460,18 @@ void Machine::drain() {
     result_.drained = now_;
     if (outcome_ == HUNG) return;
     bool idle = reads_.idle() && writes_.idle();
+    bool settled = idle && settings_.far == 0;
     step(true);
     // The edge of that cycle resets everything but the ports.
     walker_.phase = Walker::IDLE;
     packer_.phase = Packer::EMPTY;
-    store_.running = false;
+    store_.running = store_.ending = false;
     runs_ = Ring<Piece>();
-    while (!idle) {
+    while (!settled) {
         result_.drained = ++now_;
+        settled = idle;
         idle = reads_.idle() && writes_.idle();
+        if (settings_.far == 0) settled = idle;
         ++result_.steps;
         memory(true, false);
     }

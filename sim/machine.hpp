@@ -18,7 +18,7 @@ enum Outcome : int64_t { FINISHED = 0, WRONG = 1, OVERFLOW = 2, DEADLOCK = 3, TR
 struct Settings {
     int64_t present;  // mask of the engines that there are
     int64_t queue_depth, token_bits, bus_bytes, lanes, burst_beats, outstanding, fetch_beats, run_fifo, store_fifo,
-        buffer_latency, start_cycles;
+        buffer_latency, far;
     int64_t latency, interval, depth, write_latency;  // of the memory
     int64_t skip;                                     // leave out cycles in which nothing but time moves
 };

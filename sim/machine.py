@@ -126,8 +126,10 @@ class MachineConfig:
         Beats that STORE reads ahead.
     buffer_latency : int
         Cycles from STORE's read of the buffer to its data.
-    start_cycles : int
-        Cycles from the start of a run of LOAD or STORE to its first; other runs have them in their duration. 0 or 1.
+    far : bool
+        Whether registers stand between the parts: a run of LOAD or STORE begins a cycle after its start (other runs
+        have it in their duration), one of STORE ends a cycle later, the dispatcher sees room in a queue a cycle later,
+        and an error, and the end of the last transfer, end a program a cycle later.
     """
 
     engines: tuple[int, ...] = (0, 1, 4, 5)
@@ -141,7 +143,7 @@ class MachineConfig:
     run_fifo: int = 16
     store_fifo: int = 8
     buffer_latency: int = 2
-    start_cycles: int = 0
+    far: bool = False
 
     def __post_init__(self) -> None:
         if len(set(self.engines)) != len(self.engines) or not {LOAD, STORE} <= set(self.engines):
@@ -152,7 +154,6 @@ class MachineConfig:
             _check("an engine", engine, 0, ENGINE_COUNT - 1)
         _check("token_bits", self.token_bits, 1, 16)
         _check("buffer_latency", self.buffer_latency, 1, 16)
-        _check("start_cycles", self.start_cycles, 0, 1)
         powers = {
             "queue_depth": (2, 1024),
             "bus_bytes": (8, 64),

@@ -18,6 +18,7 @@ using dram::Ring;
 /// AXI reads for two clients, data in the order of the requests.
 struct ReadPort {
     uint32_t outstanding;
+    bool far;  // takes a request only while the address register is empty
     bool arvalid = false;
     uint32_t arbeats = 0;
     uint32_t flying = 0;
@@ -25,7 +26,7 @@ struct ReadPort {
 
     bool load_next() const { return flying != 0 && (order & 1) != 0; }
     bool fetch_next() const { return flying != 0 && (order & 1) == 0; }
-    bool free(bool arready) const { return (!arvalid || arready) && flying != outstanding; }
+    bool free(bool arready) const { return (!arvalid || (arready && !far)) && flying != outstanding; }
     bool idle() const { return flying == 0 && !arvalid; }
 
     bool edge(bool accept, bool for_load, uint32_t beats, bool arready, bool last) {
@@ -47,14 +48,15 @@ struct ReadPort {
 
 /// AXI writes: bursts are asked for, then their beats are given in order.
 struct WritePort {
-    explicit WritePort(uint32_t most) : outstanding(most), owed(most) {}
+    WritePort(uint32_t most, bool away) : outstanding(most), far(away), owed(most) {}
 
     uint32_t outstanding;
+    bool far;
     bool awvalid = false, wvalid = false;
     uint32_t awbeats = 0, flying = 0, sent = 0;
     Ring<uint32_t> owed;
 
-    bool burst_ready(bool awready) const { return (!awvalid || awready) && flying != outstanding; }
+    bool burst_ready(bool awready) const { return (!awvalid || (awready && !far)) && flying != outstanding; }
     bool room(bool wready) const { return !owed.empty() && (!wvalid || wready); }
     /// Coming beats that do not end the burst.
     uint64_t streams_for() const { return owed.empty() ? 0 : owed.front() - sent - 1; }
@@ -345,7 +347,8 @@ struct Store {
     int64_t burst_beats;
     uint32_t room;  // beats of the queue
     uint32_t latency;  // of the buffer
-    bool late;         // a run begins a cycle after its start
+    bool late;         // a run begins a cycle after its start, and ends one later
+    bool ending = false;  // the run stopped in the cycle before
     bool waiting = false, running = false, asked = true, read = true;
     Ask ask = IDLE;
     Read reader = REST;
@@ -356,7 +359,8 @@ struct Store {
 
     bool asks() const { return ask == ASK; }
     bool has_beat() const { return level != 0; }
-    bool done(bool port_idle) const { return running && asked && read && level == 0 && port_idle; }
+    bool stopped(bool port_idle) const { return running && asked && read && level == 0 && port_idle; }
+    bool done(bool port_idle) const { return late ? ending : stopped(port_idle); }
     uint32_t burst() const { return burst_at(address, beats, burst_beats, shift); }
 
     /// Coming cycles that can each read a beat and hand one over, with all that is between as it is.
@@ -377,15 +381,17 @@ struct Store {
         rows_left = read_rows = run.run_count;
     }
 
-    bool edge(bool accepted, bool pop, bool ends) {
-        if (!running) return false;
+    bool edge(bool accepted, bool pop, bool port_idle) {
+        const bool ended = ending;
+        ending = stopped(port_idle);
+        if (!running) return ended;
         if (waiting) {
             waiting = false;
             return true;
         }
-        if (ends) running = false;
+        running = !ending;
         const bool asks_changed = ask_edge(accepted);
-        return read_edge(pop) || asks_changed || ends;
+        return read_edge(pop) || asks_changed || ending;
     }
 
   private:

@@ -41,7 +41,7 @@ def machine_config(config: SystemConfig) -> machine.MachineConfig:
         run_fifo=config.RUN_FIFO,
         store_fifo=config.STORE_FIFO,
         buffer_latency=config.buffer_latency,
-        start_cycles=config.start_cycles,
+        far=config.far,
     )
 
 

@@ -82,16 +82,21 @@ class Fifo(Unit):
             there.eq(self.push | (there & ~(self.pop & (level == 1)))),
         ]
         if self.registered:
-            # The word behind the first one is read, to be the first: the one just pushed if there is none.
+            # The word behind the first one is read, to be the first: the one just pushed if there is none. Without a
+            # first word it does not matter what is shown, so a push need not reach all the bits.
             second = Signal(index_bits(self.depth), init=1)
+            few = Signal()  # no word behind the first
             shown = Signal(self.width, reset_less=True)
+            after = Mux(few, self.data, read.data)
             m.d.comb += [
+                few.eq(level[1:] == 0),
                 read.addr.eq(second),
                 self.head.eq(shown),
-                self.popped.eq(Mux(level == 1, self.data, read.data)),
+                self.popped.eq(after),
                 self.kept.eq(Mux(there, shown, self.data)),
             ]
-            m.d.sync += shown.eq(Mux(self.pop, self.popped, self.kept))
+            with m.If(self.pop | ~there):
+                m.d.sync += shown.eq(after)
             with m.If(self.pop):
                 m.d.sync += second.eq(second + 1)
         else:

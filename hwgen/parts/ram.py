@@ -24,8 +24,8 @@ BLOCK_ROWS = 64
 READ_LATENCY = 2
 """Cycles from a banked memory's address to its data: the memory's register, and one behind the choice of a bank."""
 
-LATENCIES = range(READ_LATENCY, READ_LATENCY + 3)
-"""What a scratchpad can have: 3 has a register in front of every bank, 4 one behind it too."""
+LATENCIES = range(READ_LATENCY, READ_LATENCY + 4)
+"""What a scratchpad can have: 3 has a register in front of every bank, 4 one behind it too, 5 one at every port."""
 
 _LUT_RAM_BITS, _LUT_RAM_ROWS, _LUT_RAM_LUTS = 14, 32, 8  # of a RAM32M16
 

@@ -16,6 +16,8 @@ from hwgen.parts.select import select, words_of
 
 __all__ = ["Scratchpad"]
 
+_BANK_REGISTERS = 2  # of the registers that a latency asks for, those around a bank
+
 
 class Scratchpad(Unit):
     """Simple dual-port banks behind several read and write ports.
@@ -37,8 +39,9 @@ class Scratchpad(Unit):
     writers, readers : mapping of str to int
         Width of each port in bytes, powers of two. Addresses count in units of the port's width.
     latency : int
-        Cycles from a read's address to its data, of :data:`~hwgen.parts.ram.LATENCIES`. With more than two of them
-        writes take a cycle more as well, so that a read sees what was written in the cycle before it, as ever.
+        Cycles from a read's address to its data, of :data:`~hwgen.parts.ram.LATENCIES`. The registers that they put
+        in front of a memory are on the way of its writes as well, so that a read sees what was written in the cycle
+        before it, as ever.
 
     Members
     -------
@@ -48,7 +51,7 @@ class Scratchpad(Unit):
         A read; ``<reader>_data`` is the answer ``latency`` cycles later. If that is two cycles, it stays until the next
         one's; otherwise it is there in that cycle only, and no enable has to reach all its bits.
     conflict : Out(1)
-        Two ports met in one bank in the cycle before.
+        Two ports met in one bank, in the cycle before, or with registers at the ports in the one before that.
     """
 
     def __init__(
@@ -88,9 +91,9 @@ class Scratchpad(Unit):
         """``scratchpad`` and the name."""
         return f"scratchpad_{self.name}"
 
-    def _split(self, port: str, width: int) -> tuple[Value, Value, Value]:
+    def _split(self, m: Module, port: str, width: int) -> tuple[Value, Value, Value]:
         """Bank, row and first column of a port's address."""
-        address: Value = getattr(self, f"{port}_address")
+        address = self._late(m, port, "address")
         part_bits = ceil_log2(self.row_bytes // width)
         row_bits = ceil_log2(self.size_bytes // self.banks // self.row_bytes)
         part = address[:part_bits]
@@ -109,7 +112,7 @@ class Scratchpad(Unit):
                 self.row_bytes,
                 self.column_bytes,
                 self.row_bytes <= self.word_bytes,
-                self.latency - READ_LATENCY,
+                min(self.latency - READ_LATENCY, _BANK_REGISTERS),
             )
             for _ in range(self.banks)
         ]
@@ -119,25 +122,35 @@ class Scratchpad(Unit):
         m.d.sync += self.conflict.eq(Cat(conflicts).any() if conflicts else 0)
         return m
 
+    @property
+    def _at_ports(self) -> int:
+        """Registers at every port."""
+        return max(self.latency - READ_LATENCY - _BANK_REGISTERS, 0)
+
+    def _late(self, m: Module, port: str, what: str) -> Value:
+        """A port's member, by way of the register at it if there is one."""
+        name = f"{port}_{what}"
+        return delay(m, getattr(self, name), self._at_ports, reset=what == "en", name=f"{name}_late")
+
     def _hits(self, m: Module, port: str, width: int) -> list[Value]:
-        """One bit per bank: the port uses it in this cycle."""
-        bank, _, _ = self._split(port, width)
+        """One bit per bank, registered as the port is: the port uses it."""
         en: Value = getattr(self, f"{port}_en")
+        bank = getattr(self, f"{port}_address")[ceil_log2(self.size_bytes // self.banks // width) :]
         hits: list[Value] = []
         for i in range(self.banks):
             hit = Signal(name=f"{port}_hit_{i}")
             m.d.comb += hit.eq(en & (bank == i) if len(bank) else en)
-            hits.append(hit)
+            hits.append(delay(m, hit, self._at_ports, reset=True))
         return hits
 
     def _write(self, m: Module, banks: list[_Bank]) -> list[Value]:
         columns = self.row_bytes // self.column_bytes
         ports = []
         for port, width in self.writers.items():
-            _, row, part = self._split(port, width)
+            _, row, part = self._split(m, port, width)
             hits = self._hits(m, port, width)
             copies = self.row_bytes // width
-            data = Cat(getattr(self, f"{port}_data") for _ in range(copies))
+            data = self._late(m, port, "data").replicate(copies)
             own = width // self.column_bytes
             mask = Cat((part == c // own if len(part) else Value.cast(1)) for c in range(columns))
             ports.append((hits, row, mask, data))
@@ -160,14 +173,14 @@ class Scratchpad(Unit):
     def _read(self, m: Module, banks: list[_Bank]) -> list[Value]:
         ports = []
         for port, width in self.readers.items():
-            which, row, part = self._split(port, width)
+            which, row, part = self._split(m, port, width)
             hits = self._hits(m, port, width)
             ports.append((hits, row))
-            en: Value = getattr(self, f"{port}_en")
+            en = self._late(m, port, "en")
             bank_was = Signal(max(1, len(which)), name=f"{port}_bank", reset_less=True)
             part_was = Signal(max(1, len(part)), name=f"{port}_part", reset_less=True)
             asked = Signal(name=f"{port}_asked")
-            later = self.latency - READ_LATENCY
+            later = min(self.latency - READ_LATENCY, _BANK_REGISTERS)
             data = Signal(8 * width, name=f"{port}_out", reset_less=True)
             m.d.sync += asked.eq(en)
             with m.If(en):

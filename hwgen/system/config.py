@@ -109,9 +109,10 @@ class SystemConfig(CoreConfig):
         Buffer of requantiser parameters: words of ``lanes`` × 64 bits.
     buffer_latency : int
         Cycles from a read of those buffers to its data: 2, or 3 with a register in front of their banks, or 4 with
-        one behind them too. A run takes as many cycles more as there are registers; large buffers need them, because
-        their blocks of RAM lie all over the chip. With 3 and 4, instructions go to their engines through a register,
-        too, which is another cycle of every run.
+        one behind them too, or 5 with another in front of the choice of a bank. A run takes as many cycles more as
+        there are registers; large buffers need them, because their blocks of RAM lie all over the chip. From 3 on the
+        other parts have registers between them, too (see the room's README): a run takes another cycle, one of STORE
+        two.
     plane_words : int
         Plane words of activations per unit of the LUT core.
     plane_weight_words : int
@@ -377,9 +378,9 @@ class SystemConfig(CoreConfig):
         return spaces
 
     @property
-    def start_cycles(self) -> int:
-        """Registers between an engine's queue and the engine: one where the buffers have some, too."""
-        return min(self.buffer_latency - READ_LATENCY, 1)
+    def far(self) -> bool:
+        """Whether registers stand between the parts, because they lie far from each other."""
+        return self.buffer_latency > READ_LATENCY
 
     @cached_property
     def dsp_core(self) -> DspGemmConfig:

@@ -121,7 +121,7 @@ class Control(Unit):
     Reads and writes are independent, one of each at a time; no ``ready`` depends on a ``valid``. A write takes effect
     in the cycle after the later of its address and data, or when the response before it was taken. A read is
     answered three cycles after its address. ``running`` must rise in the cycle after ``start``: a start that comes
-    while it is high is ignored. Events and cycles count while ``running`` is high.
+    while it is high is ignored. Events and cycles count while ``running`` is high, events a cycle later than cycles.
 
     Parameters
     ----------
@@ -297,8 +297,9 @@ class Control(Unit):
         sample = Signal(name="read_sample")
         data = Signal(32, name="read_data", reset_less=True)
         response = Signal(2, name="read_response", reset_less=True)
+        # Registered, because events come from everywhere: they count in the cycle after.
+        m.d.sync += counters.events.eq(Cat(getattr(self, r.counts) & self.running for r in self.counted))
         m.d.comb += [
-            counters.events.eq(Cat(getattr(self, r.counts) & self.running for r in self.counted)),
             counters.clear.eq(self.start),
             counters.read.eq(select),
             self.s_axi_arready.eq(free),

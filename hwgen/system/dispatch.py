@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from hwgen.emit import Unit, place
 from hwgen.numerics import ceil_log2
+from hwgen.parts.delay import delay
 from hwgen.parts.fifo import Fifo
 from hwgen.parts.payload import payload
 from hwgen.parts.select import select, words_of
@@ -46,8 +47,8 @@ class Dispatch(Unit):
         Starts; address is rounded down to 4 KiB.
     read_valid, read_address, read_beats : Out, read_ready : In; data_valid, data : In
         The read port's fetch client; data are always taken.
-    <engine>_push : Out(1), <engine>_full, <engine>_idle : In(1), word : Out
-        The engines that the configuration has.
+    <engine>_push : Out(1), <engine>_began, <engine>_idle : In(1), word : Out
+        The engines that the configuration has; with ``began`` an instruction left the engine's queue.
     dispatched : Out(1)
         An instruction left for its engine, or was carried out here.
     position : Out(32)
@@ -68,7 +69,7 @@ class Dispatch(Unit):
             "halted": Out(1), "illegal": Out(1), "truncated": Out(1), "stuck": Out(1),
         }  # fmt: skip
         for engine in config.engines:
-            members |= {f"{engine}_push": Out(1), f"{engine}_full": In(1), f"{engine}_idle": In(1)}
+            members |= {f"{engine}_push": Out(1), f"{engine}_began": In(1), f"{engine}_idle": In(1)}
         super().__init__(members)
 
     @property
@@ -91,13 +92,14 @@ class Dispatch(Unit):
         # Of the instruction in the register: whose it is, if it is legal.
         own = {name: Signal(name=f"for_{name}", reset_less=True) for name in (*engines, "control")}
         control = own["control"]
+        free = {name: self._free(m, name) for name in engines}
         idle = Signal()
         room = Signal()
         fence = Signal()
         m.d.comb += [
             fence.eq(word[FUNCTION_LOW]),
             idle.eq(Cat(getattr(self, f"{e}_idle") for e in engines).all()),
-            room.eq(Cat(~getattr(self, f"{e}_full") & own[e] for e in engines).any()),
+            room.eq(Cat(free[e] & own[e] for e in engines).any()),
             self.illegal.eq(running & valid & ~Cat(own.values()).any()),
             self.halted.eq(running & valid & control & ~fence & idle),
             self.stuck.eq(running & valid & Mux(control, ~idle, Cat(own.values()).any() & ~room)),
@@ -106,7 +108,7 @@ class Dispatch(Unit):
             self.dispatched.eq(take | self.halted),
         ]
         for e in engines:
-            m.d.comb += getattr(self, f"{e}_push").eq(running & valid & own[e] & ~getattr(self, f"{e}_full"))
+            m.d.comb += getattr(self, f"{e}_push").eq(running & valid & own[e] & free[e])
         source, fill = self._fetch(m, platform, valid, take, more)
         with m.If(fill):
             m.d.sync += [here.eq(_legal(source, name, self.config)) for name, here in own.items()]
@@ -115,6 +117,16 @@ class Dispatch(Unit):
         with m.If(self.halted | self.illegal | self.truncated):
             m.d.sync += running.eq(0)
         return m
+
+    def _free(self, m: Module, engine: str) -> Value:
+        """Whether the engine's queue has room, by a count of its own: far from it, room is seen a cycle later."""
+        depth = self.config.queue_depth
+        count = Signal(
+            range(-1, depth), name=f"{engine}_free", init=depth - 1
+        )  # one less: the sign says that none is
+        left = delay(m, getattr(self, f"{engine}_began"), int(self.config.far), reset=True)
+        m.d.sync += count.eq(count - getattr(self, f"{engine}_push") + left)
+        return ~count[-1]
 
     def _fetch(
         self, m: Module, platform: Any, valid: Signal, take: Signal, more: Signal

@@ -15,7 +15,7 @@ from hwgen.parts.loops import LoopNest
 from hwgen.parts.payload import payload
 from hwgen.parts.prefetch import Prefetch
 from hwgen.program.layout import layout
-from hwgen.program.table import FUNCTION_LOW, INSTRUCTION_BYTES
+from hwgen.program.table import INSTRUCTION_BYTES
 from hwgen.system.config import SystemConfig
 from hwgen.system.fields import field, hold
 
@@ -30,8 +30,8 @@ class Dsp(Unit):
 
     Members
     -------
-    start, head, done
-        The shell's side.
+    start, begins, head, done
+        The shell's side; with ``begins`` what starts is a run.
     act_en, act_address : Out, act_data : In
         Buffer of activations, in words.
     weight_en, weight_address : Out, weight_data : In
@@ -43,7 +43,7 @@ class Dsp(Unit):
     def __init__(self, config: SystemConfig):
         self.config = config
         super().__init__({
-            "start": In(1), "head": In(8 * INSTRUCTION_BYTES), "done": Out(1),
+            "start": In(1), "begins": In(1), "head": In(8 * INSTRUCTION_BYTES), "done": Out(1),
             "act_en": Out(1), "act_address": Out(index_bits(config.act_words)), "act_data": In(8 * config.lanes),
             "weight_en": Out(1), "weight_address": Out(index_bits(config.weight_words)),
             "weight_data": In(8 * config.lanes),
@@ -58,9 +58,8 @@ class Dsp(Unit):
     def elaborate(self, platform: Any) -> Module:
         """Build readers, core and writer."""
         m = Module()
-        begin = Signal(name="run_begins")
+        begin = self.begins
         run = layout("dsp.run")
-        m.d.comb += begin.eq(self.start & (self.head[FUNCTION_LOW : FUNCTION_LOW + 4] == 1))
         shape = {
             name: hold(m, self.start, self.head, 0, layout("dsp.shape"), name) for name in layout("dsp.shape")
         }

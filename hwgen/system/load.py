@@ -6,6 +6,7 @@ and the *packer* joins what comes back with padding into words of the bus's widt
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -16,7 +17,7 @@ from hwgen.numerics import ceil_log2, index_bits
 from hwgen.parts.fifo import Fifo
 from hwgen.parts.payload import payload
 from hwgen.program.layout import layout
-from hwgen.program.table import BUFFERS, FUNCTION_LOW, INSTRUCTION_BYTES
+from hwgen.program.table import BUFFERS, INSTRUCTION_BYTES
 from hwgen.system.bursts import burst_limit
 from hwgen.system.config import SystemConfig
 from hwgen.system.fields import field, hold
@@ -26,6 +27,7 @@ __all__ = ["Load"]
 
 _DONE_AFTER = 4  # cycles from the packer's last step until the buffer holds the last word
 
+_PARTS = ("lead", "data", "trail")  # of a run: padding, bytes, padding
 _RUN_BITS = 20
 _POSITION_BITS = 24  # signed byte position within a row
 
@@ -35,8 +37,8 @@ class Load(Unit):
 
     Members
     -------
-    start, head, done
-        The shell's side.
+    start, begins, head, done
+        The shell's side; with ``begins`` what starts is a run.
     stall : Out(1)
         A run is under way and nothing was packed in this cycle.
     read_valid, read_address, read_beats : Out, read_ready : In
@@ -51,7 +53,7 @@ class Load(Unit):
         self.config = config
         widest = max(space.bytes for space in config.load_targets.values())
         super().__init__({
-            "start": In(1), "head": In(8 * INSTRUCTION_BYTES), "done": Out(1), "stall": Out(1),
+            "start": In(1), "begins": In(1), "head": In(8 * INSTRUCTION_BYTES), "done": Out(1), "stall": Out(1),
             "read_valid": Out(1), "read_address": Out(config.address_bits), "read_beats": Out(BEATS_BITS),
             "read_ready": In(1),
             "data_valid": In(1), "data": In(8 * config.bus_bytes), "data_take": Out(1),
@@ -67,11 +69,10 @@ class Load(Unit):
     def elaborate(self, platform: Any) -> Module:
         """Build the three stages."""
         m = Module()
-        width = 3 * _RUN_BITS + ceil_log2(self.config.bus_bytes) + 2 + 2 * 3
+        width = 3 * _RUN_BITS + ceil_log2(self.config.bus_bytes) + 2 + 2 * 3 + 1
         runs = Fifo("runs", width, self.config.RUN_FIFO, registered=True)
         place(m, "runs", runs, platform)
-        begin = Signal(name="run_begins")
-        m.d.comb += begin.eq(self.start & (self.head[FUNCTION_LOW : FUNCTION_LOW + 4] == 2))
+        begin = self.begins
         pad = self._walker(m, runs, begin)
         self._packer(m, runs, begin, pad)
         return m
@@ -121,6 +122,7 @@ class Load(Unit):
             3, name="parts_there", reset_less=True
         )  # of lead, data, trail: any; no more than a piece
         ends = Signal(3, name="parts_end", reset_less=True)
+        closes = _closes(dict(zip(_PARTS, zip(there, ends, strict=True), strict=True)))
         counts = Signal(name="counts_beats")
         last_burst = Signal()
         limit = burst_limit(m, cfg, first, counts, self.read_valid & self.read_ready)
@@ -133,7 +135,7 @@ class Load(Unit):
             last_burst.eq(beats <= limit),
             self.read_beats.eq(Mux(last_burst, beats, limit)),
             self.read_address.eq(Cat(Const(0, shift), first[shift:])),
-            runs.data.eq(Cat(lead, data, trail, first[:shift], last_row, last_run, there, ends)),
+            runs.data.eq(Cat(lead, data, trail, first[:shift], last_row, last_run, there, ends, closes)),
         ]
         with m.FSM(name="walk"):
             with m.State("IDLE"), m.If(begin):
@@ -238,8 +240,9 @@ class Load(Unit):
         trail = Signal(_RUN_BITS, name="trail_left", reset_less=True)
         low = Signal(shift, name="low", reset_less=True)  # first wanted byte of the next beat
         # Whether any of them is left, and whether no more than the next piece: known a cycle before.
-        some = {name: Signal(name=f"{name}_there", reset_less=True) for name in ("lead", "data", "trail")}
+        some = {name: Signal(name=f"{name}_there", reset_less=True) for name in _PARTS}
         ends = {name: Signal(name=f"{name}_ends", reset_less=True) for name in some}
+        closes = Signal(reset_less=True)  # the piece of this cycle, if it comes, is the run's last
         group_end = Signal(reset_less=True)
         run_end = Signal(reset_less=True)
         active = Signal()
@@ -263,14 +266,7 @@ class Load(Unit):
             space.eq(bus - low),
             ragged.eq(align & (offset[:word_bits] != 0)),
             piece.eq((active & (~in_data | self.data_valid)) | ragged),
-            finish.eq(
-                active
-                & Mux(
-                    in_lead,
-                    ends["lead"] & ~some["data"] & ~some["trail"],
-                    Mux(in_data, self.data_valid & ends["data"] & ~some["trail"], ends["trail"]),
-                )
-            ),
+            finish.eq(active & closes & (self.data_valid | ~in_data)),
         ]
         to_word = Signal(word_bits + 1)
         m.d.comb += to_word.eq(cfg.lanes - offset[:word_bits])
@@ -289,22 +285,20 @@ class Load(Unit):
             ),
             runs.pop.eq(load),
         ]
+        less = {"lead": lead <= 2 * bus, "data": data + low <= 2 * bus, "trail": trail <= 2 * bus}
+
+        def taken(part: str) -> list[Any]:
+            """A piece of the part went."""
+            flags: dict[str, tuple[Value, Value]] = {name: (some[name], ends[name]) for name in some}
+            flags[part] = (~ends[part], less[part])
+            return [some[part].eq(~ends[part]), ends[part].eq(less[part]), closes.eq(_closes(flags))]
+
         with m.If(in_lead):
-            m.d.sync += [
-                lead.eq(lead - bus),
-                some["lead"].eq(~ends["lead"]),
-                ends["lead"].eq(lead <= 2 * bus),
-            ]
+            m.d.sync += [lead.eq(lead - bus), *taken("lead")]
         with m.If(in_data & self.data_valid):
-            m.d.sync += [
-                *(data.eq(data - space), low.eq(0)),
-                *(some["data"].eq(~ends["data"]), ends["data"].eq(data + low <= 2 * bus)),
-            ]
+            m.d.sync += [data.eq(data - space), low.eq(0), *taken("data")]
         with m.If(active & ~in_lead & ~in_data):
-            m.d.sync += [
-                *(trail.eq(trail - bus), some["trail"].eq(~ends["trail"])),
-                ends["trail"].eq(trail <= 2 * bus),
-            ]
+            m.d.sync += [trail.eq(trail - bus), *taken("trail")]
         with m.If(finish):
             m.d.sync += [active.eq(0), align.eq(group_end)]
         with m.If(aligned):
@@ -312,7 +306,7 @@ class Load(Unit):
         with m.If(load):
             flags = (*some.values(), *ends.values())
             m.d.sync += [
-                Cat(lead, data, trail, low, group_end, run_end, *flags).eq(runs.head),
+                Cat(lead, data, trail, low, group_end, run_end, *flags, closes).eq(runs.head),
                 active.eq(1),
             ]
         with m.If(flush):
@@ -384,6 +378,12 @@ class Load(Unit):
         ending = Signal(_DONE_AFTER)
         m.d.sync += ending.eq(Cat(flush, ending[:-1]))
         m.d.comb += [self.done.eq(ending[-1]), self.stall.eq(~piece)]
+
+
+def _closes(parts: Mapping[str, tuple[Value, Value]]) -> Value:
+    """Whether a run ends with its next piece; of every part whether there is any, and whether a piece ends it."""
+    (lead, lead_ends), (data, data_ends), (trail, trail_ends) = (parts[name] for name in _PARTS)
+    return Mux(lead, lead_ends & ~data & ~trail, Mux(data, data_ends & ~trail, trail_ends))
 
 
 def _least(a: Any, b: Any) -> Value:

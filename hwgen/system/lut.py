@@ -16,7 +16,7 @@ from hwgen.parts.loops import LoopNest
 from hwgen.parts.payload import payload
 from hwgen.parts.ram import READ_LATENCY
 from hwgen.program.layout import layout
-from hwgen.program.table import FUNCTION_LOW, INSTRUCTION_BYTES
+from hwgen.program.table import INSTRUCTION_BYTES
 from hwgen.system.config import SystemConfig
 from hwgen.system.fields import field, hold
 
@@ -71,8 +71,8 @@ class Lut(Unit):
 
     Members
     -------
-    start, head, done
-        The shell's side.
+    start, begins, head, done
+        The shell's side; with ``begins`` what starts is a run.
     plane_en, plane_address, plane_data : In
         Writes to the plane memories, one enable per unit.
     weight_en, weight_address : Out, weight_data : In
@@ -84,7 +84,7 @@ class Lut(Unit):
     def __init__(self, config: SystemConfig):
         self.config = config
         super().__init__({
-            "start": In(1), "head": In(8 * INSTRUCTION_BYTES), "done": Out(1),
+            "start": In(1), "begins": In(1), "head": In(8 * INSTRUCTION_BYTES), "done": Out(1),
             "plane_en": In(config.lut_units), "plane_address": In(index_bits(config.plane_words)),
             "plane_data": In(config.lut_width),
             "weight_en": Out(1), "weight_address": Out(index_bits(config.plane_weight_words)),
@@ -100,9 +100,8 @@ class Lut(Unit):
     def elaborate(self, platform: Any) -> Module:
         """Build sequencer, memories, array and writer."""
         m = Module()
-        begin = Signal(name="run_begins")
+        begin = self.begins
         run = layout("lut.run")
-        m.d.comb += begin.eq(self.start & (self.head[FUNCTION_LOW : FUNCTION_LOW + 4] == 1))
         shape = {
             name: hold(m, self.start, self.head, 0, layout("lut.shape"), name) for name in layout("lut.shape")
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from hwgen.emit import Unit, place
@@ -28,6 +28,14 @@ class ReadPort(Unit):
     ``fetch`` goes first when both ask. A request is taken when the address register is free and fewer than
     ``outstanding`` bursts are in flight.
 
+    Parameters
+    ----------
+    address_bits, bus_bytes, outstanding : int
+        Of the configuration.
+    far : bool
+        Whether clients are far away: then the address register is only filled when it is empty, at most in every
+        second cycle, so that a request does not wait for the memory's ``ready`` of the same cycle.
+
     Members
     -------
     m_axi_ar*, m_axi_r*
@@ -41,10 +49,11 @@ class ReadPort(Unit):
         ``error`` is the RRESP of a failed beat (2 or 3), otherwise 0.
     """
 
-    def __init__(self, address_bits: int, bus_bytes: int, outstanding: int):
+    def __init__(self, address_bits: int, bus_bytes: int, outstanding: int, far: bool = False):
         self.address_bits = address_bits
         self.bus_bytes = bus_bytes
         self.outstanding = outstanding
+        self.far = far
         super().__init__({
             "m_axi_araddr": Out(address_bits), "m_axi_arlen": Out(8), "m_axi_arsize": Out(3),
             "m_axi_arburst": Out(2), "m_axi_arvalid": Out(1), "m_axi_arready": In(1),
@@ -73,8 +82,9 @@ class ReadPort(Unit):
         accept = Signal()
         last = Signal()
         transfer = Signal()
+        leaves: Value = Const(0) if self.far else self.m_axi_arready
         m.d.comb += [
-            free.eq((~self.m_axi_arvalid | self.m_axi_arready) & (flying != self.outstanding) & ~self.drain),
+            free.eq((~self.m_axi_arvalid | leaves) & (flying != self.outstanding) & ~self.drain),
             self.fetch_ready.eq(free),
             self.load_ready.eq(free & ~self.fetch_valid),
             accept.eq(free & (self.fetch_valid | self.load_valid)),
@@ -113,7 +123,7 @@ class WritePort(Unit):
     """AXI4 writes for one client: bursts are asked for, then their beats are given in order.
 
     A burst's first beat follows its request by at least a cycle. In ``drain`` the beats still owed are sent without
-    strobes: they change nothing.
+    strobes: they change nothing. Parameters are those of the read port.
 
     Members
     -------
@@ -127,10 +137,11 @@ class WritePort(Unit):
         ``idle``: every burst was answered. ``error`` is the BRESP of a failed burst (2 or 3), otherwise 0.
     """
 
-    def __init__(self, address_bits: int, bus_bytes: int, outstanding: int):
+    def __init__(self, address_bits: int, bus_bytes: int, outstanding: int, far: bool = False):
         self.address_bits = address_bits
         self.bus_bytes = bus_bytes
         self.outstanding = outstanding
+        self.far = far
         super().__init__({
             "m_axi_awaddr": Out(address_bits), "m_axi_awlen": Out(8), "m_axi_awsize": Out(3),
             "m_axi_awburst": Out(2), "m_axi_awvalid": Out(1), "m_axi_awready": In(1),
@@ -161,10 +172,9 @@ class WritePort(Unit):
         room = Signal()
         move = Signal()
         last = Signal()
+        leaves: Value = Const(0) if self.far else self.m_axi_awready
         m.d.comb += [
-            self.burst_ready.eq(
-                (~self.m_axi_awvalid | self.m_axi_awready) & (flying != self.outstanding) & ~self.drain
-            ),
+            self.burst_ready.eq((~self.m_axi_awvalid | leaves) & (flying != self.outstanding) & ~self.drain),
             accept.eq(self.burst_valid & self.burst_ready),
             owed.push.eq(accept),
             owed.data.eq(self.burst_beats),

@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from hwgen.emit import Unit, place
+from hwgen.parts.delay import delay
 from hwgen.parts.payload import payload
 from hwgen.parts.ram import READ_LATENCY
 from hwgen.parts.scratchpad import Scratchpad
@@ -95,9 +96,9 @@ class Accelerator(Unit):
         place(m, "control", control, platform)
         dispatch = Dispatch(cfg)
         place(m, "dispatch", dispatch, platform, reset=quell, covers=True)
-        reads = ReadPort(cfg.address_bits, cfg.bus_bytes, cfg.outstanding)
+        reads = ReadPort(cfg.address_bits, cfg.bus_bytes, cfg.outstanding, cfg.far)
         place(m, "reads", reads, platform)
-        writes = WritePort(cfg.address_bits, cfg.bus_bytes, cfg.outstanding)
+        writes = WritePort(cfg.address_bits, cfg.bus_bytes, cfg.outstanding, cfg.far)
         place(m, "writes", writes, platform)
         shells = {}
         for name in cfg.engines:
@@ -142,26 +143,39 @@ class Accelerator(Unit):
         self, m: Module, quell: Signal, dispatch: Dispatch, shells: dict[str, Shell], units: dict[str, Any]
     ) -> None:
         """Dispatcher to shells, shells to each other and to their engines."""
+        # Far from each other, an engine's tokens come a cycle after it gave them.
+        stages = int(self.config.far)
+        gives = {
+            name: delay(m, shell.gives, stages, name=f"{name}_gave", reset=True)
+            for name, shell in shells.items()
+        }
         for name, shell in shells.items():
             number = ENGINES.index(name)
             unit = units[name]
             m.d.comb += [
                 shell.push.eq(getattr(dispatch, f"{name}_push")),
                 shell.word.eq(dispatch.word),
-                getattr(dispatch, f"{name}_full").eq(shell.full),
+                getattr(dispatch, f"{name}_began").eq(shell.began),
                 getattr(dispatch, f"{name}_idle").eq(shell.idle),
                 shell.given.eq(
-                    Cat(shells[other].gives[number] if other in shells else Const(0, 1) for other in ENGINES)
+                    Cat(gives[other][number] if other in gives else Const(0, 1) for other in ENGINES)
                 ),
                 shell.done.eq(unit.done),
                 self.event_began[number].eq(shell.began),
                 self.event_ended[number].eq(shell.ended),
             ]
-            if self.config.start_cycles:
-                m.d.sync += payload(m, unit.head).eq(shell.head)
-                m.d.sync += unit.start.eq(shell.start & ~quell)
+            if self.config.far:
+                m.d.sync += [
+                    payload(m, unit.head).eq(shell.head),
+                    unit.start.eq(shell.start & ~quell),
+                    unit.begins.eq(shell.begins & ~quell),
+                ]
             else:
-                m.d.comb += [unit.head.eq(shell.head), unit.start.eq(shell.start)]
+                m.d.comb += [
+                    unit.head.eq(shell.head),
+                    unit.start.eq(shell.start),
+                    unit.begins.eq(shell.begins),
+                ]
 
     def _memory(
         self, m: Module, dispatch: Dispatch, reads: ReadPort, writes: WritePort, units: dict[str, Any]
@@ -321,6 +335,10 @@ class Accelerator(Unit):
         position = Signal(32)
         stop = Signal()
         waits = Cat(~shell.busy & ~shell.began for shell in shells.values()).all()
+        if self.config.far:  # then the dispatcher sees a cycle later what they did
+            waited = Signal()
+            m.d.sync += waited.eq(waits)
+            waits = waits & waited
         none = CONTROL
         causes: list[tuple[Value, Any, Any]] = [
             (dispatch.illegal, _CODES["ILLEGAL"], dispatch.word[ENGINE_LOW : ENGINE_LOW + ENGINE_BITS]),
@@ -346,8 +364,16 @@ class Accelerator(Unit):
             pairs = [causes[i : i + 2] for i in range(0, len(causes), 2)]
             causes = [_first_of(*pair) if len(pair) > 1 else pair[0] for pair in pairs]
         ((failed, cause, whose),) = causes
+        ends = failed
+        settled = Signal()  # the ports are idle
+        idle = reads.idle & writes.idle
+        if self.config.far:
+            ends = Signal(name="has_failed")
+            m.d.sync += [ends.eq(failed & self.running & ~quell), settled.eq(idle & quell)]
+        else:
+            m.d.comb += settled.eq(idle)
         m.d.comb += [
-            stop.eq(dispatch.halted | failed),
+            stop.eq(dispatch.halted | ends),
             dispatch.address.eq(control.program_address),
             dispatch.count.eq(control.program_count),
             reads.drain.eq(quell),
@@ -365,19 +391,20 @@ class Accelerator(Unit):
                     m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += self.running.eq(1)
-                # Those of the last cycle stay.
-                m.d.sync += [
-                    dispatch.go.eq(0),
-                    code.eq(Mux(failed, cause, 0)),
-                    engine.eq(Mux(failed, whose, none)),
-                    position.eq(dispatch.position),
-                ]
+                m.d.sync += dispatch.go.eq(0)
+                # Those of the last cycle stay, or with a register those of the one before.
+                with m.If(~ends if self.config.far else Const(1)):
+                    m.d.sync += [
+                        code.eq(Mux(failed, cause, 0)),
+                        engine.eq(Mux(failed, whose, none)),
+                        position.eq(dispatch.position),
+                    ]
                 with m.If(stop):
                     m.d.sync += quell.eq(1)
                     m.next = "DRAIN"
             with m.State("DRAIN"):
                 m.d.comb += self.running.eq(1)
-                with m.If(reads.idle & writes.idle):
+                with m.If(settled):
                     m.d.comb += [control.done.eq(code == 0), control.error.eq(code != 0)]
                     m.d.sync += quell.eq(0)
                     m.next = "IDLE"

@@ -80,7 +80,7 @@ def schedule(config: SystemConfig, body: bytes) -> dict[str, npt.NDArray[Any]]:
         runs = table.get(f"{engine}.run")
         if runs is not None:
             _refuse_unset(table, engine, runs)
-            out["duration"][runs.index] = config.start_cycles + cycles(config, sticky(table, engine, runs))
+            out["duration"][runs.index] = int(config.far) + cycles(config, sticky(table, engine, runs))
     return out
 
 

@@ -40,12 +40,13 @@ class Shell(Unit):
 
     Members
     -------
-    push, word, full
-        The dispatcher's side.
+    push, word
+        The dispatcher's side; it knows how much room the queue has.
     given : In(8), gives : Out(8)
         Tokens from and to the other engines, by number.
-    start, head, done
-        The engine's side: ``head`` is the instruction that starts; ``done`` is the last cycle of a run.
+    start, begins, head, done
+        The engine's side: ``head`` is the instruction that starts, a run if ``begins``; ``done`` is the last cycle of
+        a run.
     busy, idle, waiting : Out(1)
         A run is under way; nothing is queued; the first instruction lacks a token.
     began, ended : Out(1)
@@ -61,9 +62,9 @@ class Shell(Unit):
         self.depth = depth
         self.token_bits = token_bits
         super().__init__({
-            "push": In(1), "word": In(8 * INSTRUCTION_BYTES), "full": Out(1),
+            "push": In(1), "word": In(8 * INSTRUCTION_BYTES),
             "given": In(MASK_BITS), "gives": Out(MASK_BITS),
-            "start": Out(1), "head": Out(8 * INSTRUCTION_BYTES), "done": In(1),
+            "start": Out(1), "begins": Out(1), "head": Out(8 * INSTRUCTION_BYTES), "done": In(1),
             "busy": Out(1), "idle": Out(1), "waiting": Out(1), "began": Out(1), "ended": Out(1),
             "missing": Out(MASK_BITS), "overflow": Out(1),
         })  # fmt: skip
@@ -83,7 +84,6 @@ class Shell(Unit):
         signal = head[SIGNAL_LOW : SIGNAL_LOW + len(ENGINES)]
         single = Signal()  # the first instruction is no run: known a cycle before, too
         signals = Signal(len(ENGINES), reset_less=True)
-        begins = Signal()
         blocked = Signal()  # the first instruction lacks a token: known a cycle before
         ends = Signal()
         lacks = Signal(len(ENGINES))
@@ -96,7 +96,7 @@ class Shell(Unit):
             some = Signal(name=f"has_{ENGINES[e]}")  # tokens != 0, which is asked late
             taken = Signal(name=f"takes_{ENGINES[e]}")
             given, most = self.given[e], tokens.all()
-            m.d.comb += [lacks[e].eq(wait[e] & ~some), taken.eq(begins & wait[e])]
+            m.d.comb += [lacks[e].eq(wait[e] & ~some), taken.eq(self.start & wait[e])]
             if_taken, if_not = given | (tokens != 1), Mux(given, ~most, some)
             m.d.sync += [tokens.eq(tokens + given - taken), some.eq(Mux(taken, if_taken, if_not))]
             blocked_popped = blocked_popped | (waits_popped[e] & ~Mux(wait[e], if_taken, if_not))
@@ -105,14 +105,13 @@ class Shell(Unit):
         m.d.comb += [
             queue.push.eq(self.push),
             queue.data.eq(self.word),
-            queue.pop.eq(begins),
-            self.full.eq(queue.full),
+            queue.pop.eq(self.start),
             head.eq(queue.head),
-            begins.eq(queue.valid & ~self.busy & ~blocked),
-            self.start.eq(begins),
-            ends.eq(Mux(self.busy, self.done, begins & single)),
+            self.start.eq(queue.valid & ~self.busy & ~blocked),
+            self.begins.eq(self.start & ~single),
+            ends.eq(Mux(self.busy, self.done, self.start & single)),
             self.gives.eq(Mux(ends, Mux(self.busy, signals, signal), 0)),
-            self.began.eq(begins),
+            self.began.eq(self.start),
             self.ended.eq(ends),
             self.idle.eq(~self.busy & ~queue.valid),
             self.waiting.eq(~self.busy & queue.valid & blocked),
@@ -124,10 +123,10 @@ class Shell(Unit):
             for word in (queue.popped, queue.kept)
         )
         m.d.sync += [
-            blocked.eq(Mux(begins, blocked_popped, blocked_kept)),
-            single.eq(Mux(begins, popped_single, kept_single)),
+            blocked.eq(Mux(self.start, blocked_popped, blocked_kept)),
+            single.eq(Mux(self.start, popped_single, kept_single)),
         ]
-        with m.If(begins & ~single):
+        with m.If(self.begins):
             m.d.sync += [self.busy.eq(1), signals.eq(signal)]
         with m.Elif(self.done):
             m.d.sync += self.busy.eq(0)

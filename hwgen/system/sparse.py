@@ -15,7 +15,7 @@ from hwgen.parts.prefetch import Prefetch
 from hwgen.parts.select import words_of
 from hwgen.parts.sparse import BLOCK
 from hwgen.program.layout import layout
-from hwgen.program.table import FUNCTION_LOW, INSTRUCTION_BYTES
+from hwgen.program.table import INSTRUCTION_BYTES
 from hwgen.system.config import SystemConfig
 from hwgen.system.fields import field, hold
 
@@ -30,8 +30,8 @@ class Sparse(Unit):
 
     Members
     -------
-    start, head, done
-        The shell's side.
+    start, begins, head, done
+        The shell's side; with ``begins`` what starts is a run.
     operand_en, operand_address, operand_data, operand_spread : In
         An operand of every row; ``operand_spread`` gives the first way's rows to all ways.
     code_en, code_address : Out, code_data : In
@@ -46,7 +46,7 @@ class Sparse(Unit):
         self.config = config
         self.shape = config.sparse_chain
         members: dict[str, Any] = {
-            "start": In(1), "head": In(8 * INSTRUCTION_BYTES), "done": Out(1),
+            "start": In(1), "begins": In(1), "head": In(8 * INSTRUCTION_BYTES), "done": Out(1),
             "operand_en": In(1), "operand_address": In(index_bits(config.sparse_depth)),
             "operand_data": In(8 * config.sparse_rows), "operand_spread": In(1),
             "acc_en": Out(1), "acc_address": Out(index_bits(config.acc_words)),
@@ -68,8 +68,7 @@ class Sparse(Unit):
     def elaborate(self, platform: Any) -> Module:
         """Build readers, chains and writer."""
         m = Module()
-        begin = Signal(name="run_begins")
-        m.d.comb += begin.eq(self.start & (self.head[FUNCTION_LOW : FUNCTION_LOW + 4] == _RUN))
+        begin = self.begins
         run = layout("sparse.run")
         given = {name: field(self.head, run, name) for name in run}
         settings = {

@@ -11,7 +11,7 @@ from hwgen.emit import Unit, place
 from hwgen.numerics import ceil_log2, index_bits
 from hwgen.parts.fifo import Fifo
 from hwgen.program.layout import layout
-from hwgen.program.table import FUNCTION_LOW, INSTRUCTION_BYTES
+from hwgen.program.table import INSTRUCTION_BYTES
 from hwgen.system.bursts import burst_limit
 from hwgen.system.config import SystemConfig
 from hwgen.system.fields import field, hold
@@ -28,8 +28,8 @@ class Store(Unit):
 
     Members
     -------
-    start, head, done
-        The shell's side.
+    start, begins, head, done
+        The shell's side; with ``begins`` what starts is a run.
     stall : Out(1)
         A run is under way and no beat was handed to the port in this cycle.
     read_en, read_address : Out, read_data : In
@@ -42,7 +42,7 @@ class Store(Unit):
     def __init__(self, config: SystemConfig):
         self.config = config
         super().__init__({
-            "start": In(1), "head": In(8 * INSTRUCTION_BYTES), "done": Out(1), "stall": Out(1),
+            "start": In(1), "begins": In(1), "head": In(8 * INSTRUCTION_BYTES), "done": Out(1), "stall": Out(1),
             "read_en": Out(1), "read_address": Out(index_bits(config.act.bytes // config.bus_bytes)),
             "read_data": In(8 * config.bus_bytes),
             "burst_valid": Out(1), "burst_address": Out(config.address_bits),
@@ -66,8 +66,7 @@ class Store(Unit):
         window = layout("store.window")
         row_pitch = hold(m, self.start, head, 0, window, "row_pitch")
         source_pitch = hold(m, self.start, head, 0, window, "source_pitch")
-        begin = Signal(name="run_begins")
-        m.d.comb += begin.eq(self.start & (head[FUNCTION_LOW : FUNCTION_LOW + 4] == 1))
+        begin = self.begins
         run_bytes = field(head, run, "run_bytes")
         beat_bits = len(run_bytes) - shift + 1
         row_beats = Signal(beat_bits, reset_less=True)
@@ -80,13 +79,18 @@ class Store(Unit):
         self._bursts(m, begin, row_beats, rows, row_pitch, asked)
         queue = self._data(m, platform, begin, row_beats, tail, rows, source_pitch, read)
         running = Signal()
+        stops = Signal()
         m.d.comb += [
-            self.done.eq(running & asked & read & ~queue.valid & self.port_idle),
+            stops.eq(running & asked & read & ~queue.valid & self.port_idle),
             self.stall.eq(~(self.beat_valid & self.beat_ready)),
         ]
+        if cfg.far:
+            m.d.sync += self.done.eq(stops)
+        else:
+            m.d.comb += self.done.eq(stops)
         with m.If(begin):
             m.d.sync += running.eq(1)
-        with m.Elif(self.done):
+        with m.Elif(stops):
             m.d.sync += running.eq(0)
         return m
 

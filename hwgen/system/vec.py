@@ -18,7 +18,7 @@ from hwgen.parts.delay import delay
 from hwgen.parts.loops import LoopNest
 from hwgen.parts.requantise import MODES
 from hwgen.program.layout import layout
-from hwgen.program.table import FUNCTION_BITS, FUNCTION_LOW, INSTRUCTION_BYTES, VEC_OPS
+from hwgen.program.table import INSTRUCTION_BYTES, VEC_OPS
 from hwgen.system.config import PARAMETER_BYTES, SystemConfig
 from hwgen.system.fields import field, hold
 from hwgen.system.vec_lane import VecLane
@@ -53,8 +53,8 @@ class Vec(Unit):
 
     Members
     -------
-    start, head, done
-        The shell's side.
+    start, begins, head, done
+        The shell's side; with ``begins`` what starts is a run.
     acc_en, acc_address : Out, acc_data : In
         Words of sums; this and the other answers come ``buffer_latency`` cycles after the question.
     act_en, act_address : Out, act_data : In
@@ -76,7 +76,7 @@ class Vec(Unit):
         self.config = config
         lanes = config.lanes
         members: dict[str, Any] = {
-            "start": In(1), "head": In(8 * INSTRUCTION_BYTES), "done": Out(1),
+            "start": In(1), "begins": In(1), "head": In(8 * INSTRUCTION_BYTES), "done": Out(1),
             "acc_en": Out(1), "acc_address": Out(index_bits(config.acc.words)), "acc_data": In(32 * lanes),
             "act_en": Out(1), "act_address": Out(index_bits(config.act.words)), "act_data": In(8 * lanes),
             "par_en": Out(1), "par_address": Out(index_bits(config.parameter.words)),
@@ -126,9 +126,7 @@ class Vec(Unit):
             places = layout(f"vec.{kind}")
             return {name: hold(m, self.start, self.head, function, places, name) for name in places}
 
-        begin = Signal(name="run_begins")
-        function = self.head[FUNCTION_LOW : FUNCTION_LOW + FUNCTION_BITS]
-        m.d.comb += begin.eq(self.start & (function == _RUN))
+        begin = self.begins
         asked = {name: field(self.head, layout("vec.run"), name) for name in layout("vec.run")}
         absent = set() if self.config.softmax is not None else {"softmax"}
         absent |= set() if self.config.sparse else {"columns"}

@@ -34,7 +34,7 @@ CI: dict[str, SystemConfig] = {
         softmax_bits=8,
         bus_bytes=16,
         dsp_tile=16,
-        buffer_latency=4,
+        buffer_latency=5,
         scale_bits=17,
         parameter_words=32,
     ),

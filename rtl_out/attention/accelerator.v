@@ -62,13 +62,13 @@ module accelerator(
   wire _000_;
   wire _001_;
   wire _002_;
-  wire _003_;
+  wire [1:0] _003_;
   wire [1:0] _004_;
-  wire [1:0] _005_;
-  wire _006_;
+  wire _005_;
+  wire [2:0] _006_;
   wire [2:0] _007_;
   wire [2:0] _008_;
-  wire [2:0] _009_;
+  wire _009_;
   wire _010_;
   wire _011_;
   wire _012_;
@@ -85,12 +85,12 @@ module accelerator(
   wire _023_;
   wire _024_;
   wire _025_;
-  wire _026_;
+  wire [3:0] _026_;
   wire [3:0] _027_;
   wire [3:0] _028_;
   wire [3:0] _029_;
   wire [3:0] _030_;
-  wire [3:0] _031_;
+  wire _031_;
   wire _032_;
   wire _033_;
   wire _034_;
@@ -153,19 +153,19 @@ module accelerator(
   wire _091_;
   wire _092_;
   wire _093_;
-  wire _094_;
+  wire [3:0] _094_;
   wire [3:0] _095_;
   wire _096_;
-  wire [3:0] _097_;
-  wire _098_;
+  wire _097_;
+  wire [3:0] _098_;
   wire [3:0] _099_;
-  wire [3:0] _100_;
+  wire _100_;
   wire _101_;
   wire _102_;
-  wire _103_;
+  wire [3:0] _103_;
   wire [3:0] _104_;
   wire [3:0] _105_;
-  wire [3:0] _106_;
+  wire _106_;
   wire _107_;
   wire _108_;
   wire _109_;
@@ -252,14 +252,14 @@ module accelerator(
   wire _190_;
   wire _191_;
   wire _192_;
-  wire _193_;
-  wire _194_;
-  wire [1:0] _195_;
+  wire [1:0] _193_;
+  wire [1:0] _194_;
+  wire _195_;
   wire [1:0] _196_;
   wire _197_;
   wire [1:0] _198_;
   wire _199_;
-  wire [1:0] _200_;
+  wire _200_;
   wire _201_;
   wire _202_;
   wire _203_;
@@ -275,8 +275,6 @@ module accelerator(
   wire _213_;
   wire _214_;
   wire _215_;
-  wire _216_;
-  wire _217_;
   wire acc_buffer_conflict;
   wire [12:0] acc_buffer_dsp_address;
   wire [255:0] acc_buffer_dsp_data;
@@ -365,13 +363,13 @@ module accelerator(
   wire [127:0] dispatch_data;
   wire dispatch_data_valid;
   wire dispatch_dispatched;
-  wire dispatch_dsp_full;
+  wire dispatch_dsp_began;
   wire dispatch_dsp_idle;
   wire dispatch_dsp_push;
   reg dispatch_go = 1'h0;
   wire dispatch_halted;
   wire dispatch_illegal;
-  wire dispatch_load_full;
+  wire dispatch_load_began;
   wire dispatch_load_idle;
   wire dispatch_load_push;
   wire [31:0] dispatch_position;
@@ -379,12 +377,12 @@ module accelerator(
   wire [8:0] dispatch_read_beats;
   wire dispatch_read_ready;
   wire dispatch_read_valid;
-  wire dispatch_store_full;
+  wire dispatch_store_began;
   wire dispatch_store_idle;
   wire dispatch_store_push;
   wire dispatch_stuck;
   wire dispatch_truncated;
-  wire dispatch_vec_full;
+  wire dispatch_vec_began;
   wire dispatch_vec_idle;
   wire dispatch_vec_push;
   wire [127:0] dispatch_word;
@@ -394,6 +392,7 @@ module accelerator(
   wire [13:0] dsp_engine_act_address;
   wire [63:0] dsp_engine_act_data;
   wire dsp_engine_act_en;
+  wire dsp_engine_begins;
   wire dsp_engine_done;
   wire [127:0] dsp_engine_head;
   wire dsp_engine_start;
@@ -402,10 +401,10 @@ module accelerator(
   wire dsp_engine_weight_en;
   wire [7:0] dsp_missing;
   wire dsp_shell_began;
+  wire dsp_shell_begins;
   wire dsp_shell_busy;
   wire dsp_shell_done;
   wire dsp_shell_ended;
-  wire dsp_shell_full;
   wire [7:0] dsp_shell_given;
   wire [7:0] dsp_shell_gives;
   wire [127:0] dsp_shell_head;
@@ -423,6 +422,7 @@ module accelerator(
   wire [7:0] event_ended;
   output irq;
   wire irq;
+  wire load_engine_begins;
   wire [127:0] load_engine_data;
   wire load_engine_data_take;
   wire load_engine_data_valid;
@@ -439,10 +439,10 @@ module accelerator(
   wire [6:0] load_engine_write_en;
   wire [7:0] load_missing;
   wire load_shell_began;
+  wire load_shell_begins;
   wire load_shell_busy;
   wire load_shell_done;
   wire load_shell_ended;
-  wire load_shell_full;
   wire [7:0] load_shell_given;
   wire [7:0] load_shell_gives;
   wire [127:0] load_shell_head;
@@ -592,12 +592,14 @@ module accelerator(
   wire [3:0] s_axi_wstrb;
   input s_axi_wvalid;
   wire s_axi_wvalid;
+  wire settled;
   reg [1:0] state_state = 2'h0;
   wire stop;
   wire [127:0] store_engine_beat_data;
   wire store_engine_beat_ready;
   wire [15:0] store_engine_beat_strobe;
   wire store_engine_beat_valid;
+  wire store_engine_begins;
   wire [31:0] store_engine_burst_address;
   wire [8:0] store_engine_burst_beats;
   wire store_engine_burst_ready;
@@ -612,10 +614,10 @@ module accelerator(
   wire store_engine_start;
   wire [7:0] store_missing;
   wire store_shell_began;
+  wire store_shell_begins;
   wire store_shell_busy;
   wire store_shell_done;
   wire store_shell_ended;
-  wire store_shell_full;
   wire [7:0] store_shell_given;
   wire [7:0] store_shell_gives;
   wire [127:0] store_shell_head;
@@ -632,6 +634,7 @@ module accelerator(
   wire [13:0] vec_engine_act_address;
   wire [63:0] vec_engine_act_data;
   wire vec_engine_act_en;
+  wire vec_engine_begins;
   wire vec_engine_done;
   wire [127:0] vec_engine_head;
   wire [6:0] vec_engine_par_address;
@@ -646,10 +649,10 @@ module accelerator(
   wire vec_engine_write_en;
   wire [7:0] vec_missing;
   wire vec_shell_began;
+  wire vec_shell_begins;
   wire vec_shell_busy;
   wire vec_shell_done;
   wire vec_shell_ended;
-  wire vec_shell_full;
   wire [7:0] vec_shell_given;
   wire [7:0] vec_shell_gives;
   wire [127:0] vec_shell_head;
@@ -692,325 +695,324 @@ module accelerator(
   wire writes_m_axi_wready;
   wire [15:0] writes_m_axi_wstrb;
   wire writes_m_axi_wvalid;
+  assign settled = reads_idle & store_engine_port_idle;
   assign _000_ = | reads_error;
-  assign _101_ = dispatch_illegal | _000_;
-  assign _125_ = | writes_error;
-  assign _132_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _140_ = _125_ | _132_;
-  assign _150_ = _101_ | _140_;
-  assign _161_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _181_ = ~ load_shell_busy;
-  assign _001_ = ~ load_shell_began;
-  assign _011_ = _181_ & _001_;
+  assign _100_ = dispatch_illegal | _000_;
+  assign _123_ = | writes_error;
+  assign _129_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _137_ = _123_ | _129_;
+  assign _148_ = _100_ | _137_;
+  assign _159_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _179_ = ~ load_shell_busy;
+  assign _001_ = ~ dispatch_load_began;
+  assign _010_ = _179_ & _001_;
   assign _021_ = ~ dsp_shell_busy;
-  assign _032_ = ~ dsp_shell_began;
+  assign _032_ = ~ dispatch_dsp_began;
   assign _042_ = _021_ & _032_;
   assign _053_ = ~ vec_shell_busy;
-  assign _064_ = ~ vec_shell_began;
+  assign _064_ = ~ dispatch_vec_began;
   assign _074_ = _053_ & _064_;
   assign _085_ = ~ store_shell_busy;
-  assign _096_ = ~ store_shell_began;
-  assign _102_ = _085_ & _096_;
-  assign _103_ = & { _102_, _074_, _042_, _011_ };
-  assign _111_ = dispatch_stuck & _103_;
-  assign _118_ = _111_ | dispatch_truncated;
-  assign _119_ = _161_ | _118_;
-  assign _120_ = _150_ | _119_;
-  assign _121_ = _120_ | control_stop;
-  assign stop = dispatch_halted | _121_;
-  assign _122_ = reads_idle & store_engine_port_idle;
-  assign _123_ = ! { 4'h0, control_error_code[3:0] };
-  assign _124_ = | { 4'h0, control_error_code[3:0] };
-  assign _126_ = load_shell_busy & load_engine_stall;
-  assign _127_ = ~ _126_;
-  assign _128_ = load_shell_busy & _127_;
-  assign control_load_run = _128_ | load_shell_began;
+  assign _096_ = ~ dispatch_store_began;
+  assign _101_ = _085_ & _096_;
+  assign _102_ = & { _101_, _074_, _042_, _010_ };
+  assign _111_ = dispatch_stuck & _102_;
+  assign _116_ = _111_ | dispatch_truncated;
+  assign _117_ = _159_ | _116_;
+  assign _118_ = _148_ | _117_;
+  assign _119_ = _118_ | control_stop;
+  assign stop = dispatch_halted | _119_;
+  assign _120_ = ! { 4'h0, control_error_code[3:0] };
+  assign _121_ = | { 4'h0, control_error_code[3:0] };
+  assign _122_ = load_shell_busy & load_engine_stall;
+  assign _124_ = ~ _122_;
+  assign _125_ = load_shell_busy & _124_;
+  assign control_load_run = _125_ | dispatch_load_began;
   assign control_load_stall = load_shell_busy & load_engine_stall;
-  assign control_dsp_run = dsp_shell_busy | dsp_shell_began;
-  assign control_vec_run = vec_shell_busy | vec_shell_began;
-  assign _129_ = store_shell_busy & store_engine_stall;
-  assign _130_ = ~ _129_;
-  assign _131_ = store_shell_busy & _130_;
-  assign control_store_run = _131_ | store_shell_began;
+  assign control_dsp_run = dsp_shell_busy | dispatch_dsp_began;
+  assign control_vec_run = vec_shell_busy | dispatch_vec_began;
+  assign _126_ = store_shell_busy & store_engine_stall;
+  assign _127_ = ~ _126_;
+  assign _128_ = store_shell_busy & _127_;
+  assign control_store_run = _128_ | dispatch_store_began;
   assign control_store_stall = store_shell_busy & store_engine_stall;
-  assign _133_ = | reads_error;
-  assign _134_ = dispatch_illegal | _133_;
-  assign _135_ = | writes_error;
-  assign _136_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _137_ = _135_ | _136_;
-  assign _138_ = _134_ | _137_;
-  assign _139_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _141_ = ~ load_shell_busy;
-  assign _142_ = ~ load_shell_began;
+  assign _130_ = | reads_error;
+  assign _131_ = dispatch_illegal | _130_;
+  assign _132_ = | writes_error;
+  assign _133_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _134_ = _132_ | _133_;
+  assign _135_ = _131_ | _134_;
+  assign _136_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _138_ = ~ load_shell_busy;
+  assign _139_ = ~ dispatch_load_began;
+  assign _140_ = _138_ & _139_;
+  assign _141_ = ~ dsp_shell_busy;
+  assign _142_ = ~ dispatch_dsp_began;
   assign _143_ = _141_ & _142_;
-  assign _144_ = ~ dsp_shell_busy;
-  assign _145_ = ~ dsp_shell_began;
+  assign _144_ = ~ vec_shell_busy;
+  assign _145_ = ~ dispatch_vec_began;
   assign _146_ = _144_ & _145_;
-  assign _147_ = ~ vec_shell_busy;
-  assign _148_ = ~ vec_shell_began;
-  assign _149_ = _147_ & _148_;
-  assign _151_ = ~ store_shell_busy;
-  assign _152_ = ~ store_shell_began;
-  assign _153_ = _151_ & _152_;
-  assign _154_ = & { _153_, _149_, _146_, _143_ };
-  assign _155_ = dispatch_stuck & _154_;
-  assign _156_ = _155_ | dispatch_truncated;
-  assign _157_ = _139_ | _156_;
-  assign _158_ = _138_ | _157_;
-  assign _159_ = _158_ | control_stop;
-  assign _160_ = | reads_error;
-  assign _162_ = dispatch_illegal | _160_;
-  assign _163_ = | writes_error;
-  assign _164_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _165_ = _163_ | _164_;
-  assign _166_ = _162_ | _165_;
-  assign _167_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _168_ = ~ load_shell_busy;
-  assign _169_ = ~ load_shell_began;
+  assign _147_ = ~ store_shell_busy;
+  assign _149_ = ~ dispatch_store_began;
+  assign _150_ = _147_ & _149_;
+  assign _151_ = & { _150_, _146_, _143_, _140_ };
+  assign _152_ = dispatch_stuck & _151_;
+  assign _153_ = _152_ | dispatch_truncated;
+  assign _154_ = _136_ | _153_;
+  assign _155_ = _135_ | _154_;
+  assign _156_ = _155_ | control_stop;
+  assign _157_ = | reads_error;
+  assign _158_ = dispatch_illegal | _157_;
+  assign _160_ = | writes_error;
+  assign _161_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _162_ = _160_ | _161_;
+  assign _163_ = _158_ | _162_;
+  assign _164_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _165_ = ~ load_shell_busy;
+  assign _166_ = ~ dispatch_load_began;
+  assign _167_ = _165_ & _166_;
+  assign _168_ = ~ dsp_shell_busy;
+  assign _169_ = ~ dispatch_dsp_began;
   assign _170_ = _168_ & _169_;
-  assign _171_ = ~ dsp_shell_busy;
-  assign _172_ = ~ dsp_shell_began;
+  assign _171_ = ~ vec_shell_busy;
+  assign _172_ = ~ dispatch_vec_began;
   assign _173_ = _171_ & _172_;
-  assign _174_ = ~ vec_shell_busy;
-  assign _175_ = ~ vec_shell_began;
+  assign _174_ = ~ store_shell_busy;
+  assign _175_ = ~ dispatch_store_began;
   assign _176_ = _174_ & _175_;
-  assign _177_ = ~ store_shell_busy;
-  assign _178_ = ~ store_shell_began;
-  assign _179_ = _177_ & _178_;
-  assign _180_ = & { _179_, _176_, _173_, _170_ };
-  assign _182_ = dispatch_stuck & _180_;
-  assign _183_ = _182_ | dispatch_truncated;
-  assign _184_ = _167_ | _183_;
-  assign _185_ = _166_ | _184_;
-  assign _186_ = | reads_error;
-  assign _187_ = dispatch_illegal | _186_;
-  assign _188_ = | writes_error;
-  assign _189_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _190_ = _188_ | _189_;
-  assign _191_ = _187_ | _190_;
-  assign _002_ = | reads_error;
-  assign _003_ = dispatch_illegal | _002_;
-  assign _004_ = reads_error[0] ? 2'h3 : 2'h2;
-  assign _005_ = dispatch_illegal ? 2'h1 : _004_;
-  assign _006_ = | writes_error;
-  assign _007_ = writes_error[0] ? 3'h5 : 3'h4;
-  assign _008_ = _006_ ? _007_ : 3'h7;
-  assign _009_ = _003_ ? { 1'h0, _005_ } : _008_;
-  assign _010_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _012_ = ~ load_shell_busy;
-  assign _013_ = ~ load_shell_began;
-  assign _014_ = _012_ & _013_;
-  assign _015_ = ~ dsp_shell_busy;
-  assign _016_ = ~ dsp_shell_began;
-  assign _017_ = _015_ & _016_;
-  assign _018_ = ~ vec_shell_busy;
-  assign _019_ = ~ vec_shell_began;
-  assign _020_ = _018_ & _019_;
-  assign _022_ = ~ store_shell_busy;
-  assign _023_ = ~ store_shell_began;
-  assign _024_ = _022_ & _023_;
-  assign _025_ = & { _024_, _020_, _017_, _014_ };
-  assign _026_ = dispatch_stuck & _025_;
-  assign _027_ = _026_ ? 4'h6 : 4'h9;
-  assign _028_ = _010_ ? 4'h8 : _027_;
-  assign _029_ = _191_ ? { 1'h0, _009_ } : _028_;
-  assign _030_ = _185_ ? _029_ : 4'ha;
-  assign _031_ = _159_ ? _030_ : 4'h0;
-  assign _033_ = | reads_error;
-  assign _034_ = dispatch_illegal | _033_;
-  assign _035_ = | writes_error;
-  assign _036_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _037_ = _035_ | _036_;
-  assign _038_ = _034_ | _037_;
-  assign _039_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _040_ = ~ load_shell_busy;
-  assign _041_ = ~ load_shell_began;
-  assign _043_ = _040_ & _041_;
-  assign _044_ = ~ dsp_shell_busy;
-  assign _045_ = ~ dsp_shell_began;
-  assign _046_ = _044_ & _045_;
-  assign _047_ = ~ vec_shell_busy;
-  assign _048_ = ~ vec_shell_began;
-  assign _049_ = _047_ & _048_;
-  assign _050_ = ~ store_shell_busy;
-  assign _051_ = ~ store_shell_began;
-  assign _052_ = _050_ & _051_;
-  assign _054_ = & { _052_, _049_, _046_, _043_ };
-  assign _055_ = dispatch_stuck & _054_;
-  assign _056_ = _055_ | dispatch_truncated;
-  assign _057_ = _039_ | _056_;
-  assign _058_ = _038_ | _057_;
-  assign _059_ = _058_ | control_stop;
-  assign _060_ = | reads_error;
-  assign _061_ = dispatch_illegal | _060_;
-  assign _062_ = | writes_error;
-  assign _063_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _065_ = _062_ | _063_;
-  assign _066_ = _061_ | _065_;
-  assign _067_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _068_ = ~ load_shell_busy;
-  assign _069_ = ~ load_shell_began;
-  assign _070_ = _068_ & _069_;
-  assign _071_ = ~ dsp_shell_busy;
-  assign _072_ = ~ dsp_shell_began;
-  assign _073_ = _071_ & _072_;
-  assign _075_ = ~ vec_shell_busy;
-  assign _076_ = ~ vec_shell_began;
-  assign _077_ = _075_ & _076_;
-  assign _078_ = ~ store_shell_busy;
-  assign _079_ = ~ store_shell_began;
-  assign _080_ = _078_ & _079_;
-  assign _081_ = & { _080_, _077_, _073_, _070_ };
-  assign _082_ = dispatch_stuck & _081_;
-  assign _083_ = _082_ | dispatch_truncated;
-  assign _084_ = _067_ | _083_;
-  assign _086_ = _066_ | _084_;
-  assign _087_ = | reads_error;
-  assign _088_ = dispatch_illegal | _087_;
-  assign _089_ = | writes_error;
-  assign _090_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _091_ = _089_ | _090_;
-  assign _092_ = _088_ | _091_;
-  assign _093_ = | reads_error;
-  assign _094_ = dispatch_illegal | _093_;
-  assign _095_ = load_engine_data_valid ? 4'h0 : 4'hf;
-  assign _097_ = dispatch_illegal ? load_shell_word[3:0] : _095_;
-  assign _098_ = | writes_error;
-  assign _099_ = _098_ ? 4'h5 : 4'hf;
-  assign _100_ = _094_ ? _097_ : _099_;
-  assign _104_ = _092_ ? _100_ : 4'hf;
-  assign _105_ = _086_ ? _104_ : 4'hf;
-  assign _106_ = _059_ ? _105_ : 4'hf;
-  assign _107_ = reads_idle & store_engine_port_idle;
+  assign _177_ = & { _176_, _173_, _170_, _167_ };
+  assign _178_ = dispatch_stuck & _177_;
+  assign _180_ = _178_ | dispatch_truncated;
+  assign _181_ = _164_ | _180_;
+  assign _182_ = _163_ | _181_;
+  assign _183_ = | reads_error;
+  assign _184_ = dispatch_illegal | _183_;
+  assign _185_ = | writes_error;
+  assign _186_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _187_ = _185_ | _186_;
+  assign _188_ = _184_ | _187_;
+  assign _189_ = | reads_error;
+  assign _002_ = dispatch_illegal | _189_;
+  assign _003_ = reads_error[0] ? 2'h3 : 2'h2;
+  assign _004_ = dispatch_illegal ? 2'h1 : _003_;
+  assign _005_ = | writes_error;
+  assign _006_ = writes_error[0] ? 3'h5 : 3'h4;
+  assign _007_ = _005_ ? _006_ : 3'h7;
+  assign _008_ = _002_ ? { 1'h0, _004_ } : _007_;
+  assign _009_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _011_ = ~ load_shell_busy;
+  assign _012_ = ~ dispatch_load_began;
+  assign _013_ = _011_ & _012_;
+  assign _014_ = ~ dsp_shell_busy;
+  assign _015_ = ~ dispatch_dsp_began;
+  assign _016_ = _014_ & _015_;
+  assign _017_ = ~ vec_shell_busy;
+  assign _018_ = ~ dispatch_vec_began;
+  assign _019_ = _017_ & _018_;
+  assign _020_ = ~ store_shell_busy;
+  assign _022_ = ~ dispatch_store_began;
+  assign _023_ = _020_ & _022_;
+  assign _024_ = & { _023_, _019_, _016_, _013_ };
+  assign _025_ = dispatch_stuck & _024_;
+  assign _026_ = _025_ ? 4'h6 : 4'h9;
+  assign _027_ = _009_ ? 4'h8 : _026_;
+  assign _028_ = _188_ ? { 1'h0, _008_ } : _027_;
+  assign _029_ = _182_ ? _028_ : 4'ha;
+  assign _030_ = _156_ ? _029_ : 4'h0;
+  assign _031_ = | reads_error;
+  assign _033_ = dispatch_illegal | _031_;
+  assign _034_ = | writes_error;
+  assign _035_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _036_ = _034_ | _035_;
+  assign _037_ = _033_ | _036_;
+  assign _038_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _039_ = ~ load_shell_busy;
+  assign _040_ = ~ dispatch_load_began;
+  assign _041_ = _039_ & _040_;
+  assign _043_ = ~ dsp_shell_busy;
+  assign _044_ = ~ dispatch_dsp_began;
+  assign _045_ = _043_ & _044_;
+  assign _046_ = ~ vec_shell_busy;
+  assign _047_ = ~ dispatch_vec_began;
+  assign _048_ = _046_ & _047_;
+  assign _049_ = ~ store_shell_busy;
+  assign _050_ = ~ dispatch_store_began;
+  assign _051_ = _049_ & _050_;
+  assign _052_ = & { _051_, _048_, _045_, _041_ };
+  assign _054_ = dispatch_stuck & _052_;
+  assign _055_ = _054_ | dispatch_truncated;
+  assign _056_ = _038_ | _055_;
+  assign _057_ = _037_ | _056_;
+  assign _058_ = _057_ | control_stop;
+  assign _059_ = | reads_error;
+  assign _060_ = dispatch_illegal | _059_;
+  assign _061_ = | writes_error;
+  assign _062_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _063_ = _061_ | _062_;
+  assign _065_ = _060_ | _063_;
+  assign _066_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _067_ = ~ load_shell_busy;
+  assign _068_ = ~ dispatch_load_began;
+  assign _069_ = _067_ & _068_;
+  assign _070_ = ~ dsp_shell_busy;
+  assign _071_ = ~ dispatch_dsp_began;
+  assign _072_ = _070_ & _071_;
+  assign _073_ = ~ vec_shell_busy;
+  assign _075_ = ~ dispatch_vec_began;
+  assign _076_ = _073_ & _075_;
+  assign _077_ = ~ store_shell_busy;
+  assign _078_ = ~ dispatch_store_began;
+  assign _079_ = _077_ & _078_;
+  assign _080_ = & { _079_, _076_, _072_, _069_ };
+  assign _081_ = dispatch_stuck & _080_;
+  assign _082_ = _081_ | dispatch_truncated;
+  assign _083_ = _066_ | _082_;
+  assign _084_ = _065_ | _083_;
+  assign _086_ = | reads_error;
+  assign _087_ = dispatch_illegal | _086_;
+  assign _088_ = | writes_error;
+  assign _089_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _090_ = _088_ | _089_;
+  assign _091_ = _087_ | _090_;
+  assign _092_ = | reads_error;
+  assign _093_ = dispatch_illegal | _092_;
+  assign _094_ = load_engine_data_valid ? 4'h0 : 4'hf;
+  assign _095_ = dispatch_illegal ? load_shell_word[3:0] : _094_;
+  assign _097_ = | writes_error;
+  assign _098_ = _097_ ? 4'h5 : 4'hf;
+  assign _099_ = _093_ ? _095_ : _098_;
+  assign _103_ = _091_ ? _099_ : 4'hf;
+  assign _104_ = _084_ ? _103_ : 4'hf;
+  assign _105_ = _058_ ? _104_ : 4'hf;
+  assign _106_ = ~ reads_drain;
+  assign _107_ = running & _106_;
   assign _108_ = ~ reads_drain;
   assign _109_ = running & _108_;
   assign _110_ = ~ reads_drain;
   assign _112_ = running & _110_;
   assign _113_ = ~ reads_drain;
   assign _114_ = running & _113_;
-  assign _115_ = ~ reads_drain;
-  assign _116_ = running & _115_;
   always @(posedge clk)
     if (rst) control_store_waiting <= 8'h00;
-    else if (_116_) control_store_waiting <= store_shell_missing;
+    else if (_114_) control_store_waiting <= store_shell_missing;
   always @(posedge clk)
     if (rst) control_vec_waiting <= 8'h00;
-    else if (_114_) control_vec_waiting <= vec_shell_missing;
+    else if (_112_) control_vec_waiting <= vec_shell_missing;
   always @(posedge clk)
     if (rst) control_dsp_waiting <= 8'h00;
-    else if (_112_) control_dsp_waiting <= dsp_shell_missing;
+    else if (_109_) control_dsp_waiting <= dsp_shell_missing;
   always @(posedge clk)
     if (rst) control_load_waiting <= 8'h00;
-    else if (_109_) control_load_waiting <= load_shell_missing;
+    else if (_107_) control_load_waiting <= load_shell_missing;
   always @(posedge clk)
     if (rst) control_error_instruction <= 32'd0;
-    else if (_192_) control_error_instruction <= dispatch_position;
+    else if (_190_) control_error_instruction <= dispatch_position;
   always @(posedge clk)
     if (rst) control_error_engine <= 4'h0;
-    else if (_193_) control_error_engine <= _106_;
+    else if (_191_) control_error_engine <= _105_;
   always @(posedge clk)
     if (rst) state_state <= 2'h0;
-    else state_state <= _196_;
+    else state_state <= _194_;
   always @(posedge clk)
     if (rst) dispatch_go <= 1'h0;
-    else dispatch_go <= _202_;
+    else dispatch_go <= _200_;
   always @(posedge clk)
     if (rst) reads_drain <= 1'h1;
-    else reads_drain <= _207_;
-  reg [3:0] _425_ = 4'h0;
+    else reads_drain <= _205_;
+  reg [3:0] _422_ = 4'h0;
   always @(posedge clk)
-    if (rst) _425_ <= 4'h0;
-    else if (_194_) _425_ <= _031_;
-  assign control_error_code[3:0] = _425_;
+    if (rst) _422_ <= 4'h0;
+    else if (_192_) _422_ <= _030_;
+  assign control_error_code[3:0] = _422_;
+  assign _190_ = state_state == 2'h1;
+  assign _191_ = state_state == 2'h1;
   assign _192_ = state_state == 2'h1;
-  assign _193_ = state_state == 2'h1;
-  assign _194_ = state_state == 2'h1;
-  assign _195_ = _107_ ? 2'h0 : state_state;
-  function [1:0] _430_;
+  assign _193_ = settled ? 2'h0 : state_state;
+  function [1:0] _427_;
     input [1:0] a;
     input [5:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _430_ = b[1:0];
+        _427_ = b[1:0];
       3'b?1?:
-        _430_ = b[3:2];
+        _427_ = b[3:2];
       3'b1??:
-        _430_ = b[5:4];
+        _427_ = b[5:4];
       default:
-        _430_ = a;
+        _427_ = a;
     endcase
   endfunction
-  assign _196_ = _430_(state_state, { _200_, _198_, _195_ }, { _201_, _199_, _197_ });
-  assign _197_ = state_state == 2'h2;
-  assign _198_ = stop ? 2'h2 : state_state;
-  assign _199_ = state_state == 2'h1;
-  assign _200_ = control_start ? 2'h1 : state_state;
-  assign _201_ = ! state_state;
-  function [0:0] _436_;
+  assign _194_ = _427_(state_state, { _198_, _196_, _193_ }, { _199_, _197_, _195_ });
+  assign _195_ = state_state == 2'h2;
+  assign _196_ = stop ? 2'h2 : state_state;
+  assign _197_ = state_state == 2'h1;
+  assign _198_ = control_start ? 2'h1 : state_state;
+  assign _199_ = ! state_state;
+  function [0:0] _433_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _436_ = b[0:0];
+        _433_ = b[0:0];
       2'b1?:
-        _436_ = b[1:1];
+        _433_ = b[1:1];
       default:
-        _436_ = a;
+        _433_ = a;
     endcase
   endfunction
-  assign _202_ = _436_(dispatch_go, { _204_, 1'h0 }, { _205_, _203_ });
-  assign _203_ = state_state == 2'h1;
-  assign _204_ = control_start ? 1'h1 : dispatch_go;
-  assign _205_ = ! state_state;
-  assign _206_ = _107_ ? 1'h0 : reads_drain;
-  function [0:0] _441_;
+  assign _200_ = _433_(dispatch_go, { _202_, 1'h0 }, { _203_, _201_ });
+  assign _201_ = state_state == 2'h1;
+  assign _202_ = control_start ? 1'h1 : dispatch_go;
+  assign _203_ = ! state_state;
+  assign _204_ = settled ? 1'h0 : reads_drain;
+  function [0:0] _438_;
     input [0:0] a;
     input [2:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _441_ = b[0:0];
+        _438_ = b[0:0];
       3'b?1?:
-        _441_ = b[1:1];
+        _438_ = b[1:1];
       3'b1??:
-        _441_ = b[2:2];
+        _438_ = b[2:2];
       default:
-        _441_ = a;
+        _438_ = a;
     endcase
   endfunction
-  assign _207_ = _441_(reads_drain, { 1'h0, _209_, _206_ }, { _211_, _210_, _208_ });
-  assign _208_ = state_state == 2'h2;
-  assign _209_ = stop ? 1'h1 : reads_drain;
-  assign _210_ = state_state == 2'h1;
-  assign _211_ = ! state_state;
-  assign _212_ = _122_ ? _124_ : 1'h0;
-  assign control_error = _213_ ? _212_ : 1'h0;
+  assign _205_ = _438_(reads_drain, { 1'h0, _207_, _204_ }, { _209_, _208_, _206_ });
+  assign _206_ = state_state == 2'h2;
+  assign _207_ = stop ? 1'h1 : reads_drain;
+  assign _208_ = state_state == 2'h1;
+  assign _209_ = ! state_state;
+  assign _210_ = settled ? _121_ : 1'h0;
+  assign control_error = _211_ ? _210_ : 1'h0;
+  assign _211_ = state_state == 2'h2;
+  assign _212_ = settled ? _120_ : 1'h0;
+  assign control_done = _213_ ? _212_ : 1'h0;
   assign _213_ = state_state == 2'h2;
-  assign _214_ = _122_ ? _123_ : 1'h0;
-  assign control_done = _215_ ? _214_ : 1'h0;
-  assign _215_ = state_state == 2'h2;
-  function [0:0] _452_;
+  function [0:0] _449_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _452_ = b[0:0];
+        _449_ = b[0:0];
       2'b1?:
-        _452_ = b[1:1];
+        _449_ = b[1:1];
       default:
-        _452_ = a;
+        _449_ = a;
     endcase
   endfunction
-  assign running = _452_(1'h0, 2'h3, { _217_, _216_ });
-  assign _216_ = state_state == 2'h2;
-  assign _217_ = state_state == 2'h1;
+  assign running = _449_(1'h0, 2'h3, { _215_, _214_ });
+  assign _214_ = state_state == 2'h2;
+  assign _215_ = state_state == 2'h1;
   accelerator_scratchpad_acc acc_buffer (
     .clk(clk),
     .conflict(acc_buffer_conflict),
@@ -1110,13 +1112,13 @@ module accelerator(
     .data(dispatch_data),
     .data_valid(dispatch_data_valid),
     .dispatched(control_dispatched),
-    .dsp_full(dispatch_dsp_full),
+    .dsp_began(dispatch_dsp_began),
     .dsp_idle(dispatch_dsp_idle),
     .dsp_push(dsp_shell_push),
     .go(dispatch_go),
     .halted(dispatch_halted),
     .illegal(dispatch_illegal),
-    .load_full(dispatch_load_full),
+    .load_began(dispatch_load_began),
     .load_idle(dispatch_load_idle),
     .load_push(load_shell_push),
     .position(dispatch_position),
@@ -1125,12 +1127,12 @@ module accelerator(
     .read_ready(dispatch_read_ready),
     .read_valid(reads_fetch_valid),
     .rst(reads_drain),
-    .store_full(dispatch_store_full),
+    .store_began(dispatch_store_began),
     .store_idle(dispatch_store_idle),
     .store_push(store_shell_push),
     .stuck(dispatch_stuck),
     .truncated(dispatch_truncated),
-    .vec_full(dispatch_vec_full),
+    .vec_began(dispatch_vec_began),
     .vec_idle(dispatch_vec_idle),
     .vec_push(vec_shell_push),
     .word(load_shell_word)
@@ -1142,6 +1144,7 @@ module accelerator(
     .act_address(act_buffer_dsp_address),
     .act_data(dsp_engine_act_data),
     .act_en(act_buffer_dsp_en),
+    .begins(dsp_engine_begins),
     .clk(clk),
     .done(dsp_shell_done),
     .head(dsp_engine_head),
@@ -1152,12 +1155,12 @@ module accelerator(
     .weight_en(weight_buffer_dsp_en)
   );
   accelerator_shell_1 dsp_shell (
-    .began(dsp_shell_began),
+    .began(dispatch_dsp_began),
+    .begins(dsp_engine_begins),
     .busy(dsp_shell_busy),
     .clk(clk),
     .done(dsp_shell_done),
     .ended(dsp_shell_ended),
-    .full(dispatch_dsp_full),
     .given({ 2'h0, store_shell_gives[1], vec_shell_gives[1], 2'h0, dsp_shell_gives[1], load_shell_gives[1] }),
     .gives(dsp_shell_gives),
     .head(dsp_engine_head),
@@ -1171,6 +1174,7 @@ module accelerator(
     .word(load_shell_word)
   );
   accelerator_load load_engine (
+    .begins(load_engine_begins),
     .clk(clk),
     .data(dispatch_data),
     .data_take(reads_load_take),
@@ -1189,12 +1193,12 @@ module accelerator(
     .write_en(load_engine_write_en)
   );
   accelerator_shell_2 load_shell (
-    .began(load_shell_began),
+    .began(dispatch_load_began),
+    .begins(load_engine_begins),
     .busy(load_shell_busy),
     .clk(clk),
     .done(load_shell_done),
     .ended(load_shell_ended),
-    .full(dispatch_load_full),
     .given({ 2'h0, store_shell_gives[0], vec_shell_gives[0], 2'h0, dsp_shell_gives[0], load_shell_gives[0] }),
     .gives(load_shell_gives),
     .head(load_engine_head),
@@ -1257,6 +1261,7 @@ module accelerator(
     .beat_ready(store_engine_beat_ready),
     .beat_strobe(writes_beat_strobe),
     .beat_valid(writes_beat_valid),
+    .begins(store_engine_begins),
     .burst_address(writes_burst_address),
     .burst_beats(writes_burst_beats),
     .burst_ready(store_engine_burst_ready),
@@ -1273,12 +1278,12 @@ module accelerator(
     .start(store_engine_start)
   );
   accelerator_shell_1 store_shell (
-    .began(store_shell_began),
+    .began(dispatch_store_began),
+    .begins(store_engine_begins),
     .busy(store_shell_busy),
     .clk(clk),
     .done(store_shell_done),
     .ended(store_shell_ended),
-    .full(dispatch_store_full),
     .given({ 2'h0, store_shell_gives[5], vec_shell_gives[5], 2'h0, dsp_shell_gives[5], load_shell_gives[5] }),
     .gives(store_shell_gives),
     .head(store_engine_head),
@@ -1298,6 +1303,7 @@ module accelerator(
     .act_address(act_buffer_vec_address),
     .act_data(vec_engine_act_data),
     .act_en(act_buffer_vec_en),
+    .begins(vec_engine_begins),
     .clk(clk),
     .done(vec_shell_done),
     .head(vec_engine_head),
@@ -1314,12 +1320,12 @@ module accelerator(
     .write_en(act_buffer_vec_write_en)
   );
   accelerator_shell_3 vec_shell (
-    .began(vec_shell_began),
+    .began(dispatch_vec_began),
+    .begins(vec_engine_begins),
     .busy(vec_shell_busy),
     .clk(clk),
     .done(vec_shell_done),
     .ended(vec_shell_ended),
-    .full(dispatch_vec_full),
     .given({ 2'h0, store_shell_gives[4], vec_shell_gives[4], 2'h0, dsp_shell_gives[4], load_shell_gives[4] }),
     .gives(vec_shell_gives),
     .head(vec_engine_head),
@@ -1334,7 +1340,7 @@ module accelerator(
   );
   accelerator_scratchpad_weight weight_buffer (
     .clk(clk),
-    .conflict(_117_),
+    .conflict(_115_),
     .dsp_address(weight_buffer_dsp_address),
     .dsp_data(dsp_engine_weight_data),
     .dsp_en(weight_buffer_dsp_en),
@@ -1431,7 +1437,8 @@ module accelerator(
   assign dsp_engine_weight_address = weight_buffer_dsp_address;
   assign dsp_engine_weight_en = weight_buffer_dsp_en;
   assign dsp_missing = control_dsp_waiting;
-  assign dsp_shell_full = dispatch_dsp_full;
+  assign dsp_shell_began = dispatch_dsp_began;
+  assign dsp_shell_begins = dsp_engine_begins;
   assign dsp_shell_given = { 2'h0, store_shell_gives[1], vec_shell_gives[1], 2'h0, dsp_shell_gives[1], load_shell_gives[1] };
   assign dsp_shell_head = dsp_engine_head;
   assign dsp_shell_idle = dispatch_dsp_idle;
@@ -1439,7 +1446,7 @@ module accelerator(
   assign dsp_shell_waiting = control_dsp_wait;
   assign dsp_shell_word = load_shell_word;
   assign engine = control_error_engine;
-  assign event_began = { 2'h0, store_shell_began, vec_shell_began, 2'h0, dsp_shell_began, load_shell_began };
+  assign event_began = { 2'h0, dispatch_store_began, dispatch_vec_began, 2'h0, dispatch_dsp_began, dispatch_load_began };
   assign event_ended = { 2'h0, store_shell_ended, vec_shell_ended, 2'h0, dsp_shell_ended, load_shell_ended };
   assign load_engine_data = dispatch_data;
   assign load_engine_data_take = reads_load_take;
@@ -1450,7 +1457,8 @@ module accelerator(
   assign load_engine_write_address = act_buffer_load_address;
   assign load_engine_write_data = act_buffer_load_data;
   assign load_missing = control_load_waiting;
-  assign load_shell_full = dispatch_load_full;
+  assign load_shell_began = dispatch_load_began;
+  assign load_shell_begins = load_engine_begins;
   assign load_shell_given = { 2'h0, store_shell_gives[0], vec_shell_gives[0], 2'h0, dsp_shell_gives[0], load_shell_gives[0] };
   assign load_shell_head = load_engine_head;
   assign load_shell_idle = dispatch_load_idle;
@@ -1493,7 +1501,8 @@ module accelerator(
   assign store_engine_read_address = act_buffer_store_address;
   assign store_engine_read_en = act_buffer_store_en;
   assign store_missing = control_store_waiting;
-  assign store_shell_full = dispatch_store_full;
+  assign store_shell_began = dispatch_store_began;
+  assign store_shell_begins = store_engine_begins;
   assign store_shell_given = { 2'h0, store_shell_gives[5], vec_shell_gives[5], 2'h0, dsp_shell_gives[5], load_shell_gives[5] };
   assign store_shell_head = store_engine_head;
   assign store_shell_idle = dispatch_store_idle;
@@ -1514,7 +1523,8 @@ module accelerator(
   assign vec_engine_write_data = act_buffer_vec_write_data;
   assign vec_engine_write_en = act_buffer_vec_write_en;
   assign vec_missing = control_vec_waiting;
-  assign vec_shell_full = dispatch_vec_full;
+  assign vec_shell_began = dispatch_vec_began;
+  assign vec_shell_begins = vec_engine_begins;
   assign vec_shell_given = { 2'h0, store_shell_gives[4], vec_shell_gives[4], 2'h0, dsp_shell_gives[4], load_shell_gives[4] };
   assign vec_shell_head = vec_engine_head;
   assign vec_shell_idle = dispatch_vec_idle;
@@ -2078,40 +2088,40 @@ module accelerator_control(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb
   wire [4:0] _009_;
   wire [4:0] _010_;
   wire _011_;
-  wire [4:0] _012_;
+  wire _012_;
   wire [4:0] _013_;
-  wire _014_;
-  wire [4:0] _015_;
+  wire [4:0] _014_;
+  wire _015_;
   wire [4:0] _016_;
-  wire _017_;
-  wire [4:0] _018_;
+  wire [4:0] _017_;
+  wire _018_;
   wire [4:0] _019_;
-  wire _020_;
-  wire [4:0] _021_;
+  wire [4:0] _020_;
+  wire _021_;
   wire [4:0] _022_;
   wire _023_;
   wire [4:0] _024_;
-  wire [4:0] _025_;
-  wire _026_;
+  wire _025_;
+  wire [4:0] _026_;
   wire [4:0] _027_;
-  wire [4:0] _028_;
-  wire _029_;
+  wire _028_;
+  wire [4:0] _029_;
   wire [4:0] _030_;
-  wire [4:0] _031_;
-  wire _032_;
+  wire _031_;
+  wire [4:0] _032_;
   wire [4:0] _033_;
-  wire [4:0] _034_;
+  wire _034_;
   wire _035_;
   wire [4:0] _036_;
   wire [4:0] _037_;
   wire _038_;
-  wire _039_;
-  wire _040_;
+  wire [4:0] _039_;
+  wire [4:0] _040_;
   wire _041_;
   wire _042_;
   wire _043_;
   wire _044_;
-  wire _045_;
+  wire [1:0] _045_;
   wire _046_;
   wire _047_;
   wire _048_;
@@ -2122,7 +2132,7 @@ module accelerator_control(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb
   wire _053_;
   wire _054_;
   wire _055_;
-  wire _056_;
+  wire [31:0] _056_;
   wire _057_;
   wire _058_;
   wire _059_;
@@ -2162,107 +2172,107 @@ module accelerator_control(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb
   wire _093_;
   wire _094_;
   wire _095_;
-  wire [31:0] _096_;
-  wire [31:0] _097_;
-  wire [31:0] _098_;
-  wire [31:0] _099_;
+  wire _096_;
+  wire _097_;
+  wire _098_;
+  wire _099_;
   wire [31:0] _100_;
-  wire [31:0] _101_;
+  wire _101_;
   wire _102_;
-  wire [31:0] _103_;
-  wire [31:0] _104_;
+  wire _103_;
+  wire _104_;
   wire [31:0] _105_;
-  wire [7:0] _106_;
+  wire [31:0] _106_;
   wire [31:0] _107_;
-  wire [7:0] _108_;
+  wire [31:0] _108_;
   wire [31:0] _109_;
-  wire [7:0] _110_;
-  wire [31:0] _111_;
-  wire [7:0] _112_;
+  wire [31:0] _110_;
+  wire _111_;
+  wire _112_;
   wire [31:0] _113_;
   wire [31:0] _114_;
   wire [31:0] _115_;
-  wire [31:0] _116_;
+  wire [7:0] _116_;
   wire [31:0] _117_;
-  wire [2:0] _118_;
+  wire [7:0] _118_;
   wire [31:0] _119_;
-  wire [11:0] _120_;
+  wire [7:0] _120_;
   wire [31:0] _121_;
-  wire [31:0] _122_;
-  wire [31:0] _123_;
-  wire [1:0] _124_;
+  wire [7:0] _122_;
+  wire _123_;
+  wire [31:0] _124_;
   wire [31:0] _125_;
-  wire [1:0] _126_;
+  wire [31:0] _126_;
   wire [31:0] _127_;
   wire [31:0] _128_;
-  wire [31:0] _129_;
+  wire [2:0] _129_;
   wire [31:0] _130_;
-  wire [31:0] _131_;
-  wire _132_;
-  wire [1:0] _133_;
-  wire _134_;
-  wire _135_;
-  wire _136_;
-  wire _137_;
+  wire [11:0] _131_;
+  wire [31:0] _132_;
+  wire [31:0] _133_;
+  wire [31:0] _134_;
+  wire [31:0] _135_;
+  wire [1:0] _136_;
+  wire [31:0] _137_;
   wire [1:0] _138_;
   wire [31:0] _139_;
-  wire _140_;
-  wire _141_;
-  wire _142_;
-  wire _143_;
-  wire [31:0] _144_;
-  wire _145_;
-  wire _146_;
+  wire [31:0] _140_;
+  wire [31:0] _141_;
+  wire [31:0] _142_;
+  wire [31:0] _143_;
+  wire _144_;
+  wire [31:0] _145_;
+  wire [1:0] _146_;
   wire [31:0] _147_;
   wire [31:0] _148_;
   wire [31:0] _149_;
   wire [31:0] _150_;
   wire [31:0] _151_;
-  wire _152_;
-  wire [31:0] _153_;
-  wire [31:0] _154_;
-  wire [31:0] _155_;
-  wire _156_;
-  wire _157_;
+  wire [31:0] _152_;
+  wire _153_;
+  wire _154_;
+  wire _155_;
+  wire [31:0] _156_;
+  wire [31:0] _157_;
   wire [31:0] _158_;
   wire [31:0] _159_;
   wire [31:0] _160_;
   wire [31:0] _161_;
   wire [31:0] _162_;
-  wire _163_;
-  wire [31:0] _164_;
+  wire [31:0] _163_;
+  wire _164_;
   wire [31:0] _165_;
-  wire [31:0] _166_;
-  wire [31:0] _167_;
-  wire [1:0] _168_;
+  wire [1:0] _166_;
+  wire _167_;
+  wire [64:0] _168_;
   wire _169_;
-  wire [64:0] _170_;
+  wire _170_;
   wire _171_;
   wire _172_;
   wire _173_;
-  wire [4:0] _174_;
+  wire _174_;
   wire _175_;
-  wire [4:0] _176_;
-  wire [4:0] _177_;
+  wire _176_;
+  wire _177_;
   wire _178_;
-  wire [4:0] _179_;
-  wire [4:0] _180_;
+  wire _179_;
+  wire _180_;
   wire _181_;
   wire _182_;
-  wire [4:0] _183_;
-  wire [4:0] _184_;
+  wire _183_;
+  wire _184_;
   wire _185_;
-  wire [4:0] _186_;
-  wire [4:0] _187_;
+  wire _186_;
+  wire _187_;
   wire _188_;
-  wire [4:0] _189_;
-  wire [4:0] _190_;
+  wire _189_;
+  wire _190_;
   wire _191_;
-  wire [4:0] _192_;
+  wire _192_;
   wire _193_;
-  wire [4:0] _194_;
+  wire _194_;
   wire _195_;
-  wire [4:0] _196_;
+  wire _196_;
   wire [4:0] _197_;
   wire _198_;
   wire [4:0] _199_;
@@ -2272,26 +2282,49 @@ module accelerator_control(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb
   wire [4:0] _203_;
   wire _204_;
   wire _205_;
-  wire _206_;
-  wire _207_;
+  wire [4:0] _206_;
+  wire [4:0] _207_;
   wire _208_;
-  wire _209_;
-  wire _210_;
+  wire [4:0] _209_;
+  wire [4:0] _210_;
   wire _211_;
-  wire _212_;
-  wire _213_;
+  wire [4:0] _212_;
+  wire [4:0] _213_;
   wire _214_;
-  wire _215_;
+  wire [4:0] _215_;
   wire _216_;
-  wire _217_;
+  wire [4:0] _217_;
   wire _218_;
-  wire _219_;
-  wire _220_;
+  wire [4:0] _219_;
+  wire [4:0] _220_;
+  wire _221_;
+  wire [4:0] _222_;
+  wire [4:0] _223_;
+  wire _224_;
+  wire [4:0] _225_;
+  wire [4:0] _226_;
+  wire _227_;
+  wire _228_;
+  wire _229_;
+  wire _230_;
+  wire _231_;
+  wire _232_;
+  wire _233_;
+  wire _234_;
+  wire _235_;
+  wire _236_;
+  wire _237_;
+  wire _238_;
+  wire _239_;
+  wire _240_;
+  wire _241_;
+  wire _242_;
+  wire _243_;
   wire address_free;
   input clk;
   wire clk;
   wire counters_clear;
-  wire [22:0] counters_events;
+  reg [22:0] counters_events = 23'h000000;
   reg counters_read = 1'h0;
   reg [4:0] counters_slot = 5'h00;
   wire [31:0] counters_value;
@@ -2494,112 +2527,112 @@ module accelerator_control(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb
   reg [3:0] write_strobes = 4'h0;
   reg [9:0] write_word = 10'h000;
   assign _000_ = ~ s_axi_awready;
-  assign _102_ = ~ s_axi_wready;
-  assign _134_ = _000_ & _102_;
-  assign _141_ = ~ s_axi_bvalid;
-  assign write_now = _134_ & _141_;
-  assign _152_ = write_word == 3'h4;
-  assign write_control = write_now & _152_;
-  assign _163_ = write_word == 4'h8;
-  assign write_irq_enable = write_now & _163_;
-  assign _172_ = write_word == 4'h9;
-  assign write_irq_status = write_now & _172_;
-  assign _182_ = write_word == 4'ha;
-  assign write_program_low = write_now & _182_;
-  assign _193_ = write_word == 4'hb;
-  assign write_program_high = write_now & _193_;
+  assign _111_ = ~ s_axi_wready;
+  assign _153_ = _000_ & _111_;
+  assign _164_ = ~ s_axi_bvalid;
+  assign write_now = _153_ & _164_;
+  assign _175_ = write_word == 3'h4;
+  assign write_control = write_now & _175_;
+  assign _186_ = write_word == 4'h8;
+  assign write_irq_enable = write_now & _186_;
+  assign _195_ = write_word == 4'h9;
+  assign write_irq_status = write_now & _195_;
+  assign _205_ = write_word == 4'ha;
+  assign write_program_low = write_now & _205_;
+  assign _216_ = write_word == 4'hb;
+  assign write_program_high = write_now & _216_;
   assign _001_ = write_word == 4'hc;
   assign write_program_count = write_now & _001_;
-  assign counters_events[0] = dispatched & running;
-  assign counters_events[1] = read_beat & running;
-  assign counters_events[2] = write_beat & running;
-  assign counters_events[3] = load_run & running;
-  assign counters_events[4] = load_idle & running;
-  assign counters_events[5] = load_wait & running;
-  assign counters_events[6] = load_stall & running;
-  assign counters_events[7] = load_done & running;
-  assign counters_events[8] = dsp_run & running;
-  assign counters_events[9] = dsp_idle & running;
-  assign counters_events[10] = dsp_wait & running;
-  assign counters_events[11] = dsp_stall & running;
-  assign counters_events[12] = dsp_done & running;
-  assign counters_events[13] = vec_run & running;
-  assign counters_events[14] = vec_idle & running;
-  assign counters_events[15] = vec_wait & running;
-  assign counters_events[16] = vec_stall & running;
-  assign counters_events[17] = vec_done & running;
-  assign counters_events[18] = store_run & running;
-  assign counters_events[19] = store_idle & running;
-  assign counters_events[20] = store_wait & running;
-  assign counters_events[21] = store_stall & running;
-  assign counters_events[22] = store_done & running;
   assign hold_cycles = read_sample & reads_cycles_low;
-  assign _135_ = ~ s_axi_awvalid;
-  assign _136_ = ~ s_axi_wvalid;
-  assign _137_ = | { write_program_count, write_program_high, write_program_low, write_irq_status, write_irq_enable, write_control };
-  assign _138_ = _137_ ? 2'h0 : 2'h2;
-  assign _139_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _140_ = write_control & _139_[0];
-  assign _142_ = ~ running;
-  assign _143_ = _140_ & _142_;
-  assign _144_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _145_ = write_control & _144_[1];
-  assign _146_ = _145_ & running;
-  assign _147_ = ~ { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _148_ = program_address & _147_;
-  assign _149_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _150_ = _148_ | _149_;
-  assign _151_ = ~ { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _153_ = program_count & _151_;
-  assign _154_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _155_ = _153_ | _154_;
-  assign _156_ = ~ status_error;
-  assign _157_ = error & _156_;
-  assign _158_ = ~ { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _159_ = { 30'h00000000, irq_enable } & _158_;
+  assign _012_ = ~ s_axi_awvalid;
+  assign _023_ = ~ s_axi_wvalid;
+  assign _034_ = | { write_program_count, write_program_high, write_program_low, write_irq_status, write_irq_enable, write_control };
+  assign _045_ = _034_ ? 2'h0 : 2'h2;
+  assign _056_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _067_ = write_control & _056_[0];
+  assign _078_ = ~ running;
+  assign _089_ = _067_ & _078_;
+  assign _100_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _112_ = write_control & _100_[1];
+  assign _123_ = _112_ & running;
+  assign _134_ = ~ { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _145_ = program_address & _134_;
+  assign _147_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _148_ = _145_ | _147_;
+  assign _149_ = ~ { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _150_ = program_count & _149_;
+  assign _151_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _152_ = _150_ | _151_;
+  assign _154_ = ~ status_error;
+  assign _155_ = error & _154_;
+  assign _156_ = ~ { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _157_ = { 30'h00000000, irq_enable } & _156_;
+  assign _158_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _159_ = _157_ | _158_;
   assign _160_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _161_ = _159_ | _160_;
-  assign _162_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _164_ = write_irq_status ? _162_ : 32'd0;
-  assign _165_ = ~ _164_;
-  assign _166_ = { 30'h00000000, irq_status } & _165_;
-  assign _167_ = _166_ | { 30'h00000000, error, done };
-  assign _168_ = irq_enable & irq_status;
-  assign _169_ = | _168_;
-  assign _170_ = cycle_count + 1'h1;
-  assign _171_ = s_axi_arready & s_axi_arvalid;
-  assign _173_ = s_axi_araddr[11:2] == 5'h10;
-  assign _174_ = _173_ ? 5'h01 : 5'h00;
-  assign _175_ = s_axi_araddr[11:2] == 5'h11;
-  assign _176_ = _175_ ? 5'h02 : 5'h00;
-  assign _177_ = _174_ | _176_;
-  assign _178_ = s_axi_araddr[11:2] == 7'h40;
-  assign _179_ = _178_ ? 5'h03 : 5'h00;
-  assign _180_ = _177_ | _179_;
-  assign _181_ = s_axi_araddr[11:2] == 7'h41;
-  assign _183_ = _181_ ? 5'h04 : 5'h00;
-  assign _184_ = _180_ | _183_;
-  assign _185_ = s_axi_araddr[11:2] == 7'h42;
-  assign _186_ = _185_ ? 5'h05 : 5'h00;
-  assign _187_ = _184_ | _186_;
-  assign _188_ = s_axi_araddr[11:2] == 7'h43;
-  assign _189_ = _188_ ? 5'h06 : 5'h00;
-  assign _190_ = _187_ | _189_;
-  assign _191_ = s_axi_araddr[11:2] == 7'h44;
-  assign _192_ = _191_ ? 5'h07 : 5'h00;
-  assign _194_ = _190_ | _192_;
-  assign _195_ = s_axi_araddr[11:2] == 7'h48;
-  assign _196_ = _195_ ? 5'h08 : 5'h00;
-  assign _197_ = _194_ | _196_;
-  assign _198_ = s_axi_araddr[11:2] == 7'h49;
-  assign _199_ = _198_ ? 5'h09 : 5'h00;
+  assign _161_ = write_irq_status ? _160_ : 32'd0;
+  assign _162_ = ~ _161_;
+  assign _163_ = { 30'h00000000, irq_status } & _162_;
+  assign _165_ = _163_ | { 30'h00000000, error, done };
+  assign _166_ = irq_enable & irq_status;
+  assign _167_ = | _166_;
+  assign _168_ = cycle_count + 1'h1;
+  assign _169_ = dispatched & running;
+  assign _170_ = read_beat & running;
+  assign _171_ = write_beat & running;
+  assign _172_ = load_run & running;
+  assign _173_ = load_idle & running;
+  assign _174_ = load_wait & running;
+  assign _176_ = load_stall & running;
+  assign _177_ = load_done & running;
+  assign _178_ = dsp_run & running;
+  assign _179_ = dsp_idle & running;
+  assign _180_ = dsp_wait & running;
+  assign _181_ = dsp_stall & running;
+  assign _182_ = dsp_done & running;
+  assign _183_ = vec_run & running;
+  assign _184_ = vec_idle & running;
+  assign _185_ = vec_wait & running;
+  assign _187_ = vec_stall & running;
+  assign _188_ = vec_done & running;
+  assign _189_ = store_run & running;
+  assign _190_ = store_idle & running;
+  assign _191_ = store_wait & running;
+  assign _192_ = store_stall & running;
+  assign _193_ = store_done & running;
+  assign _194_ = s_axi_arready & s_axi_arvalid;
+  assign _196_ = s_axi_araddr[11:2] == 5'h10;
+  assign _197_ = _196_ ? 5'h01 : 5'h00;
+  assign _198_ = s_axi_araddr[11:2] == 5'h11;
+  assign _199_ = _198_ ? 5'h02 : 5'h00;
   assign _200_ = _197_ | _199_;
-  assign _201_ = s_axi_araddr[11:2] == 7'h4a;
-  assign _202_ = _201_ ? 5'h0a : 5'h00;
+  assign _201_ = s_axi_araddr[11:2] == 7'h40;
+  assign _202_ = _201_ ? 5'h03 : 5'h00;
   assign _203_ = _200_ | _202_;
+  assign _204_ = s_axi_araddr[11:2] == 7'h41;
+  assign _206_ = _204_ ? 5'h04 : 5'h00;
+  assign _207_ = _203_ | _206_;
+  assign _208_ = s_axi_araddr[11:2] == 7'h42;
+  assign _209_ = _208_ ? 5'h05 : 5'h00;
+  assign _210_ = _207_ | _209_;
+  assign _211_ = s_axi_araddr[11:2] == 7'h43;
+  assign _212_ = _211_ ? 5'h06 : 5'h00;
+  assign _213_ = _210_ | _212_;
+  assign _214_ = s_axi_araddr[11:2] == 7'h44;
+  assign _215_ = _214_ ? 5'h07 : 5'h00;
+  assign _217_ = _213_ | _215_;
+  assign _218_ = s_axi_araddr[11:2] == 7'h48;
+  assign _219_ = _218_ ? 5'h08 : 5'h00;
+  assign _220_ = _217_ | _219_;
+  assign _221_ = s_axi_araddr[11:2] == 7'h49;
+  assign _222_ = _221_ ? 5'h09 : 5'h00;
+  assign _223_ = _220_ | _222_;
+  assign _224_ = s_axi_araddr[11:2] == 7'h4a;
+  assign _225_ = _224_ ? 5'h0a : 5'h00;
+  assign _226_ = _223_ | _225_;
   assign _002_ = s_axi_araddr[11:2] == 7'h4b;
   assign _003_ = _002_ ? 5'h0b : 5'h00;
-  assign _004_ = _203_ | _003_;
+  assign _004_ = _226_ | _003_;
   assign _005_ = s_axi_araddr[11:2] == 7'h4c;
   assign _006_ = _005_ ? 5'h0c : 5'h00;
   assign _007_ = _004_ | _006_;
@@ -2607,382 +2640,385 @@ module accelerator_control(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb
   assign _009_ = _008_ ? 5'h0d : 5'h00;
   assign _010_ = _007_ | _009_;
   assign _011_ = s_axi_araddr[11:2] == 7'h61;
-  assign _012_ = _011_ ? 5'h0e : 5'h00;
-  assign _013_ = _010_ | _012_;
-  assign _014_ = s_axi_araddr[11:2] == 7'h62;
-  assign _015_ = _014_ ? 5'h0f : 5'h00;
-  assign _016_ = _013_ | _015_;
-  assign _017_ = s_axi_araddr[11:2] == 7'h63;
-  assign _018_ = _017_ ? 5'h10 : 5'h00;
-  assign _019_ = _016_ | _018_;
-  assign _020_ = s_axi_araddr[11:2] == 7'h64;
-  assign _021_ = _020_ ? 5'h11 : 5'h00;
-  assign _022_ = _019_ | _021_;
-  assign _023_ = s_axi_araddr[11:2] == 7'h68;
-  assign _024_ = _023_ ? 5'h12 : 5'h00;
-  assign _025_ = _022_ | _024_;
-  assign _026_ = s_axi_araddr[11:2] == 7'h69;
-  assign _027_ = _026_ ? 5'h13 : 5'h00;
-  assign _028_ = _025_ | _027_;
-  assign _029_ = s_axi_araddr[11:2] == 7'h6a;
-  assign _030_ = _029_ ? 5'h14 : 5'h00;
-  assign _031_ = _028_ | _030_;
-  assign _032_ = s_axi_araddr[11:2] == 7'h6b;
-  assign _033_ = _032_ ? 5'h15 : 5'h00;
-  assign _034_ = _031_ | _033_;
-  assign _035_ = s_axi_araddr[11:2] == 7'h6c;
-  assign _036_ = _035_ ? 5'h16 : 5'h00;
-  assign _037_ = _034_ | _036_;
-  assign _038_ = | s_axi_araddr[11:2];
-  assign _039_ = ~ _038_;
-  assign _040_ = s_axi_araddr[11:2] == 1'h1;
-  assign _041_ = s_axi_araddr[11:2] == 2'h2;
-  assign _042_ = s_axi_araddr[11:2] == 2'h3;
-  assign _043_ = s_axi_araddr[11:2] == 3'h4;
-  assign _044_ = s_axi_araddr[11:2] == 3'h5;
-  assign _045_ = s_axi_araddr[11:2] == 3'h6;
-  assign _046_ = s_axi_araddr[11:2] == 3'h7;
-  assign _047_ = s_axi_araddr[11:2] == 4'h8;
-  assign _048_ = s_axi_araddr[11:2] == 4'h9;
-  assign _049_ = s_axi_araddr[11:2] == 4'ha;
-  assign _050_ = s_axi_araddr[11:2] == 4'hb;
-  assign _051_ = s_axi_araddr[11:2] == 4'hc;
-  assign _052_ = s_axi_araddr[11:2] == 4'hd;
-  assign _053_ = s_axi_araddr[11:2] == 4'he;
-  assign _054_ = s_axi_araddr[11:2] == 4'hf;
-  assign _055_ = s_axi_araddr[11:2] == 5'h10;
-  assign _056_ = s_axi_araddr[11:2] == 5'h11;
-  assign _057_ = s_axi_araddr[11:2] == 7'h40;
-  assign _058_ = s_axi_araddr[11:2] == 7'h41;
-  assign _059_ = s_axi_araddr[11:2] == 7'h42;
-  assign _060_ = s_axi_araddr[11:2] == 7'h43;
-  assign _061_ = s_axi_araddr[11:2] == 7'h44;
-  assign _062_ = s_axi_araddr[11:2] == 7'h45;
-  assign _063_ = s_axi_araddr[11:2] == 7'h48;
-  assign _064_ = s_axi_araddr[11:2] == 7'h49;
-  assign _065_ = s_axi_araddr[11:2] == 7'h4a;
-  assign _066_ = s_axi_araddr[11:2] == 7'h4b;
-  assign _067_ = s_axi_araddr[11:2] == 7'h4c;
-  assign _068_ = s_axi_araddr[11:2] == 7'h4d;
-  assign _069_ = s_axi_araddr[11:2] == 7'h50;
-  assign _070_ = s_axi_araddr[11:2] == 7'h51;
-  assign _071_ = s_axi_araddr[11:2] == 7'h52;
-  assign _072_ = s_axi_araddr[11:2] == 7'h53;
-  assign _073_ = s_axi_araddr[11:2] == 7'h54;
-  assign _074_ = s_axi_araddr[11:2] == 7'h55;
-  assign _075_ = s_axi_araddr[11:2] == 7'h58;
-  assign _076_ = s_axi_araddr[11:2] == 7'h59;
-  assign _077_ = s_axi_araddr[11:2] == 7'h5a;
-  assign _078_ = s_axi_araddr[11:2] == 7'h5b;
-  assign _079_ = s_axi_araddr[11:2] == 7'h5c;
-  assign _080_ = s_axi_araddr[11:2] == 7'h5d;
-  assign _081_ = s_axi_araddr[11:2] == 7'h60;
-  assign _082_ = s_axi_araddr[11:2] == 7'h61;
-  assign _083_ = s_axi_araddr[11:2] == 7'h62;
-  assign _084_ = s_axi_araddr[11:2] == 7'h63;
-  assign _085_ = s_axi_araddr[11:2] == 7'h64;
-  assign _086_ = s_axi_araddr[11:2] == 7'h65;
-  assign _087_ = s_axi_araddr[11:2] == 7'h68;
-  assign _088_ = s_axi_araddr[11:2] == 7'h69;
-  assign _089_ = s_axi_araddr[11:2] == 7'h6a;
-  assign _090_ = s_axi_araddr[11:2] == 7'h6b;
-  assign _091_ = s_axi_araddr[11:2] == 7'h6c;
-  assign _092_ = s_axi_araddr[11:2] == 7'h6d;
-  assign _093_ = ~ s_axi_arvalid;
-  assign _094_ = s_axi_rvalid & s_axi_rready;
-  assign _095_ = | { reads_store_done, reads_store_stall, reads_store_wait, reads_store_idle, reads_store_run, reads_vec_done, reads_vec_stall, reads_vec_wait, reads_vec_idle, reads_vec_run, reads_dsp_done, reads_dsp_stall, reads_dsp_wait, reads_dsp_idle, reads_dsp_run, reads_load_done, reads_load_stall, reads_load_wait, reads_load_idle, reads_load_run, reads_write_beats, reads_read_beats, reads_instructions };
-  assign _096_ = _095_ ? counters_value : 32'd0;
-  assign _097_ = reads_id ? 32'd1213679438 : 32'd0;
-  assign _098_ = _096_ | _097_;
-  assign _099_ = reads_version ? 32'd256 : 32'd0;
-  assign _100_ = _098_ | _099_;
-  assign _101_ = reads_digest_low ? 32'd693163836 : 32'd0;
-  assign _103_ = _100_ | _101_;
-  assign _104_ = reads_digest_high ? 32'd1949252489 : 32'd0;
-  assign _105_ = _103_ | _104_;
-  assign _106_ = reads_load_waiting ? load_waiting : 8'h00;
-  assign _107_ = _105_ | { 24'h000000, _106_ };
-  assign _108_ = reads_dsp_waiting ? dsp_waiting : 8'h00;
-  assign _109_ = _107_ | { 24'h000000, _108_ };
-  assign _110_ = reads_vec_waiting ? vec_waiting : 8'h00;
-  assign _111_ = _109_ | { 24'h000000, _110_ };
-  assign _112_ = reads_store_waiting ? store_waiting : 8'h00;
-  assign _113_ = _111_ | { 24'h000000, _112_ };
-  assign _114_ = reads_program_low ? program_address : 32'd0;
+  assign _013_ = _011_ ? 5'h0e : 5'h00;
+  assign _014_ = _010_ | _013_;
+  assign _015_ = s_axi_araddr[11:2] == 7'h62;
+  assign _016_ = _015_ ? 5'h0f : 5'h00;
+  assign _017_ = _014_ | _016_;
+  assign _018_ = s_axi_araddr[11:2] == 7'h63;
+  assign _019_ = _018_ ? 5'h10 : 5'h00;
+  assign _020_ = _017_ | _019_;
+  assign _021_ = s_axi_araddr[11:2] == 7'h64;
+  assign _022_ = _021_ ? 5'h11 : 5'h00;
+  assign _024_ = _020_ | _022_;
+  assign _025_ = s_axi_araddr[11:2] == 7'h68;
+  assign _026_ = _025_ ? 5'h12 : 5'h00;
+  assign _027_ = _024_ | _026_;
+  assign _028_ = s_axi_araddr[11:2] == 7'h69;
+  assign _029_ = _028_ ? 5'h13 : 5'h00;
+  assign _030_ = _027_ | _029_;
+  assign _031_ = s_axi_araddr[11:2] == 7'h6a;
+  assign _032_ = _031_ ? 5'h14 : 5'h00;
+  assign _033_ = _030_ | _032_;
+  assign _035_ = s_axi_araddr[11:2] == 7'h6b;
+  assign _036_ = _035_ ? 5'h15 : 5'h00;
+  assign _037_ = _033_ | _036_;
+  assign _038_ = s_axi_araddr[11:2] == 7'h6c;
+  assign _039_ = _038_ ? 5'h16 : 5'h00;
+  assign _040_ = _037_ | _039_;
+  assign _041_ = | s_axi_araddr[11:2];
+  assign _042_ = ~ _041_;
+  assign _043_ = s_axi_araddr[11:2] == 1'h1;
+  assign _044_ = s_axi_araddr[11:2] == 2'h2;
+  assign _046_ = s_axi_araddr[11:2] == 2'h3;
+  assign _047_ = s_axi_araddr[11:2] == 3'h4;
+  assign _048_ = s_axi_araddr[11:2] == 3'h5;
+  assign _049_ = s_axi_araddr[11:2] == 3'h6;
+  assign _050_ = s_axi_araddr[11:2] == 3'h7;
+  assign _051_ = s_axi_araddr[11:2] == 4'h8;
+  assign _052_ = s_axi_araddr[11:2] == 4'h9;
+  assign _053_ = s_axi_araddr[11:2] == 4'ha;
+  assign _054_ = s_axi_araddr[11:2] == 4'hb;
+  assign _055_ = s_axi_araddr[11:2] == 4'hc;
+  assign _057_ = s_axi_araddr[11:2] == 4'hd;
+  assign _058_ = s_axi_araddr[11:2] == 4'he;
+  assign _059_ = s_axi_araddr[11:2] == 4'hf;
+  assign _060_ = s_axi_araddr[11:2] == 5'h10;
+  assign _061_ = s_axi_araddr[11:2] == 5'h11;
+  assign _062_ = s_axi_araddr[11:2] == 7'h40;
+  assign _063_ = s_axi_araddr[11:2] == 7'h41;
+  assign _064_ = s_axi_araddr[11:2] == 7'h42;
+  assign _065_ = s_axi_araddr[11:2] == 7'h43;
+  assign _066_ = s_axi_araddr[11:2] == 7'h44;
+  assign _068_ = s_axi_araddr[11:2] == 7'h45;
+  assign _069_ = s_axi_araddr[11:2] == 7'h48;
+  assign _070_ = s_axi_araddr[11:2] == 7'h49;
+  assign _071_ = s_axi_araddr[11:2] == 7'h4a;
+  assign _072_ = s_axi_araddr[11:2] == 7'h4b;
+  assign _073_ = s_axi_araddr[11:2] == 7'h4c;
+  assign _074_ = s_axi_araddr[11:2] == 7'h4d;
+  assign _075_ = s_axi_araddr[11:2] == 7'h50;
+  assign _076_ = s_axi_araddr[11:2] == 7'h51;
+  assign _077_ = s_axi_araddr[11:2] == 7'h52;
+  assign _079_ = s_axi_araddr[11:2] == 7'h53;
+  assign _080_ = s_axi_araddr[11:2] == 7'h54;
+  assign _081_ = s_axi_araddr[11:2] == 7'h55;
+  assign _082_ = s_axi_araddr[11:2] == 7'h58;
+  assign _083_ = s_axi_araddr[11:2] == 7'h59;
+  assign _084_ = s_axi_araddr[11:2] == 7'h5a;
+  assign _085_ = s_axi_araddr[11:2] == 7'h5b;
+  assign _086_ = s_axi_araddr[11:2] == 7'h5c;
+  assign _087_ = s_axi_araddr[11:2] == 7'h5d;
+  assign _088_ = s_axi_araddr[11:2] == 7'h60;
+  assign _090_ = s_axi_araddr[11:2] == 7'h61;
+  assign _091_ = s_axi_araddr[11:2] == 7'h62;
+  assign _092_ = s_axi_araddr[11:2] == 7'h63;
+  assign _093_ = s_axi_araddr[11:2] == 7'h64;
+  assign _094_ = s_axi_araddr[11:2] == 7'h65;
+  assign _095_ = s_axi_araddr[11:2] == 7'h68;
+  assign _096_ = s_axi_araddr[11:2] == 7'h69;
+  assign _097_ = s_axi_araddr[11:2] == 7'h6a;
+  assign _098_ = s_axi_araddr[11:2] == 7'h6b;
+  assign _099_ = s_axi_araddr[11:2] == 7'h6c;
+  assign _101_ = s_axi_araddr[11:2] == 7'h6d;
+  assign _102_ = ~ s_axi_arvalid;
+  assign _103_ = s_axi_rvalid & s_axi_rready;
+  assign _104_ = | { reads_store_done, reads_store_stall, reads_store_wait, reads_store_idle, reads_store_run, reads_vec_done, reads_vec_stall, reads_vec_wait, reads_vec_idle, reads_vec_run, reads_dsp_done, reads_dsp_stall, reads_dsp_wait, reads_dsp_idle, reads_dsp_run, reads_load_done, reads_load_stall, reads_load_wait, reads_load_idle, reads_load_run, reads_write_beats, reads_read_beats, reads_instructions };
+  assign _105_ = _104_ ? counters_value : 32'd0;
+  assign _106_ = reads_id ? 32'd1213679438 : 32'd0;
+  assign _107_ = _105_ | _106_;
+  assign _108_ = reads_version ? 32'd256 : 32'd0;
+  assign _109_ = _107_ | _108_;
+  assign _110_ = reads_digest_low ? 32'd693163836 : 32'd0;
+  assign _113_ = _109_ | _110_;
+  assign _114_ = reads_digest_high ? 32'd1949252489 : 32'd0;
   assign _115_ = _113_ | _114_;
-  assign _116_ = reads_program_count ? program_count : 32'd0;
-  assign _117_ = _115_ | _116_;
-  assign _118_ = reads_status ? { status_error, status_done, running } : 3'h0;
-  assign _119_ = _117_ | { 29'h00000000, _118_ };
-  assign _120_ = reads_error ? { first_engine, first_code } : 12'h000;
-  assign _121_ = _119_ | { 20'h00000, _120_ };
-  assign _122_ = reads_error_instruction ? first_instruction : 32'd0;
-  assign _123_ = _121_ | _122_;
-  assign _124_ = reads_irq_enable ? irq_enable : 2'h0;
-  assign _125_ = _123_ | { 30'h00000000, _124_ };
-  assign _126_ = reads_irq_status ? irq_status : 2'h0;
-  assign _127_ = _125_ | { 30'h00000000, _126_ };
-  assign _128_ = reads_cycles_low ? cycle_count[31:0] : 32'd0;
-  assign _129_ = _127_ | _128_;
-  assign _130_ = reads_cycles_high ? cycle_count_upper : 32'd0;
-  assign _131_ = _129_ | _130_;
-  assign _132_ = | { reads_store_waiting, reads_store_done, reads_store_stall, reads_store_wait, reads_store_idle, reads_store_run, reads_vec_waiting, reads_vec_done, reads_vec_stall, reads_vec_wait, reads_vec_idle, reads_vec_run, reads_sparse_waiting, reads_sparse_done, reads_sparse_stall, reads_sparse_wait, reads_sparse_idle, reads_sparse_run, reads_lut_waiting, reads_lut_done, reads_lut_stall, reads_lut_wait, reads_lut_idle, reads_lut_run, reads_dsp_waiting, reads_dsp_done, reads_dsp_stall, reads_dsp_wait, reads_dsp_idle, reads_dsp_run, reads_load_waiting, reads_load_done, reads_load_stall, reads_load_wait, reads_load_idle, reads_load_run, reads_write_beats, reads_read_beats, reads_cycles_high, reads_cycles_low, reads_instructions, reads_program_count, reads_program_high, reads_program_low, reads_irq_status, reads_irq_enable, reads_error_instruction, reads_error, reads_status, reads_control, reads_digest_high, reads_digest_low, reads_version, reads_id };
-  assign _133_ = _132_ ? 2'h0 : 2'h2;
+  assign _116_ = reads_load_waiting ? load_waiting : 8'h00;
+  assign _117_ = _115_ | { 24'h000000, _116_ };
+  assign _118_ = reads_dsp_waiting ? dsp_waiting : 8'h00;
+  assign _119_ = _117_ | { 24'h000000, _118_ };
+  assign _120_ = reads_vec_waiting ? vec_waiting : 8'h00;
+  assign _121_ = _119_ | { 24'h000000, _120_ };
+  assign _122_ = reads_store_waiting ? store_waiting : 8'h00;
+  assign _124_ = _121_ | { 24'h000000, _122_ };
+  assign _125_ = reads_program_low ? program_address : 32'd0;
+  assign _126_ = _124_ | _125_;
+  assign _127_ = reads_program_count ? program_count : 32'd0;
+  assign _128_ = _126_ | _127_;
+  assign _129_ = reads_status ? { status_error, status_done, running } : 3'h0;
+  assign _130_ = _128_ | { 29'h00000000, _129_ };
+  assign _131_ = reads_error ? { first_engine, first_code } : 12'h000;
+  assign _132_ = _130_ | { 20'h00000, _131_ };
+  assign _133_ = reads_error_instruction ? first_instruction : 32'd0;
+  assign _135_ = _132_ | _133_;
+  assign _136_ = reads_irq_enable ? irq_enable : 2'h0;
+  assign _137_ = _135_ | { 30'h00000000, _136_ };
+  assign _138_ = reads_irq_status ? irq_status : 2'h0;
+  assign _139_ = _137_ | { 30'h00000000, _138_ };
+  assign _140_ = reads_cycles_low ? cycle_count[31:0] : 32'd0;
+  assign _141_ = _139_ | _140_;
+  assign _142_ = reads_cycles_high ? cycle_count_upper : 32'd0;
+  assign _143_ = _141_ | _142_;
+  assign _144_ = | { reads_store_waiting, reads_store_done, reads_store_stall, reads_store_wait, reads_store_idle, reads_store_run, reads_vec_waiting, reads_vec_done, reads_vec_stall, reads_vec_wait, reads_vec_idle, reads_vec_run, reads_sparse_waiting, reads_sparse_done, reads_sparse_stall, reads_sparse_wait, reads_sparse_idle, reads_sparse_run, reads_lut_waiting, reads_lut_done, reads_lut_stall, reads_lut_wait, reads_lut_idle, reads_lut_run, reads_dsp_waiting, reads_dsp_done, reads_dsp_stall, reads_dsp_wait, reads_dsp_idle, reads_dsp_run, reads_load_waiting, reads_load_done, reads_load_stall, reads_load_wait, reads_load_idle, reads_load_run, reads_write_beats, reads_read_beats, reads_cycles_high, reads_cycles_low, reads_instructions, reads_program_count, reads_program_high, reads_program_low, reads_irq_status, reads_irq_enable, reads_error_instruction, reads_error, reads_status, reads_control, reads_digest_high, reads_digest_low, reads_version, reads_id };
+  assign _146_ = _144_ ? 2'h0 : 2'h2;
   always @(posedge clk)
-    if (read_sample) s_axi_rresp <= _133_;
+    if (read_sample) s_axi_rresp <= _146_;
   always @(posedge clk)
-    if (read_sample) s_axi_rdata <= _131_;
+    if (read_sample) s_axi_rdata <= _143_;
   always @(posedge clk)
     if (rst) s_axi_rvalid <= 1'h0;
-    else s_axi_rvalid <= _211_;
+    else s_axi_rvalid <= _234_;
   always @(posedge clk)
     if (rst) s_axi_arready <= 1'h1;
-    else s_axi_arready <= _214_;
+    else s_axi_arready <= _237_;
   always @(posedge clk)
     if (rst) reads_store_waiting <= 1'h0;
-    else if (s_axi_arready) reads_store_waiting <= _092_;
+    else if (s_axi_arready) reads_store_waiting <= _101_;
   always @(posedge clk)
     if (rst) reads_store_done <= 1'h0;
-    else if (s_axi_arready) reads_store_done <= _091_;
+    else if (s_axi_arready) reads_store_done <= _099_;
   always @(posedge clk)
     if (rst) reads_store_stall <= 1'h0;
-    else if (s_axi_arready) reads_store_stall <= _090_;
+    else if (s_axi_arready) reads_store_stall <= _098_;
   always @(posedge clk)
     if (rst) reads_store_wait <= 1'h0;
-    else if (s_axi_arready) reads_store_wait <= _089_;
+    else if (s_axi_arready) reads_store_wait <= _097_;
   always @(posedge clk)
     if (rst) reads_store_idle <= 1'h0;
-    else if (s_axi_arready) reads_store_idle <= _088_;
+    else if (s_axi_arready) reads_store_idle <= _096_;
   always @(posedge clk)
     if (rst) reads_store_run <= 1'h0;
-    else if (s_axi_arready) reads_store_run <= _087_;
+    else if (s_axi_arready) reads_store_run <= _095_;
   always @(posedge clk)
     if (rst) reads_vec_waiting <= 1'h0;
-    else if (s_axi_arready) reads_vec_waiting <= _086_;
+    else if (s_axi_arready) reads_vec_waiting <= _094_;
   always @(posedge clk)
     if (rst) reads_vec_done <= 1'h0;
-    else if (s_axi_arready) reads_vec_done <= _085_;
+    else if (s_axi_arready) reads_vec_done <= _093_;
   always @(posedge clk)
     if (rst) reads_vec_stall <= 1'h0;
-    else if (s_axi_arready) reads_vec_stall <= _084_;
+    else if (s_axi_arready) reads_vec_stall <= _092_;
   always @(posedge clk)
     if (rst) reads_vec_wait <= 1'h0;
-    else if (s_axi_arready) reads_vec_wait <= _083_;
+    else if (s_axi_arready) reads_vec_wait <= _091_;
   always @(posedge clk)
     if (rst) reads_vec_idle <= 1'h0;
-    else if (s_axi_arready) reads_vec_idle <= _082_;
+    else if (s_axi_arready) reads_vec_idle <= _090_;
   always @(posedge clk)
     if (rst) reads_vec_run <= 1'h0;
-    else if (s_axi_arready) reads_vec_run <= _081_;
+    else if (s_axi_arready) reads_vec_run <= _088_;
   always @(posedge clk)
     if (rst) reads_sparse_waiting <= 1'h0;
-    else if (s_axi_arready) reads_sparse_waiting <= _080_;
+    else if (s_axi_arready) reads_sparse_waiting <= _087_;
   always @(posedge clk)
     if (rst) reads_sparse_done <= 1'h0;
-    else if (s_axi_arready) reads_sparse_done <= _079_;
+    else if (s_axi_arready) reads_sparse_done <= _086_;
   always @(posedge clk)
     if (rst) reads_sparse_stall <= 1'h0;
-    else if (s_axi_arready) reads_sparse_stall <= _078_;
+    else if (s_axi_arready) reads_sparse_stall <= _085_;
   always @(posedge clk)
     if (rst) reads_sparse_wait <= 1'h0;
-    else if (s_axi_arready) reads_sparse_wait <= _077_;
+    else if (s_axi_arready) reads_sparse_wait <= _084_;
   always @(posedge clk)
     if (rst) reads_sparse_idle <= 1'h0;
-    else if (s_axi_arready) reads_sparse_idle <= _076_;
+    else if (s_axi_arready) reads_sparse_idle <= _083_;
   always @(posedge clk)
     if (rst) reads_sparse_run <= 1'h0;
-    else if (s_axi_arready) reads_sparse_run <= _075_;
+    else if (s_axi_arready) reads_sparse_run <= _082_;
   always @(posedge clk)
     if (rst) reads_lut_waiting <= 1'h0;
-    else if (s_axi_arready) reads_lut_waiting <= _074_;
+    else if (s_axi_arready) reads_lut_waiting <= _081_;
   always @(posedge clk)
     if (rst) reads_lut_done <= 1'h0;
-    else if (s_axi_arready) reads_lut_done <= _073_;
+    else if (s_axi_arready) reads_lut_done <= _080_;
   always @(posedge clk)
     if (rst) reads_lut_stall <= 1'h0;
-    else if (s_axi_arready) reads_lut_stall <= _072_;
+    else if (s_axi_arready) reads_lut_stall <= _079_;
   always @(posedge clk)
     if (rst) reads_lut_wait <= 1'h0;
-    else if (s_axi_arready) reads_lut_wait <= _071_;
+    else if (s_axi_arready) reads_lut_wait <= _077_;
   always @(posedge clk)
     if (rst) reads_lut_idle <= 1'h0;
-    else if (s_axi_arready) reads_lut_idle <= _070_;
+    else if (s_axi_arready) reads_lut_idle <= _076_;
   always @(posedge clk)
     if (rst) reads_lut_run <= 1'h0;
-    else if (s_axi_arready) reads_lut_run <= _069_;
+    else if (s_axi_arready) reads_lut_run <= _075_;
   always @(posedge clk)
     if (rst) reads_dsp_waiting <= 1'h0;
-    else if (s_axi_arready) reads_dsp_waiting <= _068_;
+    else if (s_axi_arready) reads_dsp_waiting <= _074_;
   always @(posedge clk)
     if (rst) reads_dsp_done <= 1'h0;
-    else if (s_axi_arready) reads_dsp_done <= _067_;
+    else if (s_axi_arready) reads_dsp_done <= _073_;
   always @(posedge clk)
     if (rst) reads_dsp_stall <= 1'h0;
-    else if (s_axi_arready) reads_dsp_stall <= _066_;
+    else if (s_axi_arready) reads_dsp_stall <= _072_;
   always @(posedge clk)
     if (rst) reads_dsp_wait <= 1'h0;
-    else if (s_axi_arready) reads_dsp_wait <= _065_;
+    else if (s_axi_arready) reads_dsp_wait <= _071_;
   always @(posedge clk)
     if (rst) reads_dsp_idle <= 1'h0;
-    else if (s_axi_arready) reads_dsp_idle <= _064_;
+    else if (s_axi_arready) reads_dsp_idle <= _070_;
   always @(posedge clk)
     if (rst) reads_dsp_run <= 1'h0;
-    else if (s_axi_arready) reads_dsp_run <= _063_;
+    else if (s_axi_arready) reads_dsp_run <= _069_;
   always @(posedge clk)
     if (rst) reads_load_waiting <= 1'h0;
-    else if (s_axi_arready) reads_load_waiting <= _062_;
+    else if (s_axi_arready) reads_load_waiting <= _068_;
   always @(posedge clk)
     if (rst) reads_load_done <= 1'h0;
-    else if (s_axi_arready) reads_load_done <= _061_;
+    else if (s_axi_arready) reads_load_done <= _066_;
   always @(posedge clk)
     if (rst) reads_load_stall <= 1'h0;
-    else if (s_axi_arready) reads_load_stall <= _060_;
+    else if (s_axi_arready) reads_load_stall <= _065_;
   always @(posedge clk)
     if (rst) reads_load_wait <= 1'h0;
-    else if (s_axi_arready) reads_load_wait <= _059_;
+    else if (s_axi_arready) reads_load_wait <= _064_;
   always @(posedge clk)
     if (rst) reads_load_idle <= 1'h0;
-    else if (s_axi_arready) reads_load_idle <= _058_;
+    else if (s_axi_arready) reads_load_idle <= _063_;
   always @(posedge clk)
     if (rst) reads_load_run <= 1'h0;
-    else if (s_axi_arready) reads_load_run <= _057_;
+    else if (s_axi_arready) reads_load_run <= _062_;
   always @(posedge clk)
     if (rst) reads_write_beats <= 1'h0;
-    else if (s_axi_arready) reads_write_beats <= _056_;
+    else if (s_axi_arready) reads_write_beats <= _061_;
   always @(posedge clk)
     if (rst) reads_read_beats <= 1'h0;
-    else if (s_axi_arready) reads_read_beats <= _055_;
+    else if (s_axi_arready) reads_read_beats <= _060_;
   always @(posedge clk)
     if (rst) reads_cycles_high <= 1'h0;
-    else if (s_axi_arready) reads_cycles_high <= _054_;
+    else if (s_axi_arready) reads_cycles_high <= _059_;
   always @(posedge clk)
     if (rst) reads_cycles_low <= 1'h0;
-    else if (s_axi_arready) reads_cycles_low <= _053_;
+    else if (s_axi_arready) reads_cycles_low <= _058_;
   always @(posedge clk)
     if (rst) reads_instructions <= 1'h0;
-    else if (s_axi_arready) reads_instructions <= _052_;
+    else if (s_axi_arready) reads_instructions <= _057_;
   always @(posedge clk)
     if (rst) reads_program_count <= 1'h0;
-    else if (s_axi_arready) reads_program_count <= _051_;
+    else if (s_axi_arready) reads_program_count <= _055_;
   always @(posedge clk)
     if (rst) reads_program_high <= 1'h0;
-    else if (s_axi_arready) reads_program_high <= _050_;
+    else if (s_axi_arready) reads_program_high <= _054_;
   always @(posedge clk)
     if (rst) reads_program_low <= 1'h0;
-    else if (s_axi_arready) reads_program_low <= _049_;
+    else if (s_axi_arready) reads_program_low <= _053_;
   always @(posedge clk)
     if (rst) reads_irq_status <= 1'h0;
-    else if (s_axi_arready) reads_irq_status <= _048_;
+    else if (s_axi_arready) reads_irq_status <= _052_;
   always @(posedge clk)
     if (rst) reads_irq_enable <= 1'h0;
-    else if (s_axi_arready) reads_irq_enable <= _047_;
+    else if (s_axi_arready) reads_irq_enable <= _051_;
   always @(posedge clk)
     if (rst) reads_error_instruction <= 1'h0;
-    else if (s_axi_arready) reads_error_instruction <= _046_;
+    else if (s_axi_arready) reads_error_instruction <= _050_;
   always @(posedge clk)
     if (rst) reads_error <= 1'h0;
-    else if (s_axi_arready) reads_error <= _045_;
+    else if (s_axi_arready) reads_error <= _049_;
   always @(posedge clk)
     if (rst) reads_status <= 1'h0;
-    else if (s_axi_arready) reads_status <= _044_;
+    else if (s_axi_arready) reads_status <= _048_;
   always @(posedge clk)
     if (rst) reads_control <= 1'h0;
-    else if (s_axi_arready) reads_control <= _043_;
+    else if (s_axi_arready) reads_control <= _047_;
   always @(posedge clk)
     if (rst) reads_digest_high <= 1'h0;
-    else if (s_axi_arready) reads_digest_high <= _042_;
+    else if (s_axi_arready) reads_digest_high <= _046_;
   always @(posedge clk)
     if (rst) reads_digest_low <= 1'h0;
-    else if (s_axi_arready) reads_digest_low <= _041_;
+    else if (s_axi_arready) reads_digest_low <= _044_;
   always @(posedge clk)
     if (rst) reads_version <= 1'h0;
-    else if (s_axi_arready) reads_version <= _040_;
+    else if (s_axi_arready) reads_version <= _043_;
   always @(posedge clk)
     if (rst) reads_id <= 1'h0;
-    else if (s_axi_arready) reads_id <= _039_;
+    else if (s_axi_arready) reads_id <= _042_;
   always @(posedge clk)
-    if (s_axi_arready) counters_slot <= _037_;
+    if (s_axi_arready) counters_slot <= _040_;
   always @(posedge clk)
     if (rst) read_sample <= 1'h0;
     else read_sample <= counters_read;
   always @(posedge clk)
     if (rst) counters_read <= 1'h0;
-    else counters_read <= _171_;
+    else counters_read <= _194_;
+  always @(posedge clk)
+    if (rst) counters_events <= 23'h000000;
+    else counters_events <= { _193_, _192_, _191_, _190_, _189_, _188_, _187_, _185_, _184_, _183_, _182_, _181_, _180_, _179_, _178_, _177_, _176_, _174_, _173_, _172_, _171_, _170_, _169_ };
   always @(posedge clk)
     if (hold_cycles) cycle_count_upper <= cycle_count[63:32];
   always @(posedge clk)
-    if (_204_) cycle_count <= 64'h0000000000000000;
-    else if (running) cycle_count <= _170_[63:0];
+    if (_227_) cycle_count <= 64'h0000000000000000;
+    else if (running) cycle_count <= _168_[63:0];
   always @(posedge clk)
     if (rst) irq <= 1'h0;
-    else irq <= _169_;
+    else irq <= _167_;
   always @(posedge clk)
     if (rst) irq_status <= 2'h0;
-    else irq_status <= _167_[1:0];
+    else irq_status <= _165_[1:0];
   always @(posedge clk)
     if (rst) irq_enable <= 2'h0;
-    else if (write_irq_enable) irq_enable <= _161_[1:0];
+    else if (write_irq_enable) irq_enable <= _159_[1:0];
   always @(posedge clk)
-    if (_205_) first_instruction <= 32'd0;
-    else if (_157_) first_instruction <= error_instruction;
+    if (_228_) first_instruction <= 32'd0;
+    else if (_155_) first_instruction <= error_instruction;
   always @(posedge clk)
-    if (_206_) first_engine <= 4'h0;
-    else if (_157_) first_engine <= error_engine;
+    if (_229_) first_engine <= 4'h0;
+    else if (_155_) first_engine <= error_engine;
   always @(posedge clk)
-    if (_207_) first_code <= 8'h00;
-    else if (_157_) first_code <= error_code;
+    if (_230_) first_code <= 8'h00;
+    else if (_155_) first_code <= error_code;
   always @(posedge clk)
-    if (_208_) status_error <= 1'h0;
-    else if (_157_) status_error <= 1'h1;
+    if (_231_) status_error <= 1'h0;
+    else if (_155_) status_error <= 1'h1;
   always @(posedge clk)
-    if (_209_) status_done <= 1'h0;
+    if (_232_) status_done <= 1'h0;
     else if (done) status_done <= 1'h1;
   always @(posedge clk)
     if (rst) program_count <= 32'd0;
-    else if (write_program_count) program_count <= _155_;
+    else if (write_program_count) program_count <= _152_;
   always @(posedge clk)
     if (rst) program_address <= 32'd0;
-    else if (write_program_low) program_address <= _150_;
+    else if (write_program_low) program_address <= _148_;
   always @(posedge clk)
     if (rst) stop <= 1'h0;
-    else stop <= _146_;
+    else stop <= _123_;
   always @(posedge clk)
     if (rst) start <= 1'h0;
-    else start <= _143_;
+    else start <= _089_;
   always @(posedge clk)
-    if (write_now) s_axi_bresp <= _138_;
+    if (write_now) s_axi_bresp <= _045_;
   always @(posedge clk)
     if (rst) s_axi_bvalid <= 1'h0;
-    else s_axi_bvalid <= _216_;
+    else s_axi_bvalid <= _239_;
   always @(posedge clk)
     if (rst) s_axi_wready <= 1'h1;
-    else s_axi_wready <= _218_;
+    else s_axi_wready <= _241_;
   always @(posedge clk)
     if (s_axi_wready) write_strobes <= s_axi_wstrb;
   always @(posedge clk)
     if (s_axi_wready) write_data <= s_axi_wdata;
   always @(posedge clk)
     if (rst) s_axi_awready <= 1'h1;
-    else s_axi_awready <= _220_;
+    else s_axi_awready <= _243_;
   always @(posedge clk)
     if (s_axi_awready) write_word <= s_axi_awaddr[11:2];
-  assign _204_ = | { start, rst };
-  assign _205_ = | { start, rst };
-  assign _206_ = | { start, rst };
-  assign _207_ = | { start, rst };
-  assign _208_ = | { start, rst };
-  assign _209_ = | { start, rst };
-  assign _210_ = _094_ ? 1'h0 : s_axi_rvalid;
-  assign _211_ = read_sample ? 1'h1 : _210_;
-  assign _212_ = s_axi_arready ? _093_ : s_axi_arready;
-  assign _213_ = _094_ ? 1'h1 : _212_;
-  assign _214_ = read_sample ? _212_ : _213_;
-  assign _215_ = s_axi_bready ? 1'h0 : s_axi_bvalid;
-  assign _216_ = write_now ? 1'h1 : _215_;
-  assign _217_ = write_now ? 1'h1 : s_axi_wready;
-  assign _218_ = s_axi_wready ? _136_ : _217_;
-  assign _219_ = write_now ? 1'h1 : s_axi_awready;
-  assign _220_ = s_axi_awready ? _135_ : _219_;
+  assign _227_ = | { start, rst };
+  assign _228_ = | { start, rst };
+  assign _229_ = | { start, rst };
+  assign _230_ = | { start, rst };
+  assign _231_ = | { start, rst };
+  assign _232_ = | { start, rst };
+  assign _233_ = _103_ ? 1'h0 : s_axi_rvalid;
+  assign _234_ = read_sample ? 1'h1 : _233_;
+  assign _235_ = s_axi_arready ? _102_ : s_axi_arready;
+  assign _236_ = _103_ ? 1'h1 : _235_;
+  assign _237_ = read_sample ? _235_ : _236_;
+  assign _238_ = s_axi_bready ? 1'h0 : s_axi_bvalid;
+  assign _239_ = write_now ? 1'h1 : _238_;
+  assign _240_ = write_now ? 1'h1 : s_axi_wready;
+  assign _241_ = s_axi_wready ? _023_ : _240_;
+  assign _242_ = write_now ? 1'h1 : s_axi_awready;
+  assign _243_ = s_axi_awready ? _012_ : _242_;
   accelerator_counters counters (
     .clear(start),
     .clk(clk),
@@ -3500,7 +3536,7 @@ module accelerator_counters(clear, read, slot, clk, rst, value, events);
   assign old__addr = now_index;
 endmodule
 
-module accelerator_dispatch(address, count, read_ready, data_valid, data, load_full, load_idle, dsp_full, dsp_idle, vec_full, vec_idle, store_full, store_idle, clk, rst, read_valid, read_address, read_beats, word, dispatched, position
+module accelerator_dispatch(address, count, read_ready, data_valid, data, load_began, load_idle, dsp_began, dsp_idle, vec_began, vec_idle, store_began, store_idle, clk, rst, read_valid, read_address, read_beats, word, dispatched, position
 , halted, illegal, truncated, stuck, load_push, dsp_push, vec_push, store_push, go);
   wire _000_;
   wire _001_;
@@ -3597,25 +3633,25 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   wire _092_;
   wire _093_;
   wire _094_;
-  wire [32:0] _095_;
+  wire _095_;
   wire _096_;
   wire _097_;
   wire _098_;
-  wire [4:0] _099_;
-  wire [127:0] _100_;
-  wire [127:0] _101_;
-  wire _102_;
-  wire [31:0] _103_;
-  wire [32:0] _104_;
-  wire [31:0] _105_;
-  wire [31:0] _106_;
-  wire _107_;
-  wire _108_;
-  wire _109_;
+  wire _099_;
+  wire _100_;
+  wire _101_;
+  wire [32:0] _102_;
+  wire _103_;
+  wire _104_;
+  wire _105_;
+  wire [4:0] _106_;
+  wire [127:0] _107_;
+  wire [127:0] _108_;
+  wire [31:0] _109_;
   wire _110_;
-  wire _111_;
-  wire _112_;
-  wire _113_;
+  wire [32:0] _111_;
+  wire [31:0] _112_;
+  wire [31:0] _113_;
   wire _114_;
   wire _115_;
   wire _116_;
@@ -3633,33 +3669,33 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   wire _128_;
   wire _129_;
   wire _130_;
-  wire [8:0] _131_;
-  wire [9:0] _132_;
-  wire [10:0] _133_;
-  wire [33:0] _134_;
+  wire _131_;
+  wire _132_;
+  wire _133_;
+  wire _134_;
   wire _135_;
   wire _136_;
-  wire _137_;
-  wire [32:0] _138_;
-  wire _139_;
-  wire _140_;
-  wire _141_;
-  wire [32:0] _142_;
+  wire [4:0] _137_;
+  wire [5:0] _138_;
+  wire [4:0] _139_;
+  wire [5:0] _140_;
+  wire [4:0] _141_;
+  wire [5:0] _142_;
   wire _143_;
-  wire _144_;
-  wire _145_;
-  wire _146_;
-  wire _147_;
-  wire _148_;
-  wire _149_;
+  wire [4:0] _144_;
+  wire [5:0] _145_;
+  wire [8:0] _146_;
+  wire [9:0] _147_;
+  wire [10:0] _148_;
+  wire [33:0] _149_;
   wire _150_;
   wire _151_;
-  wire _152_;
+  wire [32:0] _152_;
   wire _153_;
   wire _154_;
   wire _155_;
   wire _156_;
-  wire _157_;
+  wire [32:0] _157_;
   wire _158_;
   wire _159_;
   wire _160_;
@@ -3686,14 +3722,22 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   wire _181_;
   wire _182_;
   wire _183_;
-  wire [31:0] _184_;
-  wire [31:0] _185_;
+  wire _184_;
+  wire _185_;
   wire _186_;
   wire _187_;
   wire _188_;
   wire _189_;
-  wire [32:0] _190_;
-  wire [31:0] _191_;
+  wire _190_;
+  wire _191_;
+  wire [31:0] _192_;
+  wire [31:0] _193_;
+  wire _194_;
+  wire _195_;
+  wire _196_;
+  wire _197_;
+  wire [32:0] _198_;
+  wire [31:0] _199_;
   input [31:0] address;
   wire [31:0] address;
   wire ask;
@@ -3715,8 +3759,9 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   wire data_valid;
   output dispatched;
   wire dispatched;
-  input dsp_full;
-  wire dsp_full;
+  input dsp_began;
+  wire dsp_began;
+  reg [3:0] dsp_free = 4'h7;
   input dsp_idle;
   wire dsp_idle;
   output dsp_push;
@@ -3737,8 +3782,9 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   output illegal;
   wire illegal;
   reg [31:0] left = 32'd0;
-  input load_full;
-  wire load_full;
+  input load_began;
+  wire load_began;
+  reg [3:0] load_free = 4'h7;
   input load_idle;
   wire load_idle;
   output load_push;
@@ -3761,8 +3807,9 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   input rst;
   wire rst;
   reg running = 1'h0;
-  input store_full;
-  wire store_full;
+  input store_began;
+  wire store_began;
+  reg [3:0] store_free = 4'h7;
   input store_idle;
   wire store_idle;
   output store_push;
@@ -3773,8 +3820,9 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   output truncated;
   wire truncated;
   reg valid = 1'h0;
-  input vec_full;
-  wire vec_full;
+  input vec_began;
+  wire vec_began;
+  reg [3:0] vec_free = 4'h7;
   input vec_idle;
   wire vec_idle;
   output vec_push;
@@ -3783,260 +3831,280 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   reg [127:0] word = 128'h00000000000000000000000000000000;
   wire [127:0] word_held;
   assign idle = & { store_idle, vec_idle, dsp_idle, load_idle };
-  assign _000_ = ~ load_full;
+  assign _000_ = ~ load_free[3];
   assign _091_ = _000_ & for_load;
-  assign _115_ = ~ dsp_full;
-  assign _126_ = _115_ & for_dsp;
-  assign _137_ = ~ vec_full;
-  assign _143_ = _137_ & for_vec;
-  assign _152_ = ~ store_full;
-  assign _161_ = _152_ & for_store;
-  assign room = | { _161_, _143_, _126_, _091_ };
-  assign _170_ = running & valid;
+  assign _121_ = ~ dsp_free[3];
+  assign _132_ = _121_ & for_dsp;
+  assign _143_ = ~ vec_free[3];
+  assign _153_ = _143_ & for_vec;
+  assign _160_ = ~ store_free[3];
+  assign _169_ = _160_ & for_store;
+  assign room = | { _169_, _153_, _132_, _091_ };
+  assign _177_ = running & valid;
   assign _001_ = | { for_control, for_store, for_vec, for_dsp, for_load };
   assign _010_ = ~ _001_;
-  assign illegal = _170_ & _010_;
+  assign illegal = _177_ & _010_;
   assign _019_ = running & valid;
-  assign _029_ = _019_ & for_control;
+  assign _028_ = _019_ & for_control;
   assign _037_ = ~ word[4];
-  assign _046_ = _029_ & _037_;
+  assign _046_ = _028_ & _037_;
   assign halted = _046_ & idle;
   assign _055_ = running & valid;
   assign _064_ = ~ idle;
   assign _073_ = | { for_control, for_store, for_vec, for_dsp, for_load };
   assign _082_ = ~ room;
   assign _092_ = _073_ & _082_;
-  assign _102_ = for_control ? _064_ : _092_;
-  assign stuck = _055_ & _102_;
-  assign _107_ = ~ valid;
-  assign _108_ = running & _107_;
-  assign _109_ = ~ more;
-  assign truncated = _108_ & _109_;
-  assign _110_ = running & valid;
-  assign _111_ = for_control & word[4];
-  assign _112_ = _111_ & idle;
-  assign _113_ = room | _112_;
-  assign take = _110_ & _113_;
+  assign _101_ = for_control ? _064_ : _092_;
+  assign stuck = _055_ & _101_;
+  assign _110_ = ~ valid;
+  assign _114_ = running & _110_;
+  assign _115_ = ~ more;
+  assign truncated = _114_ & _115_;
+  assign _116_ = running & valid;
+  assign _117_ = for_control & word[4];
+  assign _118_ = _117_ & idle;
+  assign _119_ = room | _118_;
+  assign take = _116_ & _119_;
   assign dispatched = take | halted;
-  assign _114_ = running & valid;
-  assign _116_ = _114_ & for_load;
-  assign _117_ = ~ load_full;
-  assign load_push = _116_ & _117_;
-  assign _118_ = running & valid;
-  assign _119_ = _118_ & for_dsp;
-  assign _120_ = ~ dsp_full;
-  assign dsp_push = _119_ & _120_;
-  assign _121_ = running & valid;
-  assign _122_ = _121_ & for_vec;
-  assign _123_ = ~ vec_full;
-  assign vec_push = _122_ & _123_;
+  assign _120_ = running & valid;
+  assign _122_ = _120_ & for_load;
+  assign _123_ = ~ load_free[3];
+  assign load_push = _122_ & _123_;
   assign _124_ = running & valid;
-  assign _125_ = _124_ & for_store;
-  assign _127_ = ~ store_full;
-  assign store_push = _125_ & _127_;
+  assign _125_ = _124_ & for_dsp;
+  assign _126_ = ~ dsp_free[3];
+  assign dsp_push = _125_ & _126_;
+  assign _127_ = running & valid;
+  assign _128_ = _127_ & for_vec;
+  assign _129_ = ~ vec_free[3];
+  assign vec_push = _128_ & _129_;
+  assign _130_ = running & valid;
+  assign _131_ = _130_ & for_store;
+  assign _133_ = ~ store_free[3];
+  assign store_push = _131_ & _133_;
   assign read_beats = beats_for_a_burst ? 9'h008 : beats_left[8:0];
-  assign _128_ = reserved <= 4'h8;
-  assign read_valid = beats_there & _128_;
+  assign _134_ = reserved <= 4'h8;
+  assign read_valid = beats_there & _134_;
   assign ask = read_valid & read_ready;
-  assign _129_ = ~ valid;
-  assign free = _129_ | take;
-  assign _130_ = buffer_valid & free;
-  assign buffer_pop = _130_ & more;
-  assign _131_ = ask ? read_beats : 9'h000;
-  assign _132_ = reserved + _131_;
-  assign _133_ = _132_ - buffer_pop;
-  assign _134_ = beats_left - read_beats;
-  assign _135_ = beats_left > 4'h8;
-  assign _136_ = beats_left >= 5'h10;
-  assign _138_ = read_address + { 3'h0, read_beats, 4'h0 };
-  assign _139_ = | count;
-  assign _140_ = { 1'h0, count } >= 4'h8;
-  assign _141_ = | count;
-  assign _142_ = left - 1'h1;
-  assign _144_ = left != 1'h1;
-  assign _145_ = ! buffer_head[7:0];
-  assign _146_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:10], 1'h0, buffer_head[8] };
-  assign _147_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:18], 1'h0, buffer_head[16] };
-  assign _148_ = ! buffer_head[127:112];
-  assign _149_ = | buffer_head[87:68];
-  assign _150_ = | buffer_head[103:88];
-  assign _151_ = & { _150_, _149_, _148_, _147_, _146_ };
-  assign _153_ = _145_ & _151_;
-  assign _154_ = buffer_head[7:0] == 5'h10;
-  assign _155_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:10], 1'h0, buffer_head[8] };
-  assign _156_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:18], 1'h0, buffer_head[16] };
-  assign _157_ = ! buffer_head[127:78];
-  assign _158_ = | buffer_head[77:62];
-  assign _159_ = & { _158_, _157_, _156_, _155_ };
-  assign _160_ = _154_ & _159_;
-  assign _162_ = buffer_head[7:0] == 6'h20;
-  assign _163_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:10], 1'h0, buffer_head[8] };
-  assign _164_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:18], 1'h0, buffer_head[16] };
-  assign _165_ = ! buffer_head[127:126];
-  assign _166_ = buffer_head[66:64] <= 3'h6;
-  assign _167_ = | buffer_head[110:91];
-  assign _168_ = | buffer_head[124:111];
-  assign _169_ = & { _168_, _167_, _166_, _165_, _164_, _163_ };
-  assign _171_ = _162_ & _169_;
-  assign _172_ = | { _171_, _160_, _153_ };
-  assign _173_ = buffer_head[7:0] == 1'h1;
-  assign _174_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:9], 1'h0 };
-  assign _175_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:17], 1'h0 };
-  assign _176_ = | buffer_head[35:24];
-  assign _177_ = | buffer_head[61:50];
-  assign _178_ = | buffer_head[87:78];
-  assign _002_ = | buffer_head[93:88];
-  assign _003_ = | buffer_head[111:106];
-  assign _004_ = & { _003_, _002_, _178_, _177_, _176_, _175_, _174_ };
-  assign _005_ = _173_ & _004_;
-  assign _006_ = buffer_head[7:0] == 5'h11;
-  assign _007_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:9], 1'h0 };
-  assign _008_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:17], 1'h0 };
-  assign _009_ = ! buffer_head[127:106];
-  assign _011_ = | buffer_head[89:80];
-  assign _012_ = & { _011_, _009_, _008_, _007_ };
-  assign _013_ = _006_ & _012_;
-  assign _014_ = | { _013_, _005_ };
-  assign _015_ = buffer_head[7:0] == 3'h4;
-  assign _016_ = ! { buffer_head[15:14], 1'h0, buffer_head[12:10], 2'h0 };
-  assign _017_ = ! { buffer_head[23:22], 1'h0, buffer_head[20:18], 2'h0 };
-  assign _018_ = ! buffer_head[127:114];
-  assign _020_ = | buffer_head[29:24];
-  assign _021_ = | buffer_head[35:30];
-  assign _022_ = | buffer_head[47:36];
-  assign _023_ = | buffer_head[59:48];
-  assign _024_ = | buffer_head[71:60];
-  assign _025_ = & { _024_, _023_, _022_, _021_, _020_, _018_, _017_, _016_ };
-  assign _026_ = _015_ & _025_;
-  assign _027_ = buffer_head[7:0] == 5'h14;
-  assign _028_ = ! { buffer_head[15:14], 1'h0, buffer_head[12:10], 2'h0 };
-  assign _030_ = ! { buffer_head[23:22], 1'h0, buffer_head[20:18], 2'h0 };
-  assign _031_ = ! buffer_head[127:124];
-  assign _032_ = & { _031_, _030_, _028_ };
-  assign _033_ = _027_ & _032_;
-  assign _034_ = buffer_head[7:0] == 6'h24;
+  assign _135_ = ~ valid;
+  assign free = _135_ | take;
+  assign _136_ = buffer_valid & free;
+  assign buffer_pop = _136_ & more;
+  assign _137_ = $signed(load_free) - $signed({ 1'h0, load_push });
+  assign _138_ = $signed(_137_) + $signed({ 1'h0, load_began });
+  assign _139_ = $signed(dsp_free) - $signed({ 1'h0, dsp_push });
+  assign _140_ = $signed(_139_) + $signed({ 1'h0, dsp_began });
+  assign _141_ = $signed(vec_free) - $signed({ 1'h0, vec_push });
+  assign _142_ = $signed(_141_) + $signed({ 1'h0, vec_began });
+  assign _144_ = $signed(store_free) - $signed({ 1'h0, store_push });
+  assign _145_ = $signed(_144_) + $signed({ 1'h0, store_began });
+  assign _146_ = ask ? read_beats : 9'h000;
+  assign _147_ = reserved + _146_;
+  assign _148_ = _147_ - buffer_pop;
+  assign _149_ = beats_left - read_beats;
+  assign _150_ = beats_left > 4'h8;
+  assign _151_ = beats_left >= 5'h10;
+  assign _152_ = read_address + { 3'h0, read_beats, 4'h0 };
+  assign _154_ = | count;
+  assign _155_ = { 1'h0, count } >= 4'h8;
+  assign _156_ = | count;
+  assign _157_ = left - 1'h1;
+  assign _158_ = left != 1'h1;
+  assign _159_ = ! buffer_head[7:0];
+  assign _161_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:10], 1'h0, buffer_head[8] };
+  assign _162_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:18], 1'h0, buffer_head[16] };
+  assign _163_ = ! buffer_head[127:112];
+  assign _164_ = | buffer_head[87:68];
+  assign _165_ = | buffer_head[103:88];
+  assign _166_ = & { _165_, _164_, _163_, _162_, _161_ };
+  assign _167_ = _159_ & _166_;
+  assign _168_ = buffer_head[7:0] == 5'h10;
+  assign _170_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:10], 1'h0, buffer_head[8] };
+  assign _171_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:18], 1'h0, buffer_head[16] };
+  assign _172_ = ! buffer_head[127:78];
+  assign _173_ = | buffer_head[77:62];
+  assign _174_ = & { _173_, _172_, _171_, _170_ };
+  assign _175_ = _168_ & _174_;
+  assign _176_ = buffer_head[7:0] == 6'h20;
+  assign _178_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:10], 1'h0, buffer_head[8] };
+  assign _179_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:18], 1'h0, buffer_head[16] };
+  assign _180_ = ! buffer_head[127:126];
+  assign _181_ = buffer_head[66:64] <= 3'h6;
+  assign _182_ = | buffer_head[110:91];
+  assign _183_ = | buffer_head[124:111];
+  assign _184_ = & { _183_, _182_, _181_, _180_, _179_, _178_ };
+  assign _185_ = _176_ & _184_;
+  assign _186_ = | { _185_, _175_, _167_ };
+  assign _002_ = buffer_head[7:0] == 1'h1;
+  assign _003_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:9], 1'h0 };
+  assign _004_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:17], 1'h0 };
+  assign _005_ = | buffer_head[35:24];
+  assign _006_ = | buffer_head[61:50];
+  assign _007_ = | buffer_head[87:78];
+  assign _008_ = | buffer_head[93:88];
+  assign _009_ = | buffer_head[111:106];
+  assign _011_ = & { _009_, _008_, _007_, _006_, _005_, _004_, _003_ };
+  assign _012_ = _002_ & _011_;
+  assign _013_ = buffer_head[7:0] == 5'h11;
+  assign _014_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:9], 1'h0 };
+  assign _015_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:17], 1'h0 };
+  assign _016_ = ! buffer_head[127:106];
+  assign _017_ = | buffer_head[89:80];
+  assign _018_ = & { _017_, _016_, _015_, _014_ };
+  assign _020_ = _013_ & _018_;
+  assign _021_ = | { _020_, _012_ };
+  assign _022_ = buffer_head[7:0] == 3'h4;
+  assign _023_ = ! { buffer_head[15:14], 1'h0, buffer_head[12:10], 2'h0 };
+  assign _024_ = ! { buffer_head[23:22], 1'h0, buffer_head[20:18], 2'h0 };
+  assign _025_ = ! buffer_head[127:114];
+  assign _026_ = | buffer_head[29:24];
+  assign _027_ = | buffer_head[35:30];
+  assign _029_ = | buffer_head[47:36];
+  assign _030_ = | buffer_head[59:48];
+  assign _031_ = | buffer_head[71:60];
+  assign _032_ = & { _031_, _030_, _029_, _027_, _026_, _025_, _024_, _023_ };
+  assign _033_ = _022_ & _032_;
+  assign _034_ = buffer_head[7:0] == 5'h14;
   assign _035_ = ! { buffer_head[15:14], 1'h0, buffer_head[12:10], 2'h0 };
   assign _036_ = ! { buffer_head[23:22], 1'h0, buffer_head[20:18], 2'h0 };
-  assign _038_ = ! buffer_head[127:118];
+  assign _038_ = ! buffer_head[127:124];
   assign _039_ = & { _038_, _036_, _035_ };
   assign _040_ = _034_ & _039_;
-  assign _041_ = buffer_head[7:0] == 6'h34;
+  assign _041_ = buffer_head[7:0] == 6'h24;
   assign _042_ = ! { buffer_head[15:14], 1'h0, buffer_head[12:10], 2'h0 };
   assign _043_ = ! { buffer_head[23:22], 1'h0, buffer_head[20:18], 2'h0 };
-  assign _044_ = ! buffer_head[127:90];
-  assign _045_ = buffer_head[27:24] <= 4'h9;
-  assign _047_ = buffer_head[27:24] != 3'h7;
-  assign _048_ = buffer_head[27:24] != 4'h9;
-  assign _049_ = | buffer_head[83:80];
-  assign _050_ = buffer_head[83:80] <= 4'h8;
-  assign _051_ = & { _050_, _049_, _048_, _047_, _045_, _044_, _043_, _042_ };
-  assign _052_ = _041_ & _051_;
-  assign _053_ = buffer_head[7:0] == 7'h44;
-  assign _054_ = ! { buffer_head[15:14], 1'h0, buffer_head[12:10], 2'h0 };
-  assign _056_ = ! { buffer_head[23:22], 1'h0, buffer_head[20:18], 2'h0 };
-  assign _057_ = ! buffer_head[127:56];
-  assign _058_ = | buffer_head[36:24];
-  assign _059_ = & { _058_, _057_, _056_, _054_ };
-  assign _060_ = _053_ & _059_;
-  assign _061_ = | { _060_, _052_, _040_, _033_, _026_ };
-  assign _062_ = buffer_head[7:0] == 3'h5;
-  assign _063_ = ! { buffer_head[15:13], 1'h0, buffer_head[11:10], 2'h0 };
-  assign _065_ = ! { buffer_head[23:21], 1'h0, buffer_head[19:18], 2'h0 };
-  assign _066_ = ! buffer_head[127:72];
-  assign _067_ = & { _066_, _065_, _063_ };
-  assign _068_ = _062_ & _067_;
-  assign _069_ = buffer_head[7:0] == 5'h15;
+  assign _044_ = ! buffer_head[127:118];
+  assign _045_ = & { _044_, _043_, _042_ };
+  assign _047_ = _041_ & _045_;
+  assign _048_ = buffer_head[7:0] == 6'h34;
+  assign _049_ = ! { buffer_head[15:14], 1'h0, buffer_head[12:10], 2'h0 };
+  assign _050_ = ! { buffer_head[23:22], 1'h0, buffer_head[20:18], 2'h0 };
+  assign _051_ = ! buffer_head[127:90];
+  assign _052_ = buffer_head[27:24] <= 4'h9;
+  assign _053_ = buffer_head[27:24] != 3'h7;
+  assign _054_ = buffer_head[27:24] != 4'h9;
+  assign _056_ = | buffer_head[83:80];
+  assign _057_ = buffer_head[83:80] <= 4'h8;
+  assign _058_ = & { _057_, _056_, _054_, _053_, _052_, _051_, _050_, _049_ };
+  assign _059_ = _048_ & _058_;
+  assign _060_ = buffer_head[7:0] == 7'h44;
+  assign _061_ = ! { buffer_head[15:14], 1'h0, buffer_head[12:10], 2'h0 };
+  assign _062_ = ! { buffer_head[23:22], 1'h0, buffer_head[20:18], 2'h0 };
+  assign _063_ = ! buffer_head[127:56];
+  assign _065_ = | buffer_head[36:24];
+  assign _066_ = & { _065_, _063_, _062_, _061_ };
+  assign _067_ = _060_ & _066_;
+  assign _068_ = | { _067_, _059_, _047_, _040_, _033_ };
+  assign _069_ = buffer_head[7:0] == 3'h5;
   assign _070_ = ! { buffer_head[15:13], 1'h0, buffer_head[11:10], 2'h0 };
   assign _071_ = ! { buffer_head[23:21], 1'h0, buffer_head[19:18], 2'h0 };
-  assign _072_ = ! buffer_head[127:118];
-  assign _074_ = | buffer_head[103:84];
-  assign _075_ = | buffer_head[117:104];
-  assign _076_ = & { _075_, _074_, _072_, _071_, _070_ };
-  assign _077_ = _069_ & _076_;
-  assign _078_ = | { _077_, _068_ };
-  assign _079_ = buffer_head[7:0] == 4'hf;
-  assign _080_ = ! buffer_head[15:8];
-  assign _081_ = ! buffer_head[23:16];
-  assign _083_ = ! buffer_head[127:24];
-  assign _084_ = & { _083_, _081_, _080_ };
-  assign _085_ = _079_ & _084_;
-  assign _086_ = buffer_head[7:0] == 5'h1f;
+  assign _072_ = ! buffer_head[127:72];
+  assign _074_ = & { _072_, _071_, _070_ };
+  assign _075_ = _069_ & _074_;
+  assign _076_ = buffer_head[7:0] == 5'h15;
+  assign _077_ = ! { buffer_head[15:13], 1'h0, buffer_head[11:10], 2'h0 };
+  assign _078_ = ! { buffer_head[23:21], 1'h0, buffer_head[19:18], 2'h0 };
+  assign _079_ = ! buffer_head[127:118];
+  assign _080_ = | buffer_head[103:84];
+  assign _081_ = | buffer_head[117:104];
+  assign _083_ = & { _081_, _080_, _079_, _078_, _077_ };
+  assign _084_ = _076_ & _083_;
+  assign _085_ = | { _084_, _075_ };
+  assign _086_ = buffer_head[7:0] == 4'hf;
   assign _087_ = ! buffer_head[15:8];
   assign _088_ = ! buffer_head[23:16];
   assign _089_ = ! buffer_head[127:24];
   assign _090_ = & { _089_, _088_, _087_ };
   assign _093_ = _086_ & _090_;
-  assign _094_ = | { _093_, _085_ };
-  assign _095_ = position + 1'h1;
-  assign _096_ = halted | illegal;
-  assign _097_ = _096_ | truncated;
+  assign _094_ = buffer_head[7:0] == 5'h1f;
+  assign _095_ = ! buffer_head[15:8];
+  assign _096_ = ! buffer_head[23:16];
+  assign _097_ = ! buffer_head[127:24];
+  assign _098_ = & { _097_, _096_, _095_ };
+  assign _099_ = _094_ & _098_;
+  assign _100_ = | { _099_, _093_ };
+  assign _102_ = position + 1'h1;
+  assign _103_ = halted | illegal;
+  assign _104_ = _103_ | truncated;
   always @(posedge clk)
-    position <= _103_;
+    position <= _109_;
   always @(posedge clk)
-    beats_left <= _104_;
+    beats_left <= _111_;
   always @(posedge clk)
-    left <= _106_;
+    left <= _113_;
   always @(posedge clk)
-    if (buffer_pop) for_control <= _094_;
+    if (buffer_pop) for_control <= _100_;
   always @(posedge clk)
-    if (buffer_pop) for_store <= _078_;
+    if (buffer_pop) for_store <= _085_;
   always @(posedge clk)
-    if (buffer_pop) for_vec <= _061_;
+    if (buffer_pop) for_vec <= _068_;
   always @(posedge clk)
-    if (buffer_pop) for_dsp <= _014_;
+    if (buffer_pop) for_dsp <= _021_;
   always @(posedge clk)
-    if (buffer_pop) for_load <= _172_;
+    if (buffer_pop) for_load <= _186_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
-    else valid <= _181_;
+    else valid <= _189_;
   always @(posedge clk)
     if (buffer_pop) word <= buffer_head;
   always @(posedge clk)
     if (rst) more <= 1'h0;
-    else more <= _183_;
+    else more <= _191_;
   always @(posedge clk)
-    read_address[31:12] <= _105_[31:12];
+    read_address[31:12] <= _112_[31:12];
   always @(posedge clk)
     if (go) read_address[11:0] <= 12'h000;
-    else if (ask) read_address[11:0] <= _138_[11:0];
+    else if (ask) read_address[11:0] <= _152_[11:0];
   always @(posedge clk)
     if (rst) beats_for_a_burst <= 1'h0;
-    else beats_for_a_burst <= _187_;
+    else beats_for_a_burst <= _195_;
   always @(posedge clk)
     if (rst) beats_there <= 1'h0;
-    else beats_there <= _189_;
+    else beats_there <= _197_;
   always @(posedge clk)
     if (rst) reserved <= 5'h00;
-    else reserved <= _133_[4:0];
+    else reserved <= _148_[4:0];
   always @(posedge clk)
-    if (_179_) running <= 1'h0;
+    if (rst) store_free <= 4'h7;
+    else store_free <= _145_[3:0];
+  always @(posedge clk)
+    if (rst) vec_free <= 4'h7;
+    else vec_free <= _142_[3:0];
+  always @(posedge clk)
+    if (rst) dsp_free <= 4'h7;
+    else dsp_free <= _140_[3:0];
+  always @(posedge clk)
+    if (rst) load_free <= 4'h7;
+    else load_free <= _138_[3:0];
+  always @(posedge clk)
+    if (_187_) running <= 1'h0;
     else if (go) running <= 1'h1;
-  assign _179_ = | { _097_, rst };
-  assign _180_ = take ? 1'h0 : valid;
-  assign _181_ = buffer_pop ? 1'h1 : _180_;
-  assign _182_ = go ? _141_ : more;
-  assign _183_ = buffer_pop ? _144_ : _182_;
-  assign _184_ = go ? count : left;
-  assign _106_ = buffer_pop ? _142_[31:0] : _184_;
-  assign _185_ = ask ? _138_[31:0] : read_address;
-  assign _105_ = go ? { address[31:12], 12'h000 } : _185_;
-  assign _186_ = ask ? _136_ : beats_for_a_burst;
-  assign _187_ = go ? _140_ : _186_;
-  assign _188_ = ask ? _135_ : beats_there;
-  assign _189_ = go ? _139_ : _188_;
-  assign _190_ = ask ? _134_[32:0] : beats_left;
-  assign _104_ = go ? { 1'h0, count } : _190_;
-  assign _191_ = go ? 32'd0 : position;
-  assign _103_ = take ? _095_[31:0] : _191_;
+  assign _187_ = | { _104_, rst };
+  assign _188_ = take ? 1'h0 : valid;
+  assign _189_ = buffer_pop ? 1'h1 : _188_;
+  assign _190_ = go ? _156_ : more;
+  assign _191_ = buffer_pop ? _158_ : _190_;
+  assign _192_ = go ? count : left;
+  assign _113_ = buffer_pop ? _157_[31:0] : _192_;
+  assign _193_ = ask ? _152_[31:0] : read_address;
+  assign _112_ = go ? { address[31:12], 12'h000 } : _193_;
+  assign _194_ = ask ? _151_ : beats_for_a_burst;
+  assign _195_ = go ? _155_ : _194_;
+  assign _196_ = ask ? _150_ : beats_there;
+  assign _197_ = go ? _154_ : _196_;
+  assign _198_ = ask ? _149_[32:0] : beats_left;
+  assign _111_ = go ? { 1'h0, count } : _198_;
+  assign _199_ = go ? 32'd0 : position;
+  assign _109_ = take ? _102_[31:0] : _199_;
   accelerator_fifo_fetch buffer (
     .clk(clk),
     .data(data),
-    .full(_098_),
+    .full(_105_),
     .head(buffer_head),
-    .kept(_101_),
-    .level(_099_),
+    .kept(_108_),
+    .level(_106_),
     .pop(buffer_pop),
-    .popped(_100_),
+    .popped(_107_),
     .push(data_valid),
     .rst(rst),
     .valid(buffer_valid)
@@ -4050,7 +4118,7 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   assign word_held = word;
 endmodule
 
-module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_address, weight_en, weight_address, acc_en, acc_address, acc_data, start);
+module accelerator_dsp(begins, head, act_data, weight_data, clk, rst, done, act_en, act_address, weight_en, weight_address, acc_en, acc_address, acc_data, start);
   wire _000_;
   wire _001_;
   wire _002_;
@@ -4064,33 +4132,32 @@ module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_
   wire _010_;
   wire _011_;
   wire _012_;
-  wire _013_;
-  wire [13:0] _014_;
-  wire [23:0] _015_;
-  wire [11:0] _016_;
-  wire [21:0] _017_;
+  wire [13:0] _013_;
+  wire [23:0] _014_;
+  wire [11:0] _015_;
+  wire [21:0] _016_;
+  wire _017_;
   wire _018_;
   wire _019_;
   wire _020_;
   wire _021_;
   wire _022_;
-  wire _023_;
-  wire [2:0] _024_;
-  wire _025_;
-  wire [12:0] _026_;
+  wire [2:0] _023_;
+  wire _024_;
+  wire [12:0] _025_;
+  wire _026_;
   wire _027_;
   wire _028_;
   wire _029_;
   wire _030_;
   wire _031_;
   wire _032_;
-  wire _033_;
+  wire [12:0] _033_;
   wire [12:0] _034_;
-  wire [12:0] _035_;
+  wire _035_;
   wire _036_;
   wire _037_;
   wire _038_;
-  wire _039_;
   output [12:0] acc_address;
   reg [12:0] acc_address = 13'h0000;
   wire [12:0] acc_address_held;
@@ -4111,28 +4178,28 @@ module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_
   wire [12:0] acc_loops_stride_2;
   output [13:0] act_address;
   wire [13:0] act_address;
-  wire act_asking;
+  reg act_asking = 1'h0;
   input [63:0] act_data;
   wire [63:0] act_data;
   output act_en;
   wire act_en;
   wire [13:0] act_loops_address;
   wire [13:0] act_loops_base;
-  reg [11:0] act_loops_count_0 = 12'h000;
-  reg [11:0] act_loops_count_1 = 12'h000;
-  reg [9:0] act_loops_count_2 = 10'h000;
-  reg [5:0] act_loops_count_3 = 6'h00;
-  reg [5:0] act_loops_count_4 = 6'h00;
+  wire [11:0] act_loops_count_0;
+  wire [11:0] act_loops_count_1;
+  wire [9:0] act_loops_count_2;
+  wire [5:0] act_loops_count_3;
+  wire [5:0] act_loops_count_4;
   wire [9:0] act_loops_count_5;
   wire [5:0] act_loops_ends;
   wire act_loops_load;
   wire act_loops_step;
-  reg [13:0] act_loops_stride_0 = 14'h0000;
+  wire [13:0] act_loops_stride_0;
   wire [13:0] act_loops_stride_1;
   wire act_loops_stride_2;
-  reg [11:0] act_loops_stride_3 = 12'h000;
+  wire [11:0] act_loops_stride_3;
   wire [13:0] act_loops_stride_4;
-  reg act_reader_ask = 1'h0;
+  wire act_reader_ask;
   wire act_reader_clear;
   wire [63:0] act_reader_data;
   wire act_reader_is_last;
@@ -4143,6 +4210,8 @@ module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_
   wire act_reader_valid;
   wire [19:0] all_columns;
   wire [19:0] all_products;
+  input begins;
+  wire begins;
   reg [16:0] blocks = 17'h00000;
   input clk;
   wire clk;
@@ -4158,7 +4227,7 @@ module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_
   wire core_s_axis_b_tvalid;
   wire [63:0] core_s_axis_cmd_tdata;
   wire core_s_axis_cmd_tready;
-  reg core_s_axis_cmd_tvalid = 1'h0;
+  wire core_s_axis_cmd_tvalid;
   output done;
   reg done = 1'h0;
   reg [1:0] flags = 2'h0;
@@ -4169,31 +4238,30 @@ module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_
   reg [11:0] positions = 12'h000;
   input rst;
   wire rst;
-  wire run_begins;
-  wire [9:0] set_0_c_count;
-  wire [5:0] set_0_kx_count;
-  wire [11:0] set_0_kx_stride;
-  wire [5:0] set_0_ky_count;
+  reg [9:0] set_0_c_count = 10'h000;
+  reg [5:0] set_0_kx_count = 6'h00;
+  reg [11:0] set_0_kx_stride = 12'h000;
+  reg [5:0] set_0_ky_count = 6'h00;
   reg [15:0] set_0_ky_stride = 16'h0000;
-  wire [11:0] set_0_x_count;
-  wire [13:0] set_0_x_stride;
-  wire [11:0] set_0_y_count;
+  reg [11:0] set_0_x_count = 12'h000;
+  reg [13:0] set_0_x_stride = 14'h0000;
+  reg [11:0] set_0_y_count = 12'h000;
   reg [15:0] set_0_y_stride = 16'h0000;
   reg soon = 1'h0;
   input start;
   wire start;
   wire sum_beat;
   reg [9:0] tiles = 10'h000;
-  wire valid;
+  reg valid = 1'h0;
   output [12:0] weight_address;
   reg [12:0] weight_address = 13'h0000;
-  wire weight_asking;
+  reg weight_asking = 1'h0;
   wire [12:0] weight_at;
   input [63:0] weight_data;
   wire [63:0] weight_data;
   output weight_en;
   wire weight_en;
-  reg weight_reader_ask = 1'h0;
+  wire weight_reader_ask;
   wire weight_reader_clear;
   wire [63:0] weight_reader_data;
   wire [63:0] weight_reader_read_data;
@@ -4201,145 +4269,143 @@ module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_
   wire weight_reader_step;
   wire weight_reader_valid;
   always @(posedge clk)
-    weight_address <= _026_;
+    weight_address <= _025_;
   always @(posedge clk)
-    outputs <= _015_[19:0];
+    outputs <= _014_[19:0];
   always @(posedge clk)
-    positions <= _016_;
+    positions <= _015_;
   always @(posedge clk)
-    blocks <= _017_[16:0];
+    blocks <= _016_[16:0];
   always @(posedge clk)
     acc_address <= acc_loops_address;
   always @(posedge clk)
     acc_data <= core_m_axis_c_tdata;
-  assign _000_ = head[7:4] == 1'h1;
-  assign run_begins = start & _000_;
-  assign act_reader_last = & act_loops_ends;
-  assign _011_ = ! head[7:4];
-  assign _022_ = start & _011_;
-  assign _025_ = ! head[7:4];
-  assign _027_ = start & _025_;
+  assign _000_ = ! head[7:4];
+  assign _011_ = start & _000_;
+  assign _022_ = ! head[7:4];
+  assign _024_ = start & _022_;
+  assign _026_ = ! head[7:4];
+  assign _027_ = start & _026_;
   assign _028_ = ! head[7:4];
   assign _029_ = start & _028_;
   assign _030_ = ! head[7:4];
-  assign _031_ = start & _030_;
-  assign _001_ = ! head[7:4];
-  assign _002_ = start & _001_;
-  assign _003_ = ! head[7:4];
-  assign _004_ = start & _003_;
-  assign _005_ = ! head[7:4];
-  assign _006_ = start & _005_;
-  assign _007_ = ! head[7:4];
-  assign _008_ = start & _007_;
-  assign _009_ = ! head[7:4];
-  assign _010_ = start & _009_;
-  assign _012_ = & act_loops_ends;
-  assign _013_ = act_en & _012_;
-  assign _014_ = weight_address + 1'h1;
-  assign _015_ = act_loops_count_0 * act_loops_count_1;
-  assign _016_ = act_loops_count_3 * act_loops_count_4;
-  assign _017_ = positions * act_loops_count_2;
-  assign _018_ = core_s_axis_a_tvalid & act_reader_ready;
-  assign _019_ = _018_ & act_reader_is_last;
-  assign _020_ = sum_beat & core_m_axis_c_tlast;
-  assign _021_ = keeps ? _019_ : _020_;
+  assign _001_ = start & _030_;
+  assign _002_ = ! head[7:4];
+  assign _003_ = start & _002_;
+  assign _004_ = ! head[7:4];
+  assign _005_ = start & _004_;
+  assign _006_ = ! head[7:4];
+  assign _007_ = start & _006_;
+  assign _008_ = ! head[7:4];
+  assign _009_ = start & _008_;
+  assign _010_ = & act_loops_ends;
+  assign _012_ = act_en & _010_;
+  assign _013_ = weight_address + 1'h1;
+  assign _014_ = set_0_x_count * set_0_y_count;
+  assign _015_ = set_0_kx_count * set_0_ky_count;
+  assign _016_ = positions * set_0_c_count;
+  assign _017_ = act_reader_valid & core_s_axis_a_tready;
+  assign _018_ = _017_ & act_reader_is_last;
+  assign _019_ = sum_beat & core_m_axis_c_tlast;
+  assign _020_ = keeps ? _018_ : _019_;
+  assign act_reader_last = & act_loops_ends;
   always @(posedge clk)
-    if (_010_) set_0_ky_stride <= head[127:112];
+    if (rst) keeps <= 1'h0;
+    else if (begins) keeps <= head[105];
   always @(posedge clk)
-    if (_008_) act_loops_count_4 <= head[111:106];
+    if (_009_) set_0_ky_stride <= head[127:112];
   always @(posedge clk)
-    if (_006_) act_loops_stride_3 <= head[105:94];
+    if (_007_) set_0_ky_count <= head[111:106];
   always @(posedge clk)
-    if (_004_) act_loops_count_3 <= head[93:88];
+    if (_005_) set_0_kx_stride <= head[105:94];
   always @(posedge clk)
-    if (_002_) act_loops_count_2 <= head[87:78];
+    if (_003_) set_0_kx_count <= head[93:88];
   always @(posedge clk)
-    if (_031_) set_0_y_stride <= head[77:62];
+    if (_001_) set_0_c_count <= head[87:78];
   always @(posedge clk)
-    if (_029_) act_loops_count_1 <= head[61:50];
+    if (_029_) set_0_y_stride <= head[77:62];
   always @(posedge clk)
-    if (_027_) act_loops_stride_0 <= head[49:36];
+    if (_027_) set_0_y_count <= head[61:50];
   always @(posedge clk)
-    if (_022_) act_loops_count_0 <= head[35:24];
+    if (_024_) set_0_x_stride <= head[49:36];
+  always @(posedge clk)
+    if (_011_) set_0_x_count <= head[35:24];
   always @(posedge clk)
     if (rst) done <= 1'h0;
-    else done <= _021_;
+    else done <= _020_;
   always @(posedge clk)
     if (rst) acc_en <= 1'h0;
     else acc_en <= sum_beat;
   always @(posedge clk)
-    if (rst) core_s_axis_cmd_tvalid <= 1'h0;
-    else core_s_axis_cmd_tvalid <= _033_;
+    if (rst) valid <= 1'h0;
+    else valid <= _032_;
   always @(posedge clk)
-    if (run_begins) flags <= head[105:104];
+    if (begins) flags <= head[105:104];
   always @(posedge clk)
-    if (run_begins) tiles <= head[89:80];
+    if (begins) tiles <= head[89:80];
   always @(posedge clk)
     if (rst) soon <= 1'h0;
-    else soon <= run_begins;
+    else soon <= begins;
   always @(posedge clk)
-    if (rst) weight_reader_ask <= 1'h0;
-    else weight_reader_ask <= _037_;
+    if (rst) weight_asking <= 1'h0;
+    else weight_asking <= _036_;
   always @(posedge clk)
-    if (rst) act_reader_ask <= 1'h0;
-    else act_reader_ask <= _039_;
-  always @(posedge clk)
-    if (rst) keeps <= 1'h0;
-    else if (run_begins) keeps <= head[105];
-  assign _032_ = core_s_axis_cmd_tready ? 1'h0 : core_s_axis_cmd_tvalid;
-  assign _033_ = soon ? 1'h1 : _032_;
-  assign _034_ = weight_en ? _014_[12:0] : weight_address;
-  assign _035_ = done ? weight_address : _034_;
-  assign _026_ = run_begins ? head[56:44] : _035_;
-  assign _036_ = done ? 1'h0 : weight_reader_ask;
-  assign _037_ = run_begins ? 1'h1 : _036_;
-  assign _038_ = _013_ ? 1'h0 : act_reader_ask;
-  assign _039_ = run_begins ? 1'h1 : _038_;
+    if (rst) act_asking <= 1'h0;
+    else act_asking <= _038_;
+  assign _031_ = core_s_axis_cmd_tready ? 1'h0 : valid;
+  assign _032_ = soon ? 1'h1 : _031_;
+  assign _033_ = weight_en ? _013_[12:0] : weight_address;
+  assign _034_ = done ? weight_address : _033_;
+  assign _025_ = begins ? head[56:44] : _034_;
+  assign _035_ = done ? 1'h0 : weight_asking;
+  assign _036_ = begins ? 1'h1 : _035_;
+  assign _037_ = _012_ ? 1'h0 : act_asking;
+  assign _038_ = begins ? 1'h1 : _037_;
   accelerator_loops_dsp_acc acc_loops (
     .address(acc_loops_address),
     .base(head[76:64]),
     .clk(clk),
-    .count_0(act_loops_count_0),
-    .count_1(act_loops_count_1),
+    .count_0(set_0_x_count),
+    .count_1(set_0_y_count),
     .count_2(head[89:80]),
-    .ends(_024_),
-    .load(run_begins),
+    .ends(_023_),
+    .load(begins),
     .step(sum_beat),
     .stride_0(1'h1),
-    .stride_1(act_loops_count_0),
+    .stride_1(set_0_x_count),
     .stride_2(head[102:90])
   );
   accelerator_loops_dsp_act act_loops (
     .address(act_address),
     .base(head[37:24]),
     .clk(clk),
-    .count_0(act_loops_count_0),
-    .count_1(act_loops_count_1),
-    .count_2(act_loops_count_2),
-    .count_3(act_loops_count_3),
-    .count_4(act_loops_count_4),
+    .count_0(set_0_x_count),
+    .count_1(set_0_y_count),
+    .count_2(set_0_c_count),
+    .count_3(set_0_kx_count),
+    .count_4(set_0_ky_count),
     .count_5(head[89:80]),
     .ends(act_loops_ends),
-    .load(run_begins),
+    .load(begins),
     .step(act_en),
-    .stride_0(act_loops_stride_0),
+    .stride_0(set_0_x_stride),
     .stride_1(set_0_y_stride[13:0]),
     .stride_2(1'h1),
-    .stride_3(act_loops_stride_3),
+    .stride_3(set_0_kx_stride),
     .stride_4(set_0_ky_stride[13:0])
   );
   accelerator_prefetch_64 act_reader (
-    .ask(act_reader_ask),
+    .ask(act_asking),
     .clear(done),
     .clk(clk),
     .data(core_s_axis_a_tdata),
     .is_last(act_reader_is_last),
     .last(act_reader_last),
     .read_data(act_data),
-    .ready(act_reader_ready),
+    .ready(core_s_axis_a_tready),
     .rst(rst),
     .step(act_en),
-    .valid(core_s_axis_a_tvalid)
+    .valid(act_reader_valid)
   );
   accelerator_dsp_gemm core (
     .clk(clk),
@@ -4349,21 +4415,21 @@ module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_
     .m_axis_c_tvalid(sum_beat),
     .rst(rst),
     .s_axis_a_tdata(core_s_axis_a_tdata),
-    .s_axis_a_tready(act_reader_ready),
-    .s_axis_a_tvalid(core_s_axis_a_tvalid),
+    .s_axis_a_tready(core_s_axis_a_tready),
+    .s_axis_a_tvalid(act_reader_valid),
     .s_axis_b_tdata(core_s_axis_b_tdata),
     .s_axis_b_tready(weight_reader_ready),
     .s_axis_b_tvalid(core_s_axis_b_tvalid),
     .s_axis_cmd_tdata({ 2'h0, flags, blocks, 10'h000, tiles, 3'h0, outputs }),
     .s_axis_cmd_tready(core_s_axis_cmd_tready),
-    .s_axis_cmd_tvalid(core_s_axis_cmd_tvalid)
+    .s_axis_cmd_tvalid(valid)
   );
   accelerator_prefetch_64 weight_reader (
-    .ask(weight_reader_ask),
+    .ask(weight_asking),
     .clear(done),
     .clk(clk),
     .data(core_s_axis_b_tdata),
-    .is_last(_023_),
+    .is_last(_021_),
     .last(1'h0),
     .read_data(weight_data),
     .ready(weight_reader_ready),
@@ -4374,45 +4440,45 @@ module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_
   assign acc_address_held = acc_address;
   assign acc_data_held = acc_data;
   assign acc_loops_base = head[76:64];
-  assign acc_loops_count_0 = act_loops_count_0;
-  assign acc_loops_count_1 = act_loops_count_1;
+  assign acc_loops_count_0 = set_0_x_count;
+  assign acc_loops_count_1 = set_0_y_count;
   assign acc_loops_count_2 = head[89:80];
-  assign acc_loops_load = run_begins;
+  assign acc_loops_load = begins;
   assign acc_loops_step = sum_beat;
   assign acc_loops_stride_0 = 1'h1;
-  assign acc_loops_stride_1 = act_loops_count_0;
+  assign acc_loops_stride_1 = set_0_x_count;
   assign acc_loops_stride_2 = head[102:90];
-  assign act_asking = act_reader_ask;
   assign act_loops_address = act_address;
   assign act_loops_base = head[37:24];
+  assign act_loops_count_0 = set_0_x_count;
+  assign act_loops_count_1 = set_0_y_count;
+  assign act_loops_count_2 = set_0_c_count;
+  assign act_loops_count_3 = set_0_kx_count;
+  assign act_loops_count_4 = set_0_ky_count;
   assign act_loops_count_5 = head[89:80];
-  assign act_loops_load = run_begins;
+  assign act_loops_load = begins;
   assign act_loops_step = act_en;
+  assign act_loops_stride_0 = set_0_x_stride;
   assign act_loops_stride_1 = set_0_y_stride[13:0];
   assign act_loops_stride_2 = 1'h1;
+  assign act_loops_stride_3 = set_0_kx_stride;
   assign act_loops_stride_4 = set_0_ky_stride[13:0];
+  assign act_reader_ask = act_asking;
   assign act_reader_clear = done;
   assign act_reader_data = core_s_axis_a_tdata;
   assign act_reader_read_data = act_data;
+  assign act_reader_ready = core_s_axis_a_tready;
   assign act_reader_step = act_en;
-  assign act_reader_valid = core_s_axis_a_tvalid;
   assign all_columns = { 7'h00, tiles, 3'h0 };
   assign all_products = { blocks, 3'h0 };
   assign core_m_axis_c_tready = 1'h1;
   assign core_m_axis_c_tvalid = sum_beat;
-  assign core_s_axis_a_tready = act_reader_ready;
+  assign core_s_axis_a_tvalid = act_reader_valid;
   assign core_s_axis_b_tready = weight_reader_ready;
   assign core_s_axis_cmd_tdata = { 2'h0, flags, blocks, 10'h000, tiles, 3'h0, outputs };
-  assign set_0_c_count = act_loops_count_2;
-  assign set_0_kx_count = act_loops_count_3;
-  assign set_0_kx_stride = act_loops_stride_3;
-  assign set_0_ky_count = act_loops_count_4;
-  assign set_0_x_count = act_loops_count_0;
-  assign set_0_x_stride = act_loops_stride_0;
-  assign set_0_y_count = act_loops_count_1;
-  assign valid = core_s_axis_cmd_tvalid;
-  assign weight_asking = weight_reader_ask;
+  assign core_s_axis_cmd_tvalid = valid;
   assign weight_at = weight_address;
+  assign weight_reader_ask = weight_asking;
   assign weight_reader_clear = done;
   assign weight_reader_data = core_s_axis_b_tdata;
   assign weight_reader_read_data = weight_data;
@@ -5125,21 +5191,23 @@ module accelerator_exponential(keep, clk, mantissa, exponent, x);
 endmodule
 
 module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
-  wire _00_;
-  wire [4:0] _01_;
+  wire [5:0] _00_;
+  wire [127:0] _01_;
   wire [4:0] _02_;
-  wire [5:0] _03_;
+  wire [4:0] _03_;
   wire [6:0] _04_;
   wire _05_;
   wire _06_;
   wire _07_;
   wire _08_;
   wire _09_;
-  wire [127:0] _10_;
+  wire _10_;
+  wire _11_;
   input clk;
   wire clk;
   input [127:0] data;
   wire [127:0] data;
+  wire few;
   wire [3:0] free;
   output full;
   wire full;
@@ -5173,27 +5241,29 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
-  assign _00_ = level == 1'h1;
-  assign popped = _00_ ? data : read__data;
+  assign few = ! level[4:1];
+  assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
-  assign _03_ = level + push;
-  assign _04_ = _03_ - pop;
+  assign _00_ = level + push;
+  assign _04_ = _00_ - pop;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
   assign _08_ = valid & _07_;
   assign _09_ = push | _08_;
-  assign _10_ = pop ? popped : kept;
-  assign _01_ = read__addr + 1'h1;
-  assign _02_ = write__addr + 1'h1;
-  always @(posedge clk)
-    head <= _10_;
+  assign _10_ = ~ valid;
+  assign _11_ = pop | _10_;
+  assign _01_ = few ? data : read__data;
+  assign _02_ = read__addr + 1'h1;
+  assign _03_ = write__addr + 1'h1;
   always @(posedge clk)
     if (rst) write__addr <= 4'h0;
-    else if (push) write__addr <= _02_[3:0];
+    else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _01_[3:0];
+    else if (pop) read__addr <= _02_[3:0];
+  always @(posedge clk)
+    if (_11_) head <= _01_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
     else valid <= _09_;
@@ -5210,10 +5280,10 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
 endmodule
 
 module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
-  wire _00_;
-  wire [2:0] _01_;
+  wire [3:0] _00_;
+  wire _01_;
   wire [2:0] _02_;
-  wire [3:0] _03_;
+  wire [2:0] _03_;
   wire [4:0] _04_;
   wire _05_;
   wire _06_;
@@ -5221,10 +5291,12 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
   wire _08_;
   wire _09_;
   wire _10_;
+  wire _11_;
   input clk;
   wire clk;
   input data;
   wire data;
+  wire few;
   wire [1:0] free;
   output full;
   wire full;
@@ -5258,27 +5330,29 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
-  assign _00_ = level == 1'h1;
-  assign popped = _00_ ? data : read__data;
+  assign few = ! level[2:1];
+  assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
-  assign _03_ = level + push;
-  assign _04_ = _03_ - pop;
+  assign _00_ = level + push;
+  assign _04_ = _00_ - pop;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
   assign _08_ = valid & _07_;
   assign _09_ = push | _08_;
-  assign _10_ = pop ? popped : kept;
-  assign _01_ = read__addr + 1'h1;
-  assign _02_ = write__addr + 1'h1;
-  always @(posedge clk)
-    head <= _10_;
+  assign _10_ = ~ valid;
+  assign _11_ = pop | _10_;
+  assign _01_ = few ? data : read__data;
+  assign _02_ = read__addr + 1'h1;
+  assign _03_ = write__addr + 1'h1;
   always @(posedge clk)
     if (rst) write__addr <= 2'h0;
-    else if (push) write__addr <= _02_[1:0];
+    else if (push) write__addr <= _03_[1:0];
   always @(posedge clk)
     if (rst) read__addr <= 2'h1;
-    else if (pop) read__addr <= _01_[1:0];
+    else if (pop) read__addr <= _02_[1:0];
+  always @(posedge clk)
+    if (_11_) head <= _01_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
     else valid <= _09_;
@@ -5295,21 +5369,23 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
 endmodule
 
 module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
-  wire _00_;
-  wire [2:0] _01_;
+  wire [3:0] _00_;
+  wire [8:0] _01_;
   wire [2:0] _02_;
-  wire [3:0] _03_;
+  wire [2:0] _03_;
   wire [4:0] _04_;
   wire _05_;
   wire _06_;
   wire _07_;
   wire _08_;
   wire _09_;
-  wire [8:0] _10_;
+  wire _10_;
+  wire _11_;
   input clk;
   wire clk;
   input [8:0] data;
   wire [8:0] data;
+  wire few;
   wire [1:0] free;
   output full;
   wire full;
@@ -5343,27 +5419,29 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
-  assign _00_ = level == 1'h1;
-  assign popped = _00_ ? data : read__data;
+  assign few = ! level[2:1];
+  assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
-  assign _03_ = level + push;
-  assign _04_ = _03_ - pop;
+  assign _00_ = level + push;
+  assign _04_ = _00_ - pop;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
   assign _08_ = valid & _07_;
   assign _09_ = push | _08_;
-  assign _10_ = pop ? popped : kept;
-  assign _01_ = read__addr + 1'h1;
-  assign _02_ = write__addr + 1'h1;
-  always @(posedge clk)
-    head <= _10_;
+  assign _10_ = ~ valid;
+  assign _11_ = pop | _10_;
+  assign _01_ = few ? data : read__data;
+  assign _02_ = read__addr + 1'h1;
+  assign _03_ = write__addr + 1'h1;
   always @(posedge clk)
     if (rst) write__addr <= 2'h0;
-    else if (push) write__addr <= _02_[1:0];
+    else if (push) write__addr <= _03_[1:0];
   always @(posedge clk)
     if (rst) read__addr <= 2'h1;
-    else if (pop) read__addr <= _01_[1:0];
+    else if (pop) read__addr <= _02_[1:0];
+  always @(posedge clk)
+    if (_11_) head <= _01_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
     else valid <= _09_;
@@ -5452,21 +5530,23 @@ module accelerator_fifo_prefetch_64(data, pop, clk, rst, valid, head, full, leve
 endmodule
 
 module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
-  wire _00_;
-  wire [3:0] _01_;
+  wire [4:0] _00_;
+  wire [127:0] _01_;
   wire [3:0] _02_;
-  wire [4:0] _03_;
+  wire [3:0] _03_;
   wire [5:0] _04_;
   wire _05_;
   wire _06_;
   wire _07_;
   wire _08_;
   wire _09_;
-  wire [127:0] _10_;
+  wire _10_;
+  wire _11_;
   input clk;
   wire clk;
   input [127:0] data;
   wire [127:0] data;
+  wire few;
   wire [2:0] free;
   output full;
   wire full;
@@ -5500,27 +5580,29 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
-  assign _00_ = level == 1'h1;
-  assign popped = _00_ ? data : read__data;
+  assign few = ! level[3:1];
+  assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
-  assign _03_ = level + push;
-  assign _04_ = _03_ - pop;
+  assign _00_ = level + push;
+  assign _04_ = _00_ - pop;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
   assign _08_ = valid & _07_;
   assign _09_ = push | _08_;
-  assign _10_ = pop ? popped : kept;
-  assign _01_ = read__addr + 1'h1;
-  assign _02_ = write__addr + 1'h1;
-  always @(posedge clk)
-    head <= _10_;
+  assign _10_ = ~ valid;
+  assign _11_ = pop | _10_;
+  assign _01_ = few ? data : read__data;
+  assign _02_ = read__addr + 1'h1;
+  assign _03_ = write__addr + 1'h1;
   always @(posedge clk)
     if (rst) write__addr <= 3'h0;
-    else if (push) write__addr <= _02_[2:0];
+    else if (push) write__addr <= _03_[2:0];
   always @(posedge clk)
     if (rst) read__addr <= 3'h1;
-    else if (pop) read__addr <= _01_[2:0];
+    else if (pop) read__addr <= _02_[2:0];
+  always @(posedge clk)
+    if (_11_) head <= _01_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
     else valid <= _09_;
@@ -5537,75 +5619,79 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
 endmodule
 
 module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
-  wire _00_;
-  wire [4:0] _01_;
+  wire [5:0] _00_;
+  wire [72:0] _01_;
   wire [4:0] _02_;
-  wire [5:0] _03_;
+  wire [4:0] _03_;
   wire [6:0] _04_;
   wire _05_;
   wire _06_;
   wire _07_;
   wire _08_;
   wire _09_;
-  wire [71:0] _10_;
+  wire _10_;
+  wire _11_;
   input clk;
   wire clk;
-  input [71:0] data;
-  wire [71:0] data;
+  input [72:0] data;
+  wire [72:0] data;
+  wire few;
   wire [3:0] free;
   output full;
   wire full;
-  output [71:0] head;
-  reg [71:0] head = 72'h000000000000000000;
-  output [71:0] kept;
-  wire [71:0] kept;
+  output [72:0] head;
+  reg [72:0] head = 73'h0000000000000000000;
+  output [72:0] kept;
+  wire [72:0] kept;
   output [4:0] level;
   reg [4:0] level = 5'h00;
   input pop;
   wire pop;
-  output [71:0] popped;
-  wire [71:0] popped;
+  output [72:0] popped;
+  wire [72:0] popped;
   input push;
   wire push;
   reg [3:0] read__addr = 4'h1;
-  wire [71:0] read__data;
+  wire [72:0] read__data;
   input rst;
   wire rst;
   wire [3:0] second;
-  wire [71:0] shown;
+  wire [72:0] shown;
   wire there;
   output valid;
   reg valid = 1'h0;
   reg [3:0] write__addr = 4'h0;
-  wire [71:0] write__data;
+  wire [72:0] write__data;
   wire write__en;
-  reg [71:0] memory [15:0];
+  reg [72:0] memory [15:0];
   always @(posedge clk) begin
     if (push)
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
-  assign _00_ = level == 1'h1;
-  assign popped = _00_ ? data : read__data;
+  assign few = ! level[4:1];
+  assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
-  assign _03_ = level + push;
-  assign _04_ = _03_ - pop;
+  assign _00_ = level + push;
+  assign _04_ = _00_ - pop;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
   assign _08_ = valid & _07_;
   assign _09_ = push | _08_;
-  assign _10_ = pop ? popped : kept;
-  assign _01_ = read__addr + 1'h1;
-  assign _02_ = write__addr + 1'h1;
-  always @(posedge clk)
-    head <= _10_;
+  assign _10_ = ~ valid;
+  assign _11_ = pop | _10_;
+  assign _01_ = few ? data : read__data;
+  assign _02_ = read__addr + 1'h1;
+  assign _03_ = write__addr + 1'h1;
   always @(posedge clk)
     if (rst) write__addr <= 4'h0;
-    else if (push) write__addr <= _02_[3:0];
+    else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _01_[3:0];
+    else if (pop) read__addr <= _02_[3:0];
+  always @(posedge clk)
+    if (_11_) head <= _01_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
     else valid <= _09_;
@@ -5622,21 +5708,23 @@ module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popp
 endmodule
 
 module accelerator_fifo_softmax_lengths(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
-  wire _00_;
-  wire [6:0] _01_;
+  wire [7:0] _00_;
+  wire [5:0] _01_;
   wire [6:0] _02_;
-  wire [7:0] _03_;
+  wire [6:0] _03_;
   wire [8:0] _04_;
   wire _05_;
   wire _06_;
   wire _07_;
   wire _08_;
   wire _09_;
-  wire [5:0] _10_;
+  wire _10_;
+  wire _11_;
   input clk;
   wire clk;
   input [5:0] data;
   wire [5:0] data;
+  wire few;
   wire [5:0] free;
   output full;
   wire full;
@@ -5670,27 +5758,29 @@ module accelerator_fifo_softmax_lengths(data, pop, clk, rst, valid, head, full, 
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
-  assign _00_ = level == 1'h1;
-  assign popped = _00_ ? data : read__data;
+  assign few = ! level[6:1];
+  assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
-  assign _03_ = level + push;
-  assign _04_ = _03_ - pop;
+  assign _00_ = level + push;
+  assign _04_ = _00_ - pop;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
   assign _08_ = valid & _07_;
   assign _09_ = push | _08_;
-  assign _10_ = pop ? popped : kept;
-  assign _01_ = read__addr + 1'h1;
-  assign _02_ = write__addr + 1'h1;
-  always @(posedge clk)
-    head <= _10_;
+  assign _10_ = ~ valid;
+  assign _11_ = pop | _10_;
+  assign _01_ = few ? data : read__data;
+  assign _02_ = read__addr + 1'h1;
+  assign _03_ = write__addr + 1'h1;
   always @(posedge clk)
     if (rst) write__addr <= 6'h00;
-    else if (push) write__addr <= _02_[5:0];
+    else if (push) write__addr <= _03_[5:0];
   always @(posedge clk)
     if (rst) read__addr <= 6'h01;
-    else if (pop) read__addr <= _01_[5:0];
+    else if (pop) read__addr <= _02_[5:0];
+  always @(posedge clk)
+    if (_11_) head <= _01_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
     else valid <= _09_;
@@ -6603,10 +6693,10 @@ module accelerator_lane_sum(carries, clk, value, carry, values);
   assign sum_2_0_carry = carry;
 endmodule
 
-module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stall, read_valid, read_address, read_beats, data_take, write_en, write_address, write_data, start);
+module accelerator_load(begins, head, read_ready, data_valid, data, clk, rst, done, stall, read_valid, read_address, read_beats, data_take, write_en, write_address, write_data, start);
   wire _000_;
   wire _001_;
-  wire _002_;
+  wire [20:0] _002_;
   wire _003_;
   wire _004_;
   wire _005_;
@@ -6617,7 +6707,7 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   wire _010_;
   wire _011_;
   wire _012_;
-  wire _013_;
+  wire [20:0] _013_;
   wire _014_;
   wire _015_;
   wire _016_;
@@ -6627,318 +6717,347 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   wire _020_;
   wire _021_;
   wire _022_;
-  wire [8:0] _023_;
-  wire _024_;
-  wire [8:0] _025_;
-  wire _026_;
-  wire _027_;
-  wire [8:0] _028_;
+  wire _023_;
+  wire [7:0] _024_;
+  wire [7:0] _025_;
+  wire [7:0] _026_;
+  wire [7:0] _027_;
+  wire [7:0] _028_;
   wire _029_;
-  wire [8:0] _030_;
-  wire _031_;
-  wire [8:0] _032_;
-  wire _033_;
-  wire [24:0] _034_;
-  wire [24:0] _035_;
-  wire _036_;
-  wire _037_;
-  wire [24:0] _038_;
-  wire [24:0] _039_;
+  wire [7:0] _030_;
+  wire [7:0] _031_;
+  wire [7:0] _032_;
+  wire [7:0] _033_;
+  wire [7:0] _034_;
+  wire [7:0] _035_;
+  wire [7:0] _036_;
+  wire [7:0] _037_;
+  wire [7:0] _038_;
+  wire [7:0] _039_;
   wire _040_;
-  wire [24:0] _041_;
-  wire [24:0] _042_;
-  wire _043_;
-  wire [25:0] _044_;
-  wire _045_;
-  wire _046_;
-  wire [25:0] _047_;
-  wire [25:0] _048_;
-  wire [25:0] _049_;
-  wire _050_;
+  wire [7:0] _041_;
+  wire [127:0] _042_;
+  wire [3:0] _043_;
+  wire [4:0] _044_;
+  wire [5:0] _045_;
+  wire [127:0] _046_;
+  wire [127:0] _047_;
+  wire [127:0] _048_;
+  wire [127:0] _049_;
+  wire [127:0] _050_;
   wire _051_;
-  wire _052_;
-  wire _053_;
-  wire _054_;
-  wire [19:0] _055_;
-  wire [19:0] _056_;
-  wire [20:0] _057_;
-  wire [21:0] _058_;
-  wire [32:0] _059_;
-  wire _060_;
-  wire _061_;
+  wire [127:0] _052_;
+  wire [127:0] _053_;
+  wire [127:0] _054_;
+  wire [127:0] _055_;
+  wire [127:0] _056_;
+  wire [127:0] _057_;
+  wire [127:0] _058_;
+  wire [127:0] _059_;
+  wire [127:0] _060_;
+  wire [127:0] _061_;
   wire _062_;
-  wire _063_;
-  wire _064_;
-  wire _065_;
-  wire [20:0] _066_;
-  wire _067_;
-  wire _068_;
-  wire [20:0] _069_;
-  wire [21:0] _070_;
-  wire _071_;
-  wire _072_;
-  wire [18:0] _073_;
-  wire [28:0] _074_;
-  wire [15:0] _075_;
-  wire _076_;
-  wire [16:0] _077_;
-  wire [33:0] _078_;
-  wire [33:0] _079_;
-  wire [24:0] _080_;
-  wire [14:0] _081_;
-  wire [5:0] _082_;
-  wire [32:0] _083_;
-  wire [18:0] _084_;
-  wire [20:0] _085_;
-  wire _086_;
-  wire _087_;
-  wire _088_;
-  wire [20:0] _089_;
-  wire _090_;
-  wire [20:0] _091_;
+  wire [127:0] _063_;
+  wire [127:0] _064_;
+  wire [127:0] _065_;
+  wire [127:0] _066_;
+  wire [127:0] _067_;
+  wire [127:0] _068_;
+  wire [127:0] _069_;
+  wire [127:0] _070_;
+  wire [127:0] _071_;
+  wire [127:0] _072_;
+  wire _073_;
+  wire [127:0] _074_;
+  wire [127:0] _075_;
+  wire [127:0] _076_;
+  wire [127:0] _077_;
+  wire [127:0] _078_;
+  wire [127:0] _079_;
+  wire [127:0] _080_;
+  wire [127:0] _081_;
+  wire [127:0] _082_;
+  wire [127:0] _083_;
+  wire _084_;
+  wire [127:0] _085_;
+  wire [127:0] _086_;
+  wire [127:0] _087_;
+  wire [127:0] _088_;
+  wire [127:0] _089_;
+  wire [127:0] _090_;
+  wire _091_;
   wire _092_;
   wire _093_;
-  wire _094_;
+  wire [8:0] _094_;
   wire _095_;
   wire _096_;
   wire _097_;
-  wire [20:0] _098_;
-  wire _099_;
-  wire _100_;
-  wire [7:0] _101_;
-  wire [7:0] _102_;
-  wire [7:0] _103_;
-  wire [9:0] _104_;
+  wire _098_;
+  wire [13:0] _099_;
+  wire [9:0] _100_;
+  wire [9:0] _101_;
+  wire _102_;
+  wire [17:0] _103_;
+  wire _104_;
   wire _105_;
-  wire [7:0] _106_;
-  wire [7:0] _107_;
-  wire [7:0] _108_;
-  wire [7:0] _109_;
-  wire [7:0] _110_;
-  wire [7:0] _111_;
-  wire [7:0] _112_;
-  wire [7:0] _113_;
-  wire [7:0] _114_;
-  wire [7:0] _115_;
-  wire _116_;
-  wire [7:0] _117_;
-  wire [7:0] _118_;
-  wire [7:0] _119_;
-  wire [127:0] _120_;
-  wire [3:0] _121_;
-  wire [4:0] _122_;
-  wire [5:0] _123_;
-  wire [127:0] _124_;
-  wire [127:0] _125_;
-  wire [127:0] _126_;
+  wire _106_;
+  wire _107_;
+  wire _108_;
+  wire _109_;
+  wire _110_;
+  wire _111_;
+  wire _112_;
+  wire _113_;
+  wire _114_;
+  wire _115_;
+  wire [8:0] _116_;
+  wire _117_;
+  wire _118_;
+  wire _119_;
+  wire _120_;
+  wire _121_;
+  wire _122_;
+  wire _123_;
+  wire _124_;
+  wire _125_;
+  wire [5:0] _126_;
   wire _127_;
-  wire [127:0] _128_;
-  wire [127:0] _129_;
-  wire [127:0] _130_;
-  wire [127:0] _131_;
-  wire [127:0] _132_;
-  wire [127:0] _133_;
-  wire [127:0] _134_;
-  wire [127:0] _135_;
-  wire [127:0] _136_;
-  wire [127:0] _137_;
+  wire _128_;
+  wire _129_;
+  wire _130_;
+  wire _131_;
+  wire _132_;
+  wire _133_;
+  wire _134_;
+  wire [4:0] _135_;
+  wire _136_;
+  wire [4:0] _137_;
   wire _138_;
-  wire [127:0] _139_;
-  wire [127:0] _140_;
-  wire [127:0] _141_;
-  wire [127:0] _142_;
-  wire [127:0] _143_;
-  wire [127:0] _144_;
-  wire [127:0] _145_;
-  wire [127:0] _146_;
-  wire [127:0] _147_;
-  wire [127:0] _148_;
-  wire _149_;
-  wire [127:0] _150_;
-  wire [127:0] _151_;
-  wire [127:0] _152_;
-  wire [127:0] _153_;
-  wire [127:0] _154_;
-  wire [127:0] _155_;
-  wire [127:0] _156_;
-  wire [127:0] _157_;
-  wire [127:0] _158_;
-  wire [127:0] _159_;
-  wire _160_;
-  wire [127:0] _161_;
-  wire [127:0] _162_;
-  wire [127:0] _163_;
-  wire [127:0] _164_;
-  wire [127:0] _165_;
-  wire [127:0] _166_;
-  wire [127:0] _167_;
-  wire [127:0] _168_;
-  wire _169_;
+  wire [4:0] _139_;
+  wire [4:0] _140_;
+  wire [4:0] _141_;
+  wire _142_;
+  wire _143_;
+  wire _144_;
+  wire _145_;
+  wire _146_;
+  wire _147_;
+  wire _148_;
+  wire [8:0] _149_;
+  wire _150_;
+  wire _151_;
+  wire _152_;
+  wire _153_;
+  wire _154_;
+  wire _155_;
+  wire _156_;
+  wire [5:0] _157_;
+  wire _158_;
+  wire [7:0] _159_;
+  wire [8:0] _160_;
+  wire _161_;
+  wire [7:0] _162_;
+  wire _163_;
+  wire [7:0] _164_;
+  wire _165_;
+  wire [7:0] _166_;
+  wire _167_;
+  wire _168_;
+  wire [7:0] _169_;
   wire _170_;
-  wire _171_;
+  wire [7:0] _171_;
   wire _172_;
-  wire _173_;
+  wire [7:0] _173_;
   wire _174_;
-  wire _175_;
-  wire _176_;
-  wire [13:0] _177_;
-  wire [4:0] _178_;
-  wire [71:0] _179_;
-  wire [71:0] _180_;
+  wire [8:0] _175_;
+  wire [7:0] _176_;
+  wire _177_;
+  wire [7:0] _178_;
+  wire _179_;
+  wire [7:0] _180_;
   wire _181_;
-  wire [8:0] _182_;
-  wire [4:0] _183_;
+  wire [7:0] _182_;
+  wire _183_;
   wire _184_;
-  wire [19:0] _185_;
-  wire [19:0] _186_;
-  wire [31:0] _187_;
-  wire [17:0] _188_;
-  wire _189_;
-  wire [13:0] _190_;
-  wire [15:0] _191_;
-  wire [31:0] _192_;
-  wire [31:0] _193_;
-  wire [23:0] _194_;
-  wire [17:0] _195_;
-  wire [9:0] _196_;
-  wire _197_;
-  wire [19:0] _198_;
-  wire _199_;
+  wire [7:0] _185_;
+  wire _186_;
+  wire [7:0] _187_;
+  wire _188_;
+  wire [7:0] _189_;
+  wire [24:0] _190_;
+  wire _191_;
+  wire [7:0] _192_;
+  wire _193_;
+  wire _194_;
+  wire _195_;
+  wire [24:0] _196_;
+  wire [4:0] _197_;
+  wire [72:0] _198_;
+  wire [72:0] _199_;
   wire _200_;
-  wire [19:0] _201_;
-  wire [3:0] _202_;
-  wire _203_;
-  wire _204_;
-  wire [19:0] _205_;
+  wire [8:0] _201_;
+  wire [4:0] _202_;
+  wire [19:0] _203_;
+  wire [19:0] _204_;
+  wire [31:0] _205_;
   wire _206_;
-  wire _207_;
-  wire _208_;
-  wire [4:0] _209_;
-  wire [12:0] _210_;
-  wire _211_;
-  wire [4:0] _212_;
-  wire [4:0] _213_;
-  wire [4:0] _214_;
-  wire [4:0] _215_;
+  wire [17:0] _207_;
+  wire [13:0] _208_;
+  wire [15:0] _209_;
+  wire [24:0] _210_;
+  wire [31:0] _211_;
+  wire [31:0] _212_;
+  wire [23:0] _213_;
+  wire [17:0] _214_;
+  wire [19:0] _215_;
   wire _216_;
   wire _217_;
   wire _218_;
-  wire _219_;
-  wire _220_;
-  wire _221_;
+  wire [19:0] _219_;
+  wire [3:0] _220_;
+  wire [24:0] _221_;
   wire _222_;
   wire _223_;
-  wire _224_;
+  wire [19:0] _224_;
   wire _225_;
   wire _226_;
-  wire _227_;
-  wire _228_;
-  wire [17:0] _229_;
+  wire [24:0] _227_;
+  wire [12:0] _228_;
+  wire [24:0] _229_;
   wire _230_;
-  wire _231_;
-  wire [5:0] _232_;
+  wire [25:0] _231_;
+  wire _232_;
   wire _233_;
-  wire [7:0] _234_;
-  wire _235_;
-  wire [7:0] _236_;
-  wire _237_;
+  wire _234_;
+  wire [25:0] _235_;
+  wire [25:0] _236_;
+  wire [25:0] _237_;
   wire _238_;
-  wire [7:0] _239_;
+  wire _239_;
   wire _240_;
-  wire [7:0] _241_;
-  wire _242_;
-  wire [7:0] _243_;
+  wire _241_;
+  wire [19:0] _242_;
+  wire [19:0] _243_;
   wire _244_;
-  wire [7:0] _245_;
-  wire _246_;
-  wire _247_;
-  wire [7:0] _248_;
+  wire [20:0] _245_;
+  wire [21:0] _246_;
+  wire [32:0] _247_;
+  wire _248_;
   wire _249_;
-  wire [7:0] _250_;
+  wire _250_;
   wire _251_;
-  wire [7:0] _252_;
-  wire _253_;
+  wire _252_;
+  wire [20:0] _253_;
   wire _254_;
-  wire [7:0] _255_;
+  wire _255_;
   wire _256_;
-  wire [7:0] _257_;
-  wire _258_;
-  wire [7:0] _259_;
-  wire _260_;
-  wire _261_;
-  wire [7:0] _262_;
+  wire [20:0] _257_;
+  wire [21:0] _258_;
+  wire _259_;
+  wire [18:0] _260_;
+  wire [28:0] _261_;
+  wire [15:0] _262_;
   wire _263_;
-  wire [7:0] _264_;
-  wire _265_;
-  wire [7:0] _266_;
-  wire _267_;
-  wire _268_;
-  wire _269_;
-  wire _270_;
-  wire _271_;
-  wire [12:0] _272_;
+  wire _264_;
+  wire [16:0] _265_;
+  wire [33:0] _266_;
+  wire [33:0] _267_;
+  wire [24:0] _268_;
+  wire [14:0] _269_;
+  wire [32:0] _270_;
+  wire [18:0] _271_;
+  wire [20:0] _272_;
   wire _273_;
   wire _274_;
   wire _275_;
   wire _276_;
-  wire [19:0] _277_;
+  wire _277_;
   wire _278_;
   wire _279_;
-  wire [3:0] _280_;
-  wire [19:0] _281_;
+  wire _280_;
+  wire _281_;
   wire _282_;
   wire _283_;
-  wire [19:0] _284_;
-  wire [17:0] _285_;
-  wire [17:0] _286_;
-  wire [23:0] _287_;
-  wire [23:0] _288_;
-  wire [31:0] _289_;
-  wire [31:0] _290_;
-  wire [31:0] _291_;
-  wire [31:0] _292_;
-  wire [15:0] _293_;
-  wire [15:0] _294_;
-  wire [13:0] _295_;
-  wire [13:0] _296_;
+  wire _284_;
+  wire _285_;
+  wire _286_;
+  wire [20:0] _287_;
+  wire _288_;
+  wire [20:0] _289_;
+  wire _290_;
+  wire _291_;
+  wire _292_;
+  wire _293_;
+  wire _294_;
+  wire _295_;
+  wire _296_;
   wire _297_;
-  wire _298_;
-  wire _299_;
+  wire [4:0] _298_;
+  wire [4:0] _299_;
   wire _300_;
-  wire [17:0] _301_;
+  wire _301_;
   wire _302_;
   wire _303_;
   wire _304_;
   wire _305_;
-  wire _306_;
-  wire [31:0] _307_;
+  wire [12:0] _306_;
+  wire _307_;
   wire _308_;
   wire _309_;
   wire _310_;
-  wire _311_;
+  wire [19:0] _311_;
   wire _312_;
   wire _313_;
-  wire _314_;
-  wire _315_;
-  wire [2:0] _316_;
-  wire [2:0] _317_;
-  wire [2:0] _318_;
+  wire [3:0] _314_;
+  wire [19:0] _315_;
+  wire _316_;
+  wire _317_;
+  wire _318_;
   wire _319_;
   wire _320_;
-  wire _321_;
-  wire _322_;
-  wire [2:0] _323_;
-  wire _324_;
-  wire [4:0] _325_;
-  wire [8:0] _326_;
-  wire [4:0] _327_;
-  wire [4:0] _328_;
-  wire _329_;
-  wire _330_;
-  wire _331_;
-  wire _332_;
-  wire _333_;
+  wire [19:0] _321_;
+  wire [17:0] _322_;
+  wire [17:0] _323_;
+  wire [23:0] _324_;
+  wire [23:0] _325_;
+  wire [31:0] _326_;
+  wire [31:0] _327_;
+  wire [31:0] _328_;
+  wire [31:0] _329_;
+  wire [15:0] _330_;
+  wire [15:0] _331_;
+  wire [13:0] _332_;
+  wire [13:0] _333_;
   wire _334_;
+  wire _335_;
+  wire _336_;
+  wire _337_;
+  wire [17:0] _338_;
+  wire _339_;
+  wire _340_;
+  wire _341_;
+  wire _342_;
+  wire _343_;
+  wire [31:0] _344_;
+  wire _345_;
+  wire _346_;
+  wire _347_;
+  wire _348_;
+  wire _349_;
+  wire _350_;
+  wire _351_;
+  wire _352_;
+  wire [2:0] _353_;
+  wire [2:0] _354_;
+  wire [2:0] _355_;
+  wire _356_;
+  wire _357_;
+  wire _358_;
+  wire _359_;
+  wire [2:0] _360_;
+  wire _361_;
+  wire [4:0] _362_;
+  wire [8:0] _363_;
   reg active = 1'h0;
   wire [4:0] after;
   reg align = 1'h0;
@@ -6950,6 +7069,8 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   wire [8:0] beats_behind;
   reg [8:0] beats_to_boundary = 9'h000;
   wire [8:0] beats_to_first_boundary;
+  input begins;
+  wire begins;
   reg [4:0] burst_limit = 5'h00;
   reg [12:0] bus_word = 13'h0000;
   reg [127:0] came = 128'h00000000000000000000000000000000;
@@ -6959,6 +7080,7 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   reg came_valid = 1'h0;
   input clk;
   wire clk;
+  reg closes = 1'h0;
   wire complete;
   wire counts_beats;
   input [127:0] data;
@@ -7019,13 +7141,12 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   input rst;
   wire rst;
   reg [31:0] run_address = 32'd0;
-  wire run_begins;
   reg [19:0] run_bytes = 20'h00000;
   reg run_end = 1'h0;
   wire [24:0] run_stop;
-  wire [71:0] runs_data;
+  wire [72:0] runs_data;
   wire runs_full;
-  wire [71:0] runs_head;
+  wire [72:0] runs_head;
   wire runs_pop;
   wire runs_push;
   wire runs_valid;
@@ -7065,332 +7186,359 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   reg [6:0] write_en = 7'h00;
   reg [23:0] x = 24'h000000;
   reg [17:0] y = 18'h00000;
-  assign _000_ = head[7:4] == 2'h2;
-  assign run_begins = start & _000_;
-  assign { _104_[9], beats_to_first_boundary } = 9'h100 - first_byte[11:4];
-  assign { _196_[9], beats_behind } = beats_to_boundary - burst_limit;
+  assign _000_ = ! head[7:4];
+  assign _105_ = start & _000_;
+  assign _195_ = ! head[7:4];
+  assign _233_ = start & _195_;
+  assign _244_ = ! head[7:4];
+  assign _254_ = start & _244_;
+  assign _264_ = ! head[7:4];
+  assign _275_ = start & _264_;
+  assign _285_ = head[7:4] == 1'h1;
+  assign _001_ = start & _285_;
+  assign _011_ = head[7:4] == 1'h1;
+  assign _019_ = start & _011_;
+  assign _029_ = head[7:4] == 1'h1;
+  assign _040_ = start & _029_;
+  assign _051_ = ! head[7:4];
+  assign _062_ = start & _051_;
+  assign _073_ = read_valid & read_ready;
+  assign _084_ = ! beats_behind;
+  assign _094_ = _084_ ? 9'h100 : beats_behind;
+  assign _106_ = ! beats_behind;
+  assign _116_ = _106_ ? 9'h100 : beats_behind;
+  assign _127_ = _116_ < 5'h10;
+  assign _138_ = ! beats_behind;
+  assign _149_ = _138_ ? 9'h100 : beats_behind;
+  assign _160_ = _127_ ? _149_ : 9'h010;
+  assign _167_ = beats_to_first_boundary < 5'h10;
+  assign _175_ = _167_ ? beats_to_first_boundary : 9'h010;
+  assign _183_ = $signed(x) < $signed(1'h0);
+  assign _190_ = - $signed(x);
+  assign _196_ = _183_ ? _190_ : 25'h0000000;
+  assign _200_ = $signed(_196_) < $signed({ 1'h0, run_bytes });
+  assign _206_ = $signed(x) < $signed(1'h0);
+  assign _210_ = - $signed(x);
+  assign _221_ = _206_ ? _210_ : 25'h0000000;
+  assign _227_ = _200_ ? _221_ : { 5'h00, run_bytes };
+  assign _229_ = whole ? 25'h0000000 : _227_;
+  assign _230_ = $signed(over) > $signed(1'h0);
+  assign _231_ = _230_ ? over : 26'h0000000;
+  assign _232_ = $signed(_231_) < $signed({ 1'h0, run_bytes });
+  assign _234_ = $signed(over) > $signed(1'h0);
+  assign _235_ = _234_ ? over : 26'h0000000;
+  assign _236_ = _232_ ? _235_ : { 6'h00, run_bytes };
+  assign _237_ = whole ? 26'h0000000 : _236_;
+  assign _238_ = $signed(y) >= $signed(1'h0);
+  assign _239_ = $signed(y) < $signed({ 1'h0, set_0_row_count });
+  assign _240_ = _238_ & _239_;
+  assign _241_ = whole | _240_;
+  assign _242_ = row_there ? lead : run_bytes;
+  assign _243_ = row_there ? trail : 20'h00000;
+  assign _245_ = run_bytes - lead;
+  assign _246_ = $signed(_245_) - $signed({ 1'h0, trail });
+  assign _247_ = run_address + lead;
+  assign _248_ = | data_bytes;
+  assign _249_ = | lead;
+  assign _250_ = | data_bytes;
+  assign _251_ = | trail;
+  assign _252_ = lead <= 5'h10;
+  assign _253_ = data_bytes + first_byte[3:0];
+  assign _255_ = _253_ <= 5'h10;
+  assign _256_ = trail <= 5'h10;
+  assign _257_ = first_byte[3:0] + data_bytes;
+  assign _258_ = _257_ + 4'hf;
+  assign _259_ = read_valid & read_ready;
+  assign _260_ = beats - burst_limit;
+  assign _261_ = first_byte[31:4] + burst_limit;
+  assign _262_ = head[125] ? set_1_group_count : 16'h0001;
+  assign _263_ = ~ head[125];
+  assign _265_ = groups_left - 1'h1;
+  assign _266_ = $signed({ 1'h0, group_address }) + $signed(set_0_x_step);
+  assign _267_ = $signed({ 1'h0, group_address }) + $signed(set_0_x_step);
+  assign _268_ = $signed(x) + $signed(set_0_x_step);
+  assign _269_ = rows_left - 1'h1;
+  assign _270_ = run_address + set_0_row_pitch;
+  assign _271_ = $signed(y) + $signed(2'h1);
+  assign _272_ = lead_left - 5'h10;
+  assign _273_ = ~ lead_ends;
+  assign _274_ = lead_left <= 6'h20;
+  assign _276_ = lead_left <= 6'h20;
+  assign _277_ = ~ data_there;
+  assign _278_ = _276_ & _277_;
+  assign _279_ = ~ trail_there;
+  assign _280_ = _278_ & _279_;
+  assign _281_ = ~ trail_there;
+  assign _282_ = data_ends & _281_;
+  assign _283_ = data_there ? _282_ : trail_ends;
+  assign _284_ = lead_ends ? _283_ : _280_;
+  assign _286_ = data_take & data_valid;
+  assign _287_ = data_left - space;
+  assign _288_ = ~ data_ends;
+  assign _289_ = data_left + low;
+  assign _290_ = _289_ <= 6'h20;
+  assign _291_ = lead_ends & data_ends;
+  assign _292_ = ~ trail_there;
+  assign _293_ = _291_ & _292_;
+  assign _002_ = data_left + low;
+  assign _003_ = _002_ <= 6'h20;
+  assign _004_ = ~ trail_there;
+  assign _005_ = _003_ & _004_;
+  assign _006_ = data_ends ? trail_ends : _005_;
+  assign _007_ = lead_there ? _293_ : _006_;
+  assign _008_ = ~ in_lead;
+  assign _009_ = active & _008_;
+  assign _010_ = ~ data_take;
+  assign _012_ = _009_ & _010_;
+  assign _013_ = trail_left - 5'h10;
+  assign _014_ = ~ trail_ends;
+  assign _015_ = trail_left <= 6'h20;
+  assign _016_ = ~ data_there;
+  assign _017_ = lead_ends & _016_;
+  assign _018_ = _017_ & trail_ends;
+  assign _020_ = data_ends & trail_ends;
+  assign _021_ = trail_left <= 6'h20;
+  assign _022_ = data_there ? _020_ : _021_;
+  assign _023_ = lead_there ? _018_ : _022_;
+  assign _024_ = whole ? 8'h00 : set_0_pad_value;
+  assign _025_ = whole ? 8'h00 : set_0_pad_value;
+  assign _026_ = whole ? 8'h00 : set_0_pad_value;
+  assign _027_ = whole ? 8'h00 : set_0_pad_value;
+  assign _028_ = whole ? 8'h00 : set_0_pad_value;
+  assign _030_ = whole ? 8'h00 : set_0_pad_value;
+  assign _031_ = whole ? 8'h00 : set_0_pad_value;
+  assign _032_ = whole ? 8'h00 : set_0_pad_value;
+  assign _033_ = whole ? 8'h00 : set_0_pad_value;
+  assign _034_ = whole ? 8'h00 : set_0_pad_value;
+  assign _035_ = whole ? 8'h00 : set_0_pad_value;
+  assign _036_ = whole ? 8'h00 : set_0_pad_value;
+  assign _037_ = whole ? 8'h00 : set_0_pad_value;
+  assign _038_ = whole ? 8'h00 : set_0_pad_value;
+  assign _039_ = whole ? 8'h00 : set_0_pad_value;
+  assign _041_ = whole ? 8'h00 : set_0_pad_value;
+  assign _042_ = data_take ? data : { _041_, _039_, _038_, _037_, _036_, _035_, _034_, _033_, _032_, _031_, _030_, _028_, _027_, _026_, _025_, _024_ };
+  assign _043_ = data_take ? low : 4'h0;
+  assign _044_ = offset - _043_;
+  assign _045_ = offset + amount;
+  assign _046_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _047_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _048_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _049_ = came_turn[1] ? { _047_[111:0], _046_[127:112] } : _048_;
+  assign _050_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _052_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _053_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _054_ = came_turn[1] ? { _052_[111:0], _050_[127:112] } : _053_;
+  assign _055_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _056_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _057_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _058_ = came_turn[1] ? { _056_[111:0], _055_[127:112] } : _057_;
+  assign _059_ = came_turn[2] ? { _054_[95:0], _049_[127:96] } : _058_;
+  assign _060_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _061_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _063_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _064_ = came_turn[1] ? { _061_[111:0], _060_[127:112] } : _063_;
+  assign _065_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _066_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _067_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _068_ = came_turn[1] ? { _066_[111:0], _065_[127:112] } : _067_;
+  assign _069_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _070_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _071_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _072_ = came_turn[1] ? { _070_[111:0], _069_[127:112] } : _071_;
+  assign _074_ = came_turn[2] ? { _068_[95:0], _064_[127:96] } : _072_;
+  assign _075_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _076_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _077_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _078_ = came_turn[1] ? { _076_[111:0], _075_[127:112] } : _077_;
+  assign _079_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _080_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _081_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _082_ = came_turn[1] ? { _080_[111:0], _079_[127:112] } : _081_;
+  assign _083_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _085_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _086_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _087_ = came_turn[1] ? { _085_[111:0], _083_[127:112] } : _086_;
+  assign _088_ = came_turn[2] ? { _082_[95:0], _078_[127:96] } : _087_;
+  assign _089_ = came_turn[3] ? { _074_[63:0], _059_[127:64] } : _088_;
+  assign _090_ = complete ? turned : joined;
+  assign _091_ = ! head[66:64];
+  assign _092_ = head[66:64] == 1'h1;
+  assign _093_ = head[66:64] == 2'h2;
+  assign _095_ = head[66:64] == 2'h3;
+  assign _096_ = head[66:64] == 3'h4;
+  assign _097_ = head[66:64] == 3'h5;
+  assign _098_ = head[66:64] == 3'h6;
+  assign _099_ = bus_word + 1'h1;
+  assign { _100_[9], beats_to_first_boundary } = 9'h100 - first_byte[11:4];
+  assign { _101_[9], beats_behind } = beats_to_boundary - burst_limit;
   assign run_stop = $signed(x) + $signed({ 1'h0, run_bytes });
   assign over = $signed(run_stop) - $signed({ 1'h0, set_0_row_bytes });
   assign last_row = rows_left == 1'h1;
-  assign _218_ = groups_left == 1'h1;
-  assign last_run = last_row & _218_;
+  assign _102_ = groups_left == 1'h1;
+  assign last_run = last_row & _102_;
   assign last_burst = beats <= burst_limit;
-  assign { _229_[17:9], read_beats } = last_burst ? beats : { 13'h0000, burst_limit };
-  assign _238_ = ~ runs_full;
-  assign _246_ = pushed | _238_;
-  assign _253_ = ~ pushed;
-  assign _261_ = ~ runs_full;
-  assign _001_ = _253_ & _261_;
-  assign _007_ = may_ask & asks;
-  assign _018_ = ~ asks;
-  assign _029_ = read_ready & last_burst;
-  assign _040_ = _018_ | _029_;
-  assign _051_ = may_ask & _040_;
+  assign { _103_[17:9], read_beats } = last_burst ? beats : { 13'h0000, burst_limit };
+  assign _104_ = ~ parts_there[1];
+  assign _107_ = parts_end[0] & _104_;
+  assign _108_ = ~ parts_there[2];
+  assign _109_ = _107_ & _108_;
+  assign _110_ = ~ parts_there[2];
+  assign _111_ = parts_end[1] & _110_;
+  assign _112_ = parts_there[1] ? _111_ : parts_end[2];
+  assign runs_data[72] = parts_there[0] ? _109_ : _112_;
+  assign _113_ = ~ runs_full;
+  assign _114_ = pushed | _113_;
+  assign _115_ = ~ pushed;
+  assign _117_ = ~ runs_full;
+  assign _118_ = _115_ & _117_;
+  assign _119_ = may_ask & asks;
+  assign _120_ = ~ asks;
+  assign _121_ = read_ready & last_burst;
+  assign _122_ = _120_ | _121_;
+  assign _123_ = may_ask & _122_;
   assign in_lead = active & lead_there;
-  assign _061_ = ~ lead_there;
-  assign _071_ = active & _061_;
-  assign data_take = _071_ & data_there;
-  assign { _082_[5], space } = 5'h10 - low;
-  assign _093_ = | offset[2:0];
-  assign ragged = align & _093_;
-  assign _105_ = ~ data_take;
-  assign _116_ = _105_ | data_valid;
-  assign _127_ = active & _116_;
-  assign piece = _127_ | ragged;
-  assign _138_ = ~ data_there;
-  assign _149_ = lead_ends & _138_;
-  assign _160_ = ~ trail_there;
-  assign _170_ = _149_ & _160_;
-  assign _181_ = data_valid & data_ends;
-  assign _184_ = ~ trail_there;
-  assign _189_ = _181_ & _184_;
-  assign _197_ = data_take ? _189_ : trail_ends;
-  assign _208_ = in_lead ? _170_ : _197_;
-  assign finish = active & _208_;
-  assign { _209_[4], to_word } = 4'h8 - offset[2:0];
-  assign _211_ = to_word < 5'h10;
-  assign _212_ = _211_ ? { 1'h0, to_word } : 5'h10;
-  assign _213_ = lead_ends ? lead_left[4:0] : 5'h10;
-  assign _214_ = data_ends ? data_left[4:0] : space;
-  assign _215_ = trail_ends ? trail_left[4:0] : 5'h10;
-  assign _216_ = ~ ragged;
-  assign _217_ = to_word <= 5'h10;
-  assign _219_ = _216_ | _217_;
-  assign aligned = align & _219_;
-  assign _220_ = ~ active;
-  assign _221_ = ~ align;
-  assign _222_ = _220_ & _221_;
-  assign _223_ = ~ flush;
-  assign _224_ = _222_ & _223_;
-  assign _225_ = ~ group_end;
-  assign _226_ = finish & _225_;
-  assign _227_ = _224_ | _226_;
-  assign _228_ = ~ run_end;
-  assign _230_ = aligned & _228_;
-  assign _231_ = _227_ | _230_;
-  assign load = runs_valid & _231_;
-  assign { _232_[5], after } = kept_bytes + turned_amount;
+  assign _124_ = ~ lead_there;
+  assign _125_ = active & _124_;
+  assign data_take = _125_ & data_there;
+  assign { _126_[5], space } = 5'h10 - low;
+  assign _128_ = | offset[2:0];
+  assign ragged = align & _128_;
+  assign _129_ = ~ data_take;
+  assign _130_ = _129_ | data_valid;
+  assign _131_ = active & _130_;
+  assign piece = _131_ | ragged;
+  assign _132_ = active & closes;
+  assign _133_ = ~ data_take;
+  assign _134_ = data_valid | _133_;
+  assign finish = _132_ & _134_;
+  assign { _135_[4], to_word } = 4'h8 - offset[2:0];
+  assign _136_ = to_word < 5'h10;
+  assign _137_ = _136_ ? { 1'h0, to_word } : 5'h10;
+  assign _139_ = lead_ends ? lead_left[4:0] : 5'h10;
+  assign _140_ = data_ends ? data_left[4:0] : space;
+  assign _141_ = trail_ends ? trail_left[4:0] : 5'h10;
+  assign _142_ = ~ ragged;
+  assign _143_ = to_word <= 5'h10;
+  assign _144_ = _142_ | _143_;
+  assign aligned = align & _144_;
+  assign _145_ = ~ active;
+  assign _146_ = ~ align;
+  assign _147_ = _145_ & _146_;
+  assign _148_ = ~ flush;
+  assign _150_ = _147_ & _148_;
+  assign _151_ = ~ group_end;
+  assign _152_ = finish & _151_;
+  assign _153_ = _150_ | _152_;
+  assign _154_ = ~ run_end;
+  assign _155_ = aligned & _154_;
+  assign _156_ = _153_ | _155_;
+  assign load = runs_valid & _156_;
+  assign { _157_[5], after } = kept_bytes + turned_amount;
   assign complete = turned_valid & after[4];
-  assign _233_ = kept_bytes > 1'h0;
-  assign _234_ = turned_flush ? 8'h00 : turned[7:0];
-  assign joined[7:0] = _233_ ? kept[7:0] : _234_;
-  assign _235_ = kept_bytes > 1'h1;
-  assign _236_ = turned_flush ? 8'h00 : turned[15:8];
-  assign joined[15:8] = _235_ ? kept[15:8] : _236_;
-  assign _237_ = kept_bytes > 2'h2;
-  assign _239_ = turned_flush ? 8'h00 : turned[23:16];
-  assign joined[23:16] = _237_ ? kept[23:16] : _239_;
-  assign _240_ = kept_bytes > 2'h3;
-  assign _241_ = turned_flush ? 8'h00 : turned[31:24];
-  assign joined[31:24] = _240_ ? kept[31:24] : _241_;
-  assign _242_ = kept_bytes > 3'h4;
-  assign _243_ = turned_flush ? 8'h00 : turned[39:32];
-  assign joined[39:32] = _242_ ? kept[39:32] : _243_;
-  assign _244_ = kept_bytes > 3'h5;
-  assign _245_ = turned_flush ? 8'h00 : turned[47:40];
-  assign joined[47:40] = _244_ ? kept[47:40] : _245_;
-  assign _247_ = kept_bytes > 3'h6;
-  assign _248_ = turned_flush ? 8'h00 : turned[55:48];
-  assign joined[55:48] = _247_ ? kept[55:48] : _248_;
-  assign _249_ = kept_bytes > 3'h7;
-  assign _250_ = turned_flush ? 8'h00 : turned[63:56];
-  assign joined[63:56] = _249_ ? kept[63:56] : _250_;
-  assign _251_ = kept_bytes > 4'h8;
-  assign _252_ = turned_flush ? 8'h00 : turned[71:64];
-  assign joined[71:64] = _251_ ? kept[71:64] : _252_;
-  assign _254_ = kept_bytes > 4'h9;
-  assign _255_ = turned_flush ? 8'h00 : turned[79:72];
-  assign joined[79:72] = _254_ ? kept[79:72] : _255_;
-  assign _256_ = kept_bytes > 4'ha;
-  assign _257_ = turned_flush ? 8'h00 : turned[87:80];
-  assign joined[87:80] = _256_ ? kept[87:80] : _257_;
-  assign _258_ = kept_bytes > 4'hb;
-  assign _259_ = turned_flush ? 8'h00 : turned[95:88];
-  assign joined[95:88] = _258_ ? kept[95:88] : _259_;
-  assign _260_ = kept_bytes > 4'hc;
-  assign _262_ = turned_flush ? 8'h00 : turned[103:96];
-  assign joined[103:96] = _260_ ? kept[103:96] : _262_;
-  assign _263_ = kept_bytes > 4'hd;
-  assign _264_ = turned_flush ? 8'h00 : turned[111:104];
-  assign joined[111:104] = _263_ ? kept[111:104] : _264_;
-  assign _265_ = kept_bytes > 4'he;
-  assign _266_ = turned_flush ? 8'h00 : turned[119:112];
-  assign joined[119:112] = _265_ ? kept[119:112] : _266_;
+  assign _158_ = kept_bytes > 1'h0;
+  assign _159_ = turned_flush ? 8'h00 : turned[7:0];
+  assign joined[7:0] = _158_ ? kept[7:0] : _159_;
+  assign _161_ = kept_bytes > 1'h1;
+  assign _162_ = turned_flush ? 8'h00 : turned[15:8];
+  assign joined[15:8] = _161_ ? kept[15:8] : _162_;
+  assign _163_ = kept_bytes > 2'h2;
+  assign _164_ = turned_flush ? 8'h00 : turned[23:16];
+  assign joined[23:16] = _163_ ? kept[23:16] : _164_;
+  assign _165_ = kept_bytes > 2'h3;
+  assign _166_ = turned_flush ? 8'h00 : turned[31:24];
+  assign joined[31:24] = _165_ ? kept[31:24] : _166_;
+  assign _168_ = kept_bytes > 3'h4;
+  assign _169_ = turned_flush ? 8'h00 : turned[39:32];
+  assign joined[39:32] = _168_ ? kept[39:32] : _169_;
+  assign _170_ = kept_bytes > 3'h5;
+  assign _171_ = turned_flush ? 8'h00 : turned[47:40];
+  assign joined[47:40] = _170_ ? kept[47:40] : _171_;
+  assign _172_ = kept_bytes > 3'h6;
+  assign _173_ = turned_flush ? 8'h00 : turned[55:48];
+  assign joined[55:48] = _172_ ? kept[55:48] : _173_;
+  assign _174_ = kept_bytes > 3'h7;
+  assign _176_ = turned_flush ? 8'h00 : turned[63:56];
+  assign joined[63:56] = _174_ ? kept[63:56] : _176_;
+  assign _177_ = kept_bytes > 4'h8;
+  assign _178_ = turned_flush ? 8'h00 : turned[71:64];
+  assign joined[71:64] = _177_ ? kept[71:64] : _178_;
+  assign _179_ = kept_bytes > 4'h9;
+  assign _180_ = turned_flush ? 8'h00 : turned[79:72];
+  assign joined[79:72] = _179_ ? kept[79:72] : _180_;
+  assign _181_ = kept_bytes > 4'ha;
+  assign _182_ = turned_flush ? 8'h00 : turned[87:80];
+  assign joined[87:80] = _181_ ? kept[87:80] : _182_;
+  assign _184_ = kept_bytes > 4'hb;
+  assign _185_ = turned_flush ? 8'h00 : turned[95:88];
+  assign joined[95:88] = _184_ ? kept[95:88] : _185_;
+  assign _186_ = kept_bytes > 4'hc;
+  assign _187_ = turned_flush ? 8'h00 : turned[103:96];
+  assign joined[103:96] = _186_ ? kept[103:96] : _187_;
+  assign _188_ = kept_bytes > 4'hd;
+  assign _189_ = turned_flush ? 8'h00 : turned[111:104];
+  assign joined[111:104] = _188_ ? kept[111:104] : _189_;
+  assign _191_ = kept_bytes > 4'he;
+  assign _192_ = turned_flush ? 8'h00 : turned[119:112];
+  assign joined[119:112] = _191_ ? kept[119:112] : _192_;
   assign joined[127:120] = turned_flush ? 8'h00 : turned[127:120];
-  assign _267_ = | kept_bytes;
-  assign _002_ = turned_flush & _267_;
-  assign write = complete | _002_;
+  assign _193_ = | kept_bytes;
+  assign _194_ = turned_flush & _193_;
+  assign write = complete | _194_;
   assign stall = ~ piece;
-  assign _003_ = ! head[7:4];
-  assign _004_ = start & _003_;
-  assign _005_ = ! head[7:4];
-  assign _006_ = start & _005_;
-  assign _008_ = ! head[7:4];
-  assign _009_ = start & _008_;
-  assign _010_ = ! head[7:4];
-  assign _011_ = start & _010_;
-  assign _012_ = head[7:4] == 1'h1;
-  assign _013_ = start & _012_;
-  assign _014_ = head[7:4] == 1'h1;
-  assign _015_ = start & _014_;
-  assign _016_ = head[7:4] == 1'h1;
-  assign _017_ = start & _016_;
-  assign _019_ = ! head[7:4];
-  assign _020_ = start & _019_;
-  assign _021_ = read_valid & read_ready;
-  assign _022_ = ! beats_behind;
-  assign _023_ = _022_ ? 9'h100 : beats_behind;
-  assign _024_ = ! beats_behind;
-  assign _025_ = _024_ ? 9'h100 : beats_behind;
-  assign _026_ = _025_ < 5'h10;
-  assign _027_ = ! beats_behind;
-  assign _028_ = _027_ ? 9'h100 : beats_behind;
-  assign _030_ = _026_ ? _028_ : 9'h010;
-  assign _031_ = beats_to_first_boundary < 5'h10;
-  assign _032_ = _031_ ? beats_to_first_boundary : 9'h010;
-  assign _033_ = $signed(x) < $signed(1'h0);
-  assign _034_ = - $signed(x);
-  assign _035_ = _033_ ? _034_ : 25'h0000000;
-  assign _036_ = $signed(_035_) < $signed({ 1'h0, run_bytes });
-  assign _037_ = $signed(x) < $signed(1'h0);
-  assign _038_ = - $signed(x);
-  assign _039_ = _037_ ? _038_ : 25'h0000000;
-  assign _041_ = _036_ ? _039_ : { 5'h00, run_bytes };
-  assign _042_ = whole ? 25'h0000000 : _041_;
-  assign _043_ = $signed(over) > $signed(1'h0);
-  assign _044_ = _043_ ? over : 26'h0000000;
-  assign _045_ = $signed(_044_) < $signed({ 1'h0, run_bytes });
-  assign _046_ = $signed(over) > $signed(1'h0);
-  assign _047_ = _046_ ? over : 26'h0000000;
-  assign _048_ = _045_ ? _047_ : { 6'h00, run_bytes };
-  assign _049_ = whole ? 26'h0000000 : _048_;
-  assign _050_ = $signed(y) >= $signed(1'h0);
-  assign _052_ = $signed(y) < $signed({ 1'h0, set_0_row_count });
-  assign _053_ = _050_ & _052_;
-  assign _054_ = whole | _053_;
-  assign _055_ = row_there ? lead : run_bytes;
-  assign _056_ = row_there ? trail : 20'h00000;
-  assign _057_ = run_bytes - lead;
-  assign _058_ = $signed(_057_) - $signed({ 1'h0, trail });
-  assign _059_ = run_address + lead;
-  assign _060_ = | data_bytes;
-  assign _062_ = | lead;
-  assign _063_ = | data_bytes;
-  assign _064_ = | trail;
-  assign _065_ = lead <= 5'h10;
-  assign _066_ = data_bytes + first_byte[3:0];
-  assign _067_ = _066_ <= 5'h10;
-  assign _068_ = trail <= 5'h10;
-  assign _069_ = first_byte[3:0] + data_bytes;
-  assign _070_ = _069_ + 4'hf;
-  assign _072_ = read_valid & read_ready;
-  assign _073_ = beats - burst_limit;
-  assign _074_ = first_byte[31:4] + burst_limit;
-  assign _075_ = head[125] ? set_1_group_count : 16'h0001;
-  assign _076_ = ~ head[125];
-  assign _077_ = groups_left - 1'h1;
-  assign _078_ = $signed({ 1'h0, group_address }) + $signed(set_0_x_step);
-  assign _079_ = $signed({ 1'h0, group_address }) + $signed(set_0_x_step);
-  assign _080_ = $signed(x) + $signed(set_0_x_step);
-  assign _081_ = rows_left - 1'h1;
-  assign _083_ = run_address + set_0_row_pitch;
-  assign _084_ = $signed(y) + $signed(2'h1);
-  assign _085_ = lead_left - 5'h10;
-  assign _086_ = ~ lead_ends;
-  assign _087_ = lead_left <= 6'h20;
-  assign _088_ = data_take & data_valid;
-  assign _089_ = data_left - space;
-  assign _090_ = ~ data_ends;
-  assign _091_ = data_left + low;
-  assign _092_ = _091_ <= 6'h20;
-  assign _094_ = ~ in_lead;
-  assign _095_ = active & _094_;
-  assign _096_ = ~ data_take;
-  assign _097_ = _095_ & _096_;
-  assign _098_ = trail_left - 5'h10;
-  assign _099_ = ~ trail_ends;
-  assign _100_ = trail_left <= 6'h20;
-  assign _101_ = whole ? 8'h00 : set_0_pad_value;
-  assign _102_ = whole ? 8'h00 : set_0_pad_value;
-  assign _103_ = whole ? 8'h00 : set_0_pad_value;
-  assign _106_ = whole ? 8'h00 : set_0_pad_value;
-  assign _107_ = whole ? 8'h00 : set_0_pad_value;
-  assign _108_ = whole ? 8'h00 : set_0_pad_value;
-  assign _109_ = whole ? 8'h00 : set_0_pad_value;
-  assign _110_ = whole ? 8'h00 : set_0_pad_value;
-  assign _111_ = whole ? 8'h00 : set_0_pad_value;
-  assign _112_ = whole ? 8'h00 : set_0_pad_value;
-  assign _113_ = whole ? 8'h00 : set_0_pad_value;
-  assign _114_ = whole ? 8'h00 : set_0_pad_value;
-  assign _115_ = whole ? 8'h00 : set_0_pad_value;
-  assign _117_ = whole ? 8'h00 : set_0_pad_value;
-  assign _118_ = whole ? 8'h00 : set_0_pad_value;
-  assign _119_ = whole ? 8'h00 : set_0_pad_value;
-  assign _120_ = data_take ? data : { _119_, _118_, _117_, _115_, _114_, _113_, _112_, _111_, _110_, _109_, _108_, _107_, _106_, _103_, _102_, _101_ };
-  assign _121_ = data_take ? low : 4'h0;
-  assign _122_ = offset - _121_;
-  assign _123_ = offset + amount;
-  assign _124_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _125_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _126_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _128_ = came_turn[1] ? { _125_[111:0], _124_[127:112] } : _126_;
-  assign _129_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _130_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _131_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _132_ = came_turn[1] ? { _130_[111:0], _129_[127:112] } : _131_;
-  assign _133_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _134_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _135_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _136_ = came_turn[1] ? { _134_[111:0], _133_[127:112] } : _135_;
-  assign _137_ = came_turn[2] ? { _132_[95:0], _128_[127:96] } : _136_;
-  assign _139_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _140_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _141_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _142_ = came_turn[1] ? { _140_[111:0], _139_[127:112] } : _141_;
-  assign _143_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _144_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _145_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _146_ = came_turn[1] ? { _144_[111:0], _143_[127:112] } : _145_;
-  assign _147_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _148_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _150_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _151_ = came_turn[1] ? { _148_[111:0], _147_[127:112] } : _150_;
-  assign _152_ = came_turn[2] ? { _146_[95:0], _142_[127:96] } : _151_;
-  assign _153_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _154_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _155_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _156_ = came_turn[1] ? { _154_[111:0], _153_[127:112] } : _155_;
-  assign _157_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _158_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _159_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _161_ = came_turn[1] ? { _158_[111:0], _157_[127:112] } : _159_;
-  assign _162_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _163_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _164_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _165_ = came_turn[1] ? { _163_[111:0], _162_[127:112] } : _164_;
-  assign _166_ = came_turn[2] ? { _161_[95:0], _156_[127:96] } : _165_;
-  assign _167_ = came_turn[3] ? { _152_[63:0], _137_[127:64] } : _166_;
-  assign _168_ = complete ? turned : joined;
-  assign _169_ = ! head[66:64];
-  assign _171_ = head[66:64] == 1'h1;
-  assign _172_ = head[66:64] == 2'h2;
-  assign _173_ = head[66:64] == 2'h3;
-  assign _174_ = head[66:64] == 3'h4;
-  assign _175_ = head[66:64] == 3'h5;
-  assign _176_ = head[66:64] == 3'h6;
-  assign _177_ = bus_word + 1'h1;
   always @(posedge clk)
-    beats_to_boundary <= _182_;
+    beats_to_boundary <= _201_;
   always @(posedge clk)
-    burst_limit <= _183_;
+    burst_limit <= _202_;
   always @(posedge clk)
-    lead <= _185_;
+    lead <= _203_;
   always @(posedge clk)
-    trail <= _186_;
+    trail <= _204_;
   always @(posedge clk)
-    first_byte <= _187_;
+    first_byte <= _205_;
   always @(posedge clk)
-    beats <= _188_;
+    beats <= _207_;
   always @(posedge clk)
-    rows_left <= _190_;
+    rows_left <= _208_;
   always @(posedge clk)
-    groups_left <= _191_;
+    groups_left <= _209_;
   always @(posedge clk)
-    run_address <= _192_;
+    run_address <= _211_;
   always @(posedge clk)
-    group_address <= _193_;
+    group_address <= _212_;
   always @(posedge clk)
-    x <= _194_;
+    x <= _213_;
   always @(posedge clk)
-    y <= _195_;
+    y <= _214_;
   always @(posedge clk)
-    lead_left <= _198_;
+    lead_left <= _215_;
   always @(posedge clk)
-    lead_there <= _199_;
+    lead_there <= _216_;
   always @(posedge clk)
-    lead_ends <= _200_;
+    lead_ends <= _217_;
   always @(posedge clk)
-    data_left <= _201_;
+    closes <= _218_;
   always @(posedge clk)
-    low <= _202_;
+    data_left <= _219_;
   always @(posedge clk)
-    data_there <= _203_;
+    low <= _220_;
   always @(posedge clk)
-    data_ends <= _204_;
+    data_there <= _222_;
   always @(posedge clk)
-    trail_left <= _205_;
+    data_ends <= _223_;
   always @(posedge clk)
-    trail_there <= _206_;
+    trail_left <= _224_;
   always @(posedge clk)
-    trail_ends <= _207_;
+    trail_there <= _225_;
   always @(posedge clk)
-    came <= _120_;
+    trail_ends <= _226_;
   always @(posedge clk)
-    came_turn <= _122_[3:0];
+    came <= _042_;
+  always @(posedge clk)
+    came_turn <= _044_[3:0];
   always @(posedge clk)
     came_amount <= amount;
   always @(posedge clk)
-    turned <= _167_;
+    turned <= _089_;
   always @(posedge clk)
     turned_amount <= came_amount;
   always @(posedge clk)
@@ -7398,20 +7546,20 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   always @(posedge clk)
     write_data <= joined;
   always @(posedge clk)
-    bus_word <= _210_;
+    bus_word <= _228_;
   always @(posedge clk)
     if (rst) ending <= 4'h0;
     else ending <= { ending[2:0], flush };
   always @(posedge clk)
-    if (run_begins) targets <= { _176_, _175_, _174_, _173_, _172_, _171_, _169_ };
+    if (begins) targets <= { _098_, _097_, _096_, _095_, _093_, _092_, _091_ };
   always @(posedge clk)
-    if (_268_) write_en <= 7'h00;
+    if (_294_) write_en <= 7'h00;
     else write_en <= targets;
   always @(posedge clk)
-    if (run_begins) kept_bytes <= 4'h0;
+    if (begins) kept_bytes <= 4'h0;
     else if (turned_valid) kept_bytes <= after[3:0];
   always @(posedge clk)
-    if (turned_valid) kept <= _168_;
+    if (turned_valid) kept <= _090_;
   always @(posedge clk)
     if (rst) turned_flush <= 1'h0;
     else turned_flush <= came_flush;
@@ -7419,8 +7567,8 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
     if (rst) turned_valid <= 1'h0;
     else turned_valid <= came_valid;
   always @(posedge clk)
-    if (run_begins) offset <= 4'h0;
-    else if (piece) offset <= _123_[3:0];
+    if (begins) offset <= 4'h0;
+    else if (piece) offset <= _045_[3:0];
   always @(posedge clk)
     if (rst) came_flush <= 1'h0;
     else came_flush <= flush;
@@ -7432,264 +7580,268 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   always @(posedge clk)
     if (load) group_end <= runs_head[64];
   always @(posedge clk)
-    if (_269_) flush <= 1'h0;
+    if (_295_) flush <= 1'h0;
     else if (aligned) flush <= run_end;
   always @(posedge clk)
-    if (_270_) align <= 1'h0;
+    if (_296_) align <= 1'h0;
     else if (finish) align <= group_end;
   always @(posedge clk)
     if (rst) active <= 1'h0;
-    else active <= _274_;
+    else active <= _308_;
   always @(posedge clk)
-    if (run_begins) whole <= _076_;
+    if (begins) whole <= _263_;
   always @(posedge clk)
-    if (run_begins) rows <= head[124:111];
+    if (begins) rows <= head[124:111];
   always @(posedge clk)
-    if (run_begins) run_bytes <= head[110:91];
+    if (begins) run_bytes <= head[110:91];
   always @(posedge clk)
     if (rst) pushed <= 1'h0;
-    else pushed <= _298_;
+    else pushed <= _335_;
   always @(posedge clk)
-    if (_304_) parts_end <= { _068_, _067_, _065_ };
+    if (_341_) parts_end <= { _256_, _255_, _252_ };
   always @(posedge clk)
-    if (_305_) parts_there <= { _064_, _063_, _062_ };
+    if (_342_) parts_there <= { _251_, _250_, _249_ };
   always @(posedge clk)
-    if (_306_) asks <= _060_;
+    if (_343_) asks <= _248_;
   always @(posedge clk)
-    if (_310_)
+    if (_347_)
       if (!row_there) data_bytes <= 20'h00000;
-      else data_bytes <= _058_[19:0];
+      else data_bytes <= _246_[19:0];
   always @(posedge clk)
-    if (_311_) row_there <= _054_;
+    if (_348_) row_there <= _241_;
   always @(posedge clk)
     if (rst) walk_state <= 3'h0;
-    else walk_state <= _318_;
+    else walk_state <= _355_;
   always @(posedge clk)
-    if (_020_) set_0_pad_value <= head[111:104];
+    if (_062_) set_0_pad_value <= head[111:104];
   always @(posedge clk)
-    if (_017_) set_1_group_count <= head[77:62];
+    if (_040_) set_1_group_count <= head[77:62];
   always @(posedge clk)
-    if (_015_) set_1_y_start <= head[61:45];
+    if (_019_) set_1_y_start <= head[61:45];
   always @(posedge clk)
-    if (_013_) set_1_x_start <= head[44:24];
+    if (_001_) set_1_x_start <= head[44:24];
   always @(posedge clk)
-    if (_011_) set_0_row_count <= head[103:88];
+    if (_275_) set_0_row_count <= head[103:88];
   always @(posedge clk)
-    if (_009_) set_0_row_bytes <= head[87:68];
+    if (_254_) set_0_row_bytes <= head[87:68];
   always @(posedge clk)
-    if (_006_) set_0_x_step <= head[67:52];
+    if (_233_) set_0_x_step <= head[67:52];
   always @(posedge clk)
-    if (_004_) set_0_row_pitch <= head[51:24];
-  assign _271_ = ~ write;
-  assign _268_ = | { _271_, rst };
-  assign _269_ = | { flush, rst };
-  assign _270_ = | { aligned, rst };
-  assign _272_ = write ? _177_[12:0] : bus_word;
-  assign _210_ = run_begins ? head[83:71] : _272_;
-  assign _273_ = finish ? 1'h0 : active;
-  assign _274_ = load ? 1'h1 : _273_;
-  assign _275_ = _097_ ? _100_ : trail_ends;
-  assign _207_ = load ? runs_head[71] : _275_;
-  assign _276_ = _097_ ? _099_ : trail_there;
-  assign _206_ = load ? runs_head[68] : _276_;
-  assign _277_ = _097_ ? _098_[19:0] : trail_left;
-  assign _205_ = load ? runs_head[59:40] : _277_;
-  assign _278_ = _088_ ? _092_ : data_ends;
-  assign _204_ = load ? runs_head[70] : _278_;
-  assign _279_ = _088_ ? _090_ : data_there;
-  assign _203_ = load ? runs_head[67] : _279_;
-  assign _280_ = _088_ ? 4'h0 : low;
-  assign _202_ = load ? runs_head[63:60] : _280_;
-  assign _281_ = _088_ ? _089_[19:0] : data_left;
-  assign _201_ = load ? runs_head[39:20] : _281_;
-  assign _282_ = in_lead ? _087_ : lead_ends;
-  assign _200_ = load ? runs_head[69] : _282_;
-  assign _283_ = in_lead ? _086_ : lead_there;
-  assign _199_ = load ? runs_head[66] : _283_;
-  assign _284_ = in_lead ? _085_[19:0] : lead_left;
-  assign _198_ = load ? runs_head[19:0] : _284_;
-  assign _285_ = last_row ? (* full_case = 32'd1 *) { set_1_y_start[16], set_1_y_start } : _084_[17:0];
-  assign _286_ = go_on ? _285_ : y;
-  assign _195_ = run_begins ? { set_1_y_start[16], set_1_y_start } : _286_;
-  assign _287_ = last_row ? _080_[23:0] : x;
-  assign _288_ = go_on ? _287_ : x;
-  assign _194_ = run_begins ? { set_1_x_start[20], set_1_x_start[20], set_1_x_start[20], set_1_x_start } : _288_;
-  assign _289_ = last_row ? _079_[31:0] : group_address;
-  assign _290_ = go_on ? _289_ : group_address;
-  assign _193_ = run_begins ? head[55:24] : _290_;
-  assign _291_ = last_row ? (* full_case = 32'd1 *) _078_[31:0] : _083_[31:0];
-  assign _292_ = go_on ? _291_ : run_address;
-  assign _192_ = run_begins ? head[55:24] : _292_;
-  assign _293_ = last_row ? _077_[15:0] : groups_left;
-  assign _294_ = go_on ? _293_ : groups_left;
-  assign _191_ = run_begins ? _075_ : _294_;
-  assign _295_ = last_row ? (* full_case = 32'd1 *) rows : _081_[13:0];
-  assign _296_ = go_on ? _295_ : rows_left;
-  assign _190_ = run_begins ? head[124:111] : _296_;
-  assign _297_ = may_ask ? 1'h1 : pushed;
-  function [0:0] _719_;
+    if (_105_) set_0_row_pitch <= head[51:24];
+  assign _297_ = ~ write;
+  assign _294_ = | { _297_, rst };
+  assign _295_ = | { flush, rst };
+  assign _296_ = | { aligned, rst };
+  assign _298_ = data_take ? (* full_case = 32'd1 *) _140_ : _141_;
+  assign _299_ = in_lead ? (* full_case = 32'd1 *) _139_ : _298_;
+  assign amount = align ? (* full_case = 32'd1 *) _137_ : _299_;
+  assign go_on = _300_ ? asked_all : 1'h0;
+  assign _300_ = walk_state == 3'h4;
+  assign asked_all = _301_ ? _123_ : 1'h0;
+  assign _301_ = walk_state == 3'h4;
+  assign read_valid = _302_ ? _119_ : 1'h0;
+  assign _302_ = walk_state == 3'h4;
+  assign runs_push = _303_ ? _118_ : 1'h0;
+  assign _303_ = walk_state == 3'h4;
+  assign may_ask = _304_ ? _114_ : 1'h0;
+  assign _304_ = walk_state == 3'h4;
+  assign counts_beats = _305_ ? 1'h1 : 1'h0;
+  assign _305_ = walk_state == 3'h3;
+  assign _306_ = write ? _099_[12:0] : bus_word;
+  assign _228_ = begins ? head[83:71] : _306_;
+  assign _307_ = finish ? 1'h0 : active;
+  assign _308_ = load ? 1'h1 : _307_;
+  assign _309_ = _012_ ? _015_ : trail_ends;
+  assign _226_ = load ? runs_head[71] : _309_;
+  assign _310_ = _012_ ? _014_ : trail_there;
+  assign _225_ = load ? runs_head[68] : _310_;
+  assign _311_ = _012_ ? _013_[19:0] : trail_left;
+  assign _224_ = load ? runs_head[59:40] : _311_;
+  assign _312_ = _286_ ? _290_ : data_ends;
+  assign _223_ = load ? runs_head[70] : _312_;
+  assign _313_ = _286_ ? _288_ : data_there;
+  assign _222_ = load ? runs_head[67] : _313_;
+  assign _314_ = _286_ ? 4'h0 : low;
+  assign _220_ = load ? runs_head[63:60] : _314_;
+  assign _315_ = _286_ ? _287_[19:0] : data_left;
+  assign _219_ = load ? runs_head[39:20] : _315_;
+  assign _316_ = in_lead ? _284_ : closes;
+  assign _317_ = _286_ ? _007_ : _316_;
+  assign _318_ = _012_ ? _023_ : _317_;
+  assign _218_ = load ? runs_head[72] : _318_;
+  assign _319_ = in_lead ? _274_ : lead_ends;
+  assign _217_ = load ? runs_head[69] : _319_;
+  assign _320_ = in_lead ? _273_ : lead_there;
+  assign _216_ = load ? runs_head[66] : _320_;
+  assign _321_ = in_lead ? _272_[19:0] : lead_left;
+  assign _215_ = load ? runs_head[19:0] : _321_;
+  assign _322_ = last_row ? (* full_case = 32'd1 *) { set_1_y_start[16], set_1_y_start } : _271_[17:0];
+  assign _323_ = go_on ? _322_ : y;
+  assign _214_ = begins ? { set_1_y_start[16], set_1_y_start } : _323_;
+  assign _324_ = last_row ? _268_[23:0] : x;
+  assign _325_ = go_on ? _324_ : x;
+  assign _213_ = begins ? { set_1_x_start[20], set_1_x_start[20], set_1_x_start[20], set_1_x_start } : _325_;
+  assign _326_ = last_row ? _267_[31:0] : group_address;
+  assign _327_ = go_on ? _326_ : group_address;
+  assign _212_ = begins ? head[55:24] : _327_;
+  assign _328_ = last_row ? (* full_case = 32'd1 *) _266_[31:0] : _270_[31:0];
+  assign _329_ = go_on ? _328_ : run_address;
+  assign _211_ = begins ? head[55:24] : _329_;
+  assign _330_ = last_row ? _265_[15:0] : groups_left;
+  assign _331_ = go_on ? _330_ : groups_left;
+  assign _209_ = begins ? _262_ : _331_;
+  assign _332_ = last_row ? (* full_case = 32'd1 *) rows : _269_[13:0];
+  assign _333_ = go_on ? _332_ : rows_left;
+  assign _208_ = begins ? head[124:111] : _333_;
+  assign _334_ = may_ask ? 1'h1 : pushed;
+  function [0:0] _793_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _719_ = b[0:0];
+        _793_ = b[0:0];
       2'b1?:
-        _719_ = b[1:1];
+        _793_ = b[1:1];
       default:
-        _719_ = a;
+        _793_ = a;
     endcase
   endfunction
-  assign _298_ = _719_(pushed, { 1'h0, _297_ }, { _300_, _299_ });
-  assign _299_ = walk_state == 3'h4;
-  assign _300_ = walk_state == 3'h3;
-  assign _301_ = _072_ ? _073_[17:0] : beats;
-  function [17:0] _723_;
+  assign _335_ = _793_(pushed, { 1'h0, _334_ }, { _337_, _336_ });
+  assign _336_ = walk_state == 3'h4;
+  assign _337_ = walk_state == 3'h3;
+  assign _338_ = _259_ ? _260_[17:0] : beats;
+  function [17:0] _797_;
     input [17:0] a;
     input [35:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _723_ = b[17:0];
+        _797_ = b[17:0];
       2'b1?:
-        _723_ = b[35:18];
+        _797_ = b[35:18];
       default:
-        _723_ = a;
+        _797_ = a;
     endcase
   endfunction
-  assign _188_ = _723_(beats, { _070_[21:4], _301_ }, { _303_, _302_ });
-  assign _302_ = walk_state == 3'h4;
-  assign _303_ = walk_state == 3'h3;
-  assign _304_ = walk_state == 3'h3;
-  assign _305_ = walk_state == 3'h3;
-  assign _306_ = walk_state == 3'h3;
-  assign _307_ = _072_ ? { _074_[27:0], 4'h0 } : first_byte;
-  function [31:0] _730_;
+  assign _207_ = _797_(beats, { _258_[21:4], _338_ }, { _340_, _339_ });
+  assign _339_ = walk_state == 3'h4;
+  assign _340_ = walk_state == 3'h3;
+  assign _341_ = walk_state == 3'h3;
+  assign _342_ = walk_state == 3'h3;
+  assign _343_ = walk_state == 3'h3;
+  assign _344_ = _259_ ? { _261_[27:0], 4'h0 } : first_byte;
+  function [31:0] _804_;
     input [31:0] a;
     input [63:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _730_ = b[31:0];
+        _804_ = b[31:0];
       2'b1?:
-        _730_ = b[63:32];
+        _804_ = b[63:32];
       default:
-        _730_ = a;
+        _804_ = a;
     endcase
   endfunction
-  assign _187_ = _730_(first_byte, { _059_[31:0], _307_ }, { _309_, _308_ });
-  assign _308_ = walk_state == 3'h4;
-  assign _309_ = walk_state == 3'h2;
-  assign _310_ = walk_state == 3'h2;
-  assign _311_ = walk_state == 3'h1;
-  function [19:0] _735_;
+  assign _205_ = _804_(first_byte, { _247_[31:0], _344_ }, { _346_, _345_ });
+  assign _345_ = walk_state == 3'h4;
+  assign _346_ = walk_state == 3'h2;
+  assign _347_ = walk_state == 3'h2;
+  assign _348_ = walk_state == 3'h1;
+  function [19:0] _809_;
     input [19:0] a;
     input [39:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _735_ = b[19:0];
+        _809_ = b[19:0];
       2'b1?:
-        _735_ = b[39:20];
+        _809_ = b[39:20];
       default:
-        _735_ = a;
+        _809_ = a;
     endcase
   endfunction
-  assign _186_ = _735_(trail, { _049_[19:0], _056_ }, { _313_, _312_ });
-  assign _312_ = walk_state == 3'h2;
-  assign _313_ = walk_state == 3'h1;
-  function [19:0] _738_;
+  assign _204_ = _809_(trail, { _237_[19:0], _243_ }, { _350_, _349_ });
+  assign _349_ = walk_state == 3'h2;
+  assign _350_ = walk_state == 3'h1;
+  function [19:0] _812_;
     input [19:0] a;
     input [39:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _738_ = b[19:0];
+        _812_ = b[19:0];
       2'b1?:
-        _738_ = b[39:20];
+        _812_ = b[39:20];
       default:
-        _738_ = a;
+        _812_ = a;
     endcase
   endfunction
-  assign _185_ = _738_(lead, { _042_[19:0], _055_ }, { _315_, _314_ });
-  assign _314_ = walk_state == 3'h2;
-  assign _315_ = walk_state == 3'h1;
-  assign _316_ = last_run ? (* full_case = 32'd1 *) 3'h0 : 3'h1;
-  assign _317_ = asked_all ? _316_ : walk_state;
-  function [2:0] _743_;
+  assign _203_ = _812_(lead, { _229_[19:0], _242_ }, { _352_, _351_ });
+  assign _351_ = walk_state == 3'h2;
+  assign _352_ = walk_state == 3'h1;
+  assign _353_ = last_run ? (* full_case = 32'd1 *) 3'h0 : 3'h1;
+  assign _354_ = asked_all ? _353_ : walk_state;
+  function [2:0] _817_;
     input [2:0] a;
     input [14:0] b;
     input [4:0] s;
     (* parallel_case *)
     casez (s)
       5'b????1:
-        _743_ = b[2:0];
+        _817_ = b[2:0];
       5'b???1?:
-        _743_ = b[5:3];
+        _817_ = b[5:3];
       5'b??1??:
-        _743_ = b[8:6];
+        _817_ = b[8:6];
       5'b?1???:
-        _743_ = b[11:9];
+        _817_ = b[11:9];
       5'b1????:
-        _743_ = b[14:12];
+        _817_ = b[14:12];
       default:
-        _743_ = a;
+        _817_ = a;
     endcase
   endfunction
-  assign _318_ = _743_(walk_state, { _323_, 9'h09c, _317_ }, { _324_, _322_, _321_, _320_, _319_ });
-  assign _319_ = walk_state == 3'h4;
-  assign _320_ = walk_state == 3'h3;
-  assign _321_ = walk_state == 3'h2;
-  assign _322_ = walk_state == 3'h1;
-  assign _323_ = run_begins ? 3'h1 : walk_state;
-  assign _324_ = ! walk_state;
-  assign _325_ = _021_ ? _030_[4:0] : burst_limit;
-  assign _183_ = counts_beats ? _032_[4:0] : _325_;
-  assign _326_ = _021_ ? _023_ : beats_to_boundary;
-  assign _182_ = counts_beats ? beats_to_first_boundary : _326_;
-  assign _327_ = data_take ? (* full_case = 32'd1 *) _214_ : _215_;
-  assign _328_ = in_lead ? (* full_case = 32'd1 *) _213_ : _327_;
-  assign amount = align ? (* full_case = 32'd1 *) _212_ : _328_;
-  assign go_on = _329_ ? asked_all : 1'h0;
-  assign _329_ = walk_state == 3'h4;
-  assign asked_all = _330_ ? _051_ : 1'h0;
-  assign _330_ = walk_state == 3'h4;
-  assign read_valid = _331_ ? _007_ : 1'h0;
-  assign _331_ = walk_state == 3'h4;
-  assign runs_push = _332_ ? _001_ : 1'h0;
-  assign _332_ = walk_state == 3'h4;
-  assign may_ask = _333_ ? _246_ : 1'h0;
-  assign _333_ = walk_state == 3'h4;
-  assign counts_beats = _334_ ? 1'h1 : 1'h0;
-  assign _334_ = walk_state == 3'h3;
+  assign _355_ = _817_(walk_state, { _360_, 9'h09c, _354_ }, { _361_, _359_, _358_, _357_, _356_ });
+  assign _356_ = walk_state == 3'h4;
+  assign _357_ = walk_state == 3'h3;
+  assign _358_ = walk_state == 3'h2;
+  assign _359_ = walk_state == 3'h1;
+  assign _360_ = begins ? 3'h1 : walk_state;
+  assign _361_ = ! walk_state;
+  assign _362_ = _073_ ? _160_[4:0] : burst_limit;
+  assign _202_ = counts_beats ? _175_[4:0] : _362_;
+  assign _363_ = _073_ ? _094_ : beats_to_boundary;
+  assign _201_ = counts_beats ? beats_to_first_boundary : _363_;
   accelerator_fifo_runs runs (
     .clk(clk),
-    .data({ parts_end, parts_there, last_run, last_row, first_byte[3:0], trail, data_bytes, lead }),
+    .data({ runs_data[72], parts_end, parts_there, last_run, last_row, first_byte[3:0], trail, data_bytes, lead }),
     .full(runs_full),
     .head(runs_head),
-    .kept(_180_),
-    .level(_178_),
+    .kept(_199_),
+    .level(_197_),
     .pop(load),
-    .popped(_179_),
+    .popped(_198_),
     .push(runs_push),
     .rst(rst),
     .valid(runs_valid)
   );
-  assign _082_[4:0] = space;
-  assign _104_[8:0] = beats_to_first_boundary;
-  assign _196_[8:0] = beats_behind;
-  assign _209_[3:0] = to_word;
-  assign _229_[8:0] = read_beats;
-  assign _232_[4:0] = after;
+  assign _100_[8:0] = beats_to_first_boundary;
+  assign _101_[8:0] = beats_behind;
+  assign _103_[8:0] = read_beats;
+  assign _126_[4:0] = space;
+  assign _135_[3:0] = to_word;
+  assign _157_[4:0] = after;
   assign done = ending[3];
   assign in_data = data_take;
   assign read_address = { first_byte[31:4], 4'h0 };
-  assign runs_data = { parts_end, parts_there, last_run, last_row, first_byte[3:0], trail, data_bytes, lead };
+  assign runs_data[71:0] = { parts_end, parts_there, last_run, last_row, first_byte[3:0], trail, data_bytes, lead };
   assign runs_pop = load;
   assign write_address_held = write_address;
   assign write_data_held = write_data;
@@ -7729,20 +7881,20 @@ module accelerator_loops_dsp_acc(step, base, count_0, stride_0, count_1, stride_
   wire [12:0] _030_;
   wire [12:0] _031_;
   wire _032_;
-  wire [12:0] _033_;
-  wire _034_;
-  wire [11:0] _035_;
-  wire [12:0] _036_;
+  wire [11:0] _033_;
+  wire [12:0] _034_;
+  wire _035_;
+  wire [11:0] _036_;
   wire [12:0] _037_;
-  wire _038_;
+  wire [12:0] _038_;
   wire _039_;
-  wire [9:0] _040_;
+  wire _040_;
   wire [9:0] _041_;
-  wire [12:0] _042_;
+  wire [9:0] _042_;
   wire [12:0] _043_;
-  wire _044_;
+  wire [12:0] _044_;
   wire _045_;
-  wire [11:0] _046_;
+  wire _046_;
   wire [11:0] _047_;
   output [12:0] address;
   reg [12:0] address = 13'h0000;
@@ -7850,30 +8002,30 @@ module accelerator_loops_dsp_acc(step, base, count_0, stride_0, count_1, stride_
     if (load) single_2 <= _010_;
   always @(posedge clk)
     if (load) total_2 <= count_2;
-  assign _021_ = load ? count_1 : _047_;
-  assign _033_ = step ? target : address;
-  assign _020_ = load ? base : _033_;
-  assign _034_ = step ? _024_ : last_0;
-  assign _019_ = load ? _028_ : _034_;
-  assign _035_ = step ? _011_[11:0] : left_0;
-  assign _018_ = load ? count_0 : _035_;
-  assign _036_ = _004_ ? target : start_2;
-  assign _037_ = step ? _036_ : start_2;
-  assign _027_ = load ? base : _037_;
-  assign _038_ = _004_ ? _008_ : last_2;
-  assign _039_ = step ? _038_ : last_2;
-  assign _026_ = load ? _009_ : _039_;
-  assign _040_ = _004_ ? _006_[9:0] : left_2;
-  assign _041_ = step ? _040_ : left_2;
-  assign _025_ = load ? count_2 : _041_;
-  assign _042_ = last_0 ? target : start_1;
-  assign _043_ = step ? _042_ : start_1;
-  assign _023_ = load ? base : _043_;
-  assign _044_ = last_0 ? _001_ : last_1;
-  assign _045_ = step ? _044_ : last_1;
-  assign _022_ = load ? _002_ : _045_;
-  assign _046_ = last_0 ? _031_[11:0] : left_1;
-  assign _047_ = step ? _046_ : left_1;
+  assign _033_ = step ? _047_ : left_1;
+  assign _021_ = load ? count_1 : _033_;
+  assign _034_ = step ? target : address;
+  assign _020_ = load ? base : _034_;
+  assign _035_ = step ? _024_ : last_0;
+  assign _019_ = load ? _028_ : _035_;
+  assign _036_ = step ? _011_[11:0] : left_0;
+  assign _018_ = load ? count_0 : _036_;
+  assign _037_ = _004_ ? target : start_2;
+  assign _038_ = step ? _037_ : start_2;
+  assign _027_ = load ? base : _038_;
+  assign _039_ = _004_ ? _008_ : last_2;
+  assign _040_ = step ? _039_ : last_2;
+  assign _026_ = load ? _009_ : _040_;
+  assign _041_ = _004_ ? _006_[9:0] : left_2;
+  assign _042_ = step ? _041_ : left_2;
+  assign _025_ = load ? count_2 : _042_;
+  assign _043_ = last_0 ? target : start_1;
+  assign _044_ = step ? _043_ : start_1;
+  assign _023_ = load ? base : _044_;
+  assign _045_ = last_0 ? _001_ : last_1;
+  assign _046_ = step ? _045_ : last_1;
+  assign _022_ = load ? _002_ : _046_;
+  assign _047_ = last_0 ? _031_[11:0] : left_1;
   assign ends[0] = last_0;
   assign start_0 = address;
 endmodule
@@ -11645,7 +11797,7 @@ module accelerator_sequencer(m, n, k, accumulate, keep, b_valid, a_valid, freed,
   assign walk_odd = 1'h0;
 endmodule
 
-module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head, busy, idle, waiting, began, ended, missing, overflow, push);
+module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, head, busy, idle, waiting, began, ended, missing, overflow, push);
   wire _000_;
   wire _001_;
   wire _002_;
@@ -11720,7 +11872,7 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   wire _071_;
   wire _072_;
   wire _073_;
-  wire [5:0] _074_;
+  wire _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -11731,7 +11883,7 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   wire _082_;
   wire _083_;
   wire _084_;
-  wire _085_;
+  wire [5:0] _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -11773,52 +11925,52 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   wire _124_;
   wire _125_;
   wire _126_;
-  wire [6:0] _127_;
-  wire [7:0] _128_;
+  wire _127_;
+  wire [6:0] _128_;
   wire _129_;
-  wire _130_;
+  wire [7:0] _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
   wire _135_;
-  wire [6:0] _136_;
-  wire [7:0] _137_;
-  wire _138_;
+  wire _136_;
+  wire [6:0] _137_;
+  wire [7:0] _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
   wire _143_;
-  wire [6:0] _144_;
-  wire [7:0] _145_;
-  wire _146_;
+  wire _144_;
+  wire [6:0] _145_;
+  wire [7:0] _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
   wire _152_;
-  wire [6:0] _153_;
-  wire [7:0] _154_;
-  wire _155_;
+  wire _153_;
+  wire [6:0] _154_;
+  wire [7:0] _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
   wire _160_;
-  wire [6:0] _161_;
-  wire [7:0] _162_;
-  wire _163_;
+  wire _161_;
+  wire [6:0] _162_;
+  wire [7:0] _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
   wire _168_;
-  wire [6:0] _169_;
-  wire [7:0] _170_;
+  wire _169_;
+  wire [6:0] _170_;
   wire _171_;
-  wire _172_;
+  wire [7:0] _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -11832,6 +11984,7 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   wire _183_;
   output began;
   wire began;
+  output begins;
   wire begins;
   reg blocked = 1'h0;
   output busy;
@@ -11843,8 +11996,6 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   output ended;
   wire ended;
   wire ends;
-  output full;
-  wire full;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -11867,7 +12018,6 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   input push;
   wire push;
   wire [127:0] queue_data;
-  wire queue_full;
   wire [127:0] queue_head;
   wire [127:0] queue_kept;
   wire queue_pop;
@@ -11918,237 +12068,237 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   assign _042_ = queue_valid & _031_;
   assign _053_ = ~ blocked;
   assign start = _042_ & _053_;
-  assign _063_ = start & single;
-  assign ended = busy ? done : _063_;
-  assign _074_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _074_ : 6'h00;
-  assign _095_ = ~ busy;
-  assign _099_ = ~ queue_valid;
-  assign idle = _095_ & _099_;
-  assign _100_ = ~ busy;
-  assign _101_ = _100_ & queue_valid;
-  assign waiting = _101_ & blocked;
+  assign _063_ = ~ single;
+  assign begins = start & _063_;
+  assign _074_ = start & single;
+  assign ended = busy ? done : _074_;
+  assign _085_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _099_ = ~ busy;
+  assign _100_ = ~ queue_valid;
+  assign idle = _099_ & _100_;
+  assign _101_ = ~ busy;
+  assign _102_ = _101_ & queue_valid;
+  assign waiting = _102_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _102_ = & tokens_load;
-  assign _103_ = _102_ & given[0];
-  assign _104_ = ~ takes_load;
-  assign _105_ = _103_ & _104_;
-  assign _106_ = & tokens_dsp;
-  assign _107_ = _106_ & given[1];
-  assign _109_ = ~ takes_dsp;
-  assign _110_ = _107_ & _109_;
-  assign _111_ = & tokens_lut;
-  assign _112_ = _111_ & given[2];
-  assign _113_ = ~ takes_lut;
-  assign _114_ = _112_ & _113_;
-  assign _115_ = & tokens_sparse;
-  assign _116_ = _115_ & given[3];
-  assign _117_ = ~ takes_sparse;
-  assign _118_ = _116_ & _117_;
-  assign _119_ = & tokens_vec;
-  assign _120_ = _119_ & given[4];
-  assign _121_ = ~ takes_vec;
-  assign _122_ = _120_ & _121_;
-  assign _123_ = & tokens_store;
-  assign _124_ = _123_ & given[5];
-  assign _125_ = ~ takes_store;
-  assign _126_ = _124_ & _125_;
-  assign overflow = | { _126_, _122_, _118_, _114_, _110_, _105_ };
-  assign _127_ = tokens_load + given[0];
-  assign _128_ = _127_ - takes_load;
-  assign _130_ = tokens_load != 1'h1;
-  assign _131_ = given[0] | _130_;
-  assign _132_ = & tokens_load;
-  assign _133_ = ~ _132_;
-  assign _134_ = given[0] ? _133_ : has_load;
-  assign _135_ = takes_load ? _131_ : _134_;
-  assign _136_ = tokens_dsp + given[1];
-  assign _137_ = _136_ - takes_dsp;
-  assign _138_ = tokens_dsp != 1'h1;
-  assign _139_ = given[1] | _138_;
-  assign _140_ = & tokens_dsp;
-  assign _141_ = ~ _140_;
-  assign _142_ = given[1] ? _141_ : has_dsp;
-  assign _143_ = takes_dsp ? _139_ : _142_;
-  assign _144_ = tokens_lut + given[2];
-  assign _145_ = _144_ - takes_lut;
-  assign _146_ = tokens_lut != 1'h1;
-  assign _147_ = given[2] | _146_;
-  assign _148_ = & tokens_lut;
-  assign _149_ = ~ _148_;
-  assign _151_ = given[2] ? _149_ : has_lut;
-  assign _152_ = takes_lut ? _147_ : _151_;
-  assign _153_ = tokens_sparse + given[3];
-  assign _154_ = _153_ - takes_sparse;
-  assign _155_ = tokens_sparse != 1'h1;
-  assign _156_ = given[3] | _155_;
-  assign _157_ = & tokens_sparse;
-  assign _158_ = ~ _157_;
-  assign _159_ = given[3] ? _158_ : has_sparse;
-  assign _160_ = takes_sparse ? _156_ : _159_;
-  assign _161_ = tokens_vec + given[4];
-  assign _162_ = _161_ - takes_vec;
-  assign _163_ = tokens_vec != 1'h1;
-  assign _164_ = given[4] | _163_;
-  assign _165_ = & tokens_vec;
-  assign _166_ = ~ _165_;
-  assign _167_ = given[4] ? _166_ : has_vec;
-  assign _168_ = takes_vec ? _164_ : _167_;
-  assign _169_ = tokens_store + given[5];
-  assign _170_ = _169_ - takes_store;
-  assign _172_ = tokens_store != 1'h1;
-  assign _173_ = given[5] | _172_;
-  assign _174_ = & tokens_store;
-  assign _175_ = ~ _174_;
-  assign _176_ = given[5] ? _175_ : has_store;
-  assign _177_ = takes_store ? _173_ : _176_;
-  assign _178_ = tokens_load != 1'h1;
-  assign _179_ = given[0] | _178_;
-  assign _180_ = & tokens_load;
-  assign _181_ = ~ _180_;
-  assign _001_ = given[0] ? _181_ : has_load;
-  assign _002_ = head[8] ? _179_ : _001_;
-  assign _003_ = ~ _002_;
-  assign _004_ = queue_popped[8] & _003_;
-  assign _005_ = tokens_dsp != 1'h1;
-  assign _006_ = given[1] | _005_;
-  assign _007_ = & tokens_dsp;
-  assign _008_ = ~ _007_;
-  assign _009_ = given[1] ? _008_ : has_dsp;
-  assign _011_ = head[9] ? _006_ : _009_;
-  assign _012_ = ~ _011_;
-  assign _013_ = queue_popped[9] & _012_;
-  assign _014_ = _004_ | _013_;
-  assign _015_ = tokens_lut != 1'h1;
-  assign _016_ = given[2] | _015_;
-  assign _017_ = & tokens_lut;
-  assign _018_ = ~ _017_;
-  assign _019_ = given[2] ? _018_ : has_lut;
-  assign _020_ = head[10] ? _016_ : _019_;
-  assign _021_ = ~ _020_;
-  assign _022_ = queue_popped[10] & _021_;
-  assign _023_ = _014_ | _022_;
-  assign _024_ = tokens_sparse != 1'h1;
-  assign _025_ = given[3] | _024_;
-  assign _026_ = & tokens_sparse;
-  assign _027_ = ~ _026_;
-  assign _028_ = given[3] ? _027_ : has_sparse;
-  assign _029_ = head[11] ? _025_ : _028_;
-  assign _030_ = ~ _029_;
-  assign _032_ = queue_popped[11] & _030_;
-  assign _033_ = _023_ | _032_;
-  assign _034_ = tokens_vec != 1'h1;
-  assign _035_ = given[4] | _034_;
-  assign _036_ = & tokens_vec;
-  assign _037_ = ~ _036_;
-  assign _038_ = given[4] ? _037_ : has_vec;
-  assign _039_ = head[12] ? _035_ : _038_;
-  assign _040_ = ~ _039_;
-  assign _041_ = queue_popped[12] & _040_;
-  assign _043_ = _033_ | _041_;
-  assign _044_ = tokens_store != 1'h1;
-  assign _045_ = given[5] | _044_;
-  assign _046_ = & tokens_store;
-  assign _047_ = ~ _046_;
-  assign _048_ = given[5] ? _047_ : has_store;
-  assign _049_ = head[13] ? _045_ : _048_;
-  assign _050_ = ~ _049_;
-  assign _051_ = queue_popped[13] & _050_;
-  assign _052_ = _043_ | _051_;
-  assign _054_ = & tokens_load;
-  assign _055_ = ~ _054_;
-  assign _056_ = given[0] ? _055_ : has_load;
-  assign _057_ = ~ _056_;
-  assign _058_ = queue_kept[8] & _057_;
-  assign _059_ = & tokens_dsp;
-  assign _060_ = ~ _059_;
-  assign _061_ = given[1] ? _060_ : has_dsp;
-  assign _062_ = ~ _061_;
-  assign _064_ = queue_kept[9] & _062_;
-  assign _065_ = _058_ | _064_;
-  assign _066_ = & tokens_lut;
-  assign _067_ = ~ _066_;
-  assign _068_ = given[2] ? _067_ : has_lut;
-  assign _069_ = ~ _068_;
-  assign _070_ = queue_kept[10] & _069_;
-  assign _071_ = _065_ | _070_;
-  assign _072_ = & tokens_sparse;
-  assign _073_ = ~ _072_;
-  assign _075_ = given[3] ? _073_ : has_sparse;
-  assign _076_ = ~ _075_;
-  assign _077_ = queue_kept[11] & _076_;
-  assign _078_ = _071_ | _077_;
-  assign _079_ = & tokens_vec;
-  assign _080_ = ~ _079_;
-  assign _081_ = given[4] ? _080_ : has_vec;
-  assign _082_ = ~ _081_;
-  assign _083_ = queue_kept[12] & _082_;
-  assign _084_ = _078_ | _083_;
-  assign _085_ = & tokens_store;
-  assign _086_ = ~ _085_;
-  assign _087_ = given[5] ? _086_ : has_store;
+  assign _103_ = & tokens_load;
+  assign _104_ = _103_ & given[0];
+  assign _105_ = ~ takes_load;
+  assign _106_ = _104_ & _105_;
+  assign _107_ = & tokens_dsp;
+  assign _109_ = _107_ & given[1];
+  assign _110_ = ~ takes_dsp;
+  assign _111_ = _109_ & _110_;
+  assign _112_ = & tokens_lut;
+  assign _113_ = _112_ & given[2];
+  assign _114_ = ~ takes_lut;
+  assign _115_ = _113_ & _114_;
+  assign _116_ = & tokens_sparse;
+  assign _117_ = _116_ & given[3];
+  assign _118_ = ~ takes_sparse;
+  assign _119_ = _117_ & _118_;
+  assign _120_ = & tokens_vec;
+  assign _121_ = _120_ & given[4];
+  assign _122_ = ~ takes_vec;
+  assign _123_ = _121_ & _122_;
+  assign _124_ = & tokens_store;
+  assign _125_ = _124_ & given[5];
+  assign _126_ = ~ takes_store;
+  assign _127_ = _125_ & _126_;
+  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
+  assign _128_ = tokens_load + given[0];
+  assign _130_ = _128_ - takes_load;
+  assign _131_ = tokens_load != 1'h1;
+  assign _132_ = given[0] | _131_;
+  assign _133_ = & tokens_load;
+  assign _134_ = ~ _133_;
+  assign _135_ = given[0] ? _134_ : has_load;
+  assign _136_ = takes_load ? _132_ : _135_;
+  assign _137_ = tokens_dsp + given[1];
+  assign _138_ = _137_ - takes_dsp;
+  assign _139_ = tokens_dsp != 1'h1;
+  assign _140_ = given[1] | _139_;
+  assign _141_ = & tokens_dsp;
+  assign _142_ = ~ _141_;
+  assign _143_ = given[1] ? _142_ : has_dsp;
+  assign _144_ = takes_dsp ? _140_ : _143_;
+  assign _145_ = tokens_lut + given[2];
+  assign _146_ = _145_ - takes_lut;
+  assign _147_ = tokens_lut != 1'h1;
+  assign _148_ = given[2] | _147_;
+  assign _149_ = & tokens_lut;
+  assign _151_ = ~ _149_;
+  assign _152_ = given[2] ? _151_ : has_lut;
+  assign _153_ = takes_lut ? _148_ : _152_;
+  assign _154_ = tokens_sparse + given[3];
+  assign _155_ = _154_ - takes_sparse;
+  assign _156_ = tokens_sparse != 1'h1;
+  assign _157_ = given[3] | _156_;
+  assign _158_ = & tokens_sparse;
+  assign _159_ = ~ _158_;
+  assign _160_ = given[3] ? _159_ : has_sparse;
+  assign _161_ = takes_sparse ? _157_ : _160_;
+  assign _162_ = tokens_vec + given[4];
+  assign _163_ = _162_ - takes_vec;
+  assign _164_ = tokens_vec != 1'h1;
+  assign _165_ = given[4] | _164_;
+  assign _166_ = & tokens_vec;
+  assign _167_ = ~ _166_;
+  assign _168_ = given[4] ? _167_ : has_vec;
+  assign _169_ = takes_vec ? _165_ : _168_;
+  assign _170_ = tokens_store + given[5];
+  assign _172_ = _170_ - takes_store;
+  assign _173_ = tokens_store != 1'h1;
+  assign _174_ = given[5] | _173_;
+  assign _175_ = & tokens_store;
+  assign _176_ = ~ _175_;
+  assign _177_ = given[5] ? _176_ : has_store;
+  assign _178_ = takes_store ? _174_ : _177_;
+  assign _179_ = tokens_load != 1'h1;
+  assign _180_ = given[0] | _179_;
+  assign _181_ = & tokens_load;
+  assign _001_ = ~ _181_;
+  assign _002_ = given[0] ? _001_ : has_load;
+  assign _003_ = head[8] ? _180_ : _002_;
+  assign _004_ = ~ _003_;
+  assign _005_ = queue_popped[8] & _004_;
+  assign _006_ = tokens_dsp != 1'h1;
+  assign _007_ = given[1] | _006_;
+  assign _008_ = & tokens_dsp;
+  assign _009_ = ~ _008_;
+  assign _011_ = given[1] ? _009_ : has_dsp;
+  assign _012_ = head[9] ? _007_ : _011_;
+  assign _013_ = ~ _012_;
+  assign _014_ = queue_popped[9] & _013_;
+  assign _015_ = _005_ | _014_;
+  assign _016_ = tokens_lut != 1'h1;
+  assign _017_ = given[2] | _016_;
+  assign _018_ = & tokens_lut;
+  assign _019_ = ~ _018_;
+  assign _020_ = given[2] ? _019_ : has_lut;
+  assign _021_ = head[10] ? _017_ : _020_;
+  assign _022_ = ~ _021_;
+  assign _023_ = queue_popped[10] & _022_;
+  assign _024_ = _015_ | _023_;
+  assign _025_ = tokens_sparse != 1'h1;
+  assign _026_ = given[3] | _025_;
+  assign _027_ = & tokens_sparse;
+  assign _028_ = ~ _027_;
+  assign _029_ = given[3] ? _028_ : has_sparse;
+  assign _030_ = head[11] ? _026_ : _029_;
+  assign _032_ = ~ _030_;
+  assign _033_ = queue_popped[11] & _032_;
+  assign _034_ = _024_ | _033_;
+  assign _035_ = tokens_vec != 1'h1;
+  assign _036_ = given[4] | _035_;
+  assign _037_ = & tokens_vec;
+  assign _038_ = ~ _037_;
+  assign _039_ = given[4] ? _038_ : has_vec;
+  assign _040_ = head[12] ? _036_ : _039_;
+  assign _041_ = ~ _040_;
+  assign _043_ = queue_popped[12] & _041_;
+  assign _044_ = _034_ | _043_;
+  assign _045_ = tokens_store != 1'h1;
+  assign _046_ = given[5] | _045_;
+  assign _047_ = & tokens_store;
+  assign _048_ = ~ _047_;
+  assign _049_ = given[5] ? _048_ : has_store;
+  assign _050_ = head[13] ? _046_ : _049_;
+  assign _051_ = ~ _050_;
+  assign _052_ = queue_popped[13] & _051_;
+  assign _054_ = _044_ | _052_;
+  assign _055_ = & tokens_load;
+  assign _056_ = ~ _055_;
+  assign _057_ = given[0] ? _056_ : has_load;
+  assign _058_ = ~ _057_;
+  assign _059_ = queue_kept[8] & _058_;
+  assign _060_ = & tokens_dsp;
+  assign _061_ = ~ _060_;
+  assign _062_ = given[1] ? _061_ : has_dsp;
+  assign _064_ = ~ _062_;
+  assign _065_ = queue_kept[9] & _064_;
+  assign _066_ = _059_ | _065_;
+  assign _067_ = & tokens_lut;
+  assign _068_ = ~ _067_;
+  assign _069_ = given[2] ? _068_ : has_lut;
+  assign _070_ = ~ _069_;
+  assign _071_ = queue_kept[10] & _070_;
+  assign _072_ = _066_ | _071_;
+  assign _073_ = & tokens_sparse;
+  assign _075_ = ~ _073_;
+  assign _076_ = given[3] ? _075_ : has_sparse;
+  assign _077_ = ~ _076_;
+  assign _078_ = queue_kept[11] & _077_;
+  assign _079_ = _072_ | _078_;
+  assign _080_ = & tokens_vec;
+  assign _081_ = ~ _080_;
+  assign _082_ = given[4] ? _081_ : has_vec;
+  assign _083_ = ~ _082_;
+  assign _084_ = queue_kept[12] & _083_;
+  assign _086_ = _079_ | _084_;
+  assign _087_ = & tokens_store;
   assign _088_ = ~ _087_;
-  assign _089_ = queue_kept[13] & _088_;
-  assign _090_ = _084_ | _089_;
-  assign _091_ = start ? _052_ : _090_;
-  assign _092_ = queue_popped[7:4] != 1'h1;
-  assign _093_ = queue_kept[7:4] != 1'h1;
-  assign _094_ = start ? _092_ : _093_;
-  assign _096_ = ~ single;
-  assign _097_ = start & _096_;
+  assign _089_ = given[5] ? _088_ : has_store;
+  assign _090_ = ~ _089_;
+  assign _091_ = queue_kept[13] & _090_;
+  assign _092_ = _086_ | _091_;
+  assign _093_ = start ? _054_ : _092_;
+  assign _094_ = queue_popped[7:4] != 1'h1;
+  assign _095_ = queue_kept[7:4] != 1'h1;
+  assign _096_ = start ? _094_ : _095_;
   always @(posedge clk)
-    if (_097_) signals <= head[21:16];
+    if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
     else busy <= _183_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _094_;
+    else single <= _096_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _091_;
+    else blocked <= _093_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _177_;
+    else has_store <= _178_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _170_[5:0];
+    else tokens_store <= _172_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _168_;
+    else has_vec <= _169_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _162_[5:0];
+    else tokens_vec <= _163_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _160_;
+    else has_sparse <= _161_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _154_[5:0];
+    else tokens_sparse <= _155_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _152_;
+    else has_lut <= _153_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _145_[5:0];
+    else tokens_lut <= _146_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _143_;
+    else has_dsp <= _144_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _137_[5:0];
+    else tokens_dsp <= _138_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _135_;
+    else has_load <= _136_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _128_[5:0];
+    else tokens_load <= _130_[5:0];
   assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = _097_ ? 1'h1 : _182_;
+  assign _183_ = begins ? 1'h1 : _182_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(full),
+    .full(_097_),
     .head(head),
     .kept(queue_kept),
     .level(_098_),
@@ -12159,18 +12309,16 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
     .valid(queue_valid)
   );
   assign began = start;
-  assign begins = start;
   assign ends = ended;
   assign gives[7:6] = 2'h0;
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
-  assign queue_full = full;
   assign queue_head = head;
   assign queue_pop = start;
   assign queue_push = push;
 endmodule
 
-module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head, busy, idle, waiting, began, ended, missing, overflow, push);
+module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, head, busy, idle, waiting, began, ended, missing, overflow, push);
   wire _000_;
   wire _001_;
   wire _002_;
@@ -12245,7 +12393,7 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   wire _071_;
   wire _072_;
   wire _073_;
-  wire [5:0] _074_;
+  wire _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -12256,7 +12404,7 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   wire _082_;
   wire _083_;
   wire _084_;
-  wire _085_;
+  wire [5:0] _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -12298,52 +12446,52 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   wire _124_;
   wire _125_;
   wire _126_;
-  wire [6:0] _127_;
-  wire [7:0] _128_;
+  wire _127_;
+  wire [6:0] _128_;
   wire _129_;
-  wire _130_;
+  wire [7:0] _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
   wire _135_;
-  wire [6:0] _136_;
-  wire [7:0] _137_;
-  wire _138_;
+  wire _136_;
+  wire [6:0] _137_;
+  wire [7:0] _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
   wire _143_;
-  wire [6:0] _144_;
-  wire [7:0] _145_;
-  wire _146_;
+  wire _144_;
+  wire [6:0] _145_;
+  wire [7:0] _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
   wire _152_;
-  wire [6:0] _153_;
-  wire [7:0] _154_;
-  wire _155_;
+  wire _153_;
+  wire [6:0] _154_;
+  wire [7:0] _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
   wire _160_;
-  wire [6:0] _161_;
-  wire [7:0] _162_;
-  wire _163_;
+  wire _161_;
+  wire [6:0] _162_;
+  wire [7:0] _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
   wire _168_;
-  wire [6:0] _169_;
-  wire [7:0] _170_;
+  wire _169_;
+  wire [6:0] _170_;
   wire _171_;
-  wire _172_;
+  wire [7:0] _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -12357,6 +12505,7 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   wire _183_;
   output began;
   wire began;
+  output begins;
   wire begins;
   reg blocked = 1'h0;
   output busy;
@@ -12368,8 +12517,6 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   output ended;
   wire ended;
   wire ends;
-  output full;
-  wire full;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -12392,7 +12539,6 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   input push;
   wire push;
   wire [127:0] queue_data;
-  wire queue_full;
   wire [127:0] queue_head;
   wire [127:0] queue_kept;
   wire queue_pop;
@@ -12443,237 +12589,237 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   assign _042_ = queue_valid & _031_;
   assign _053_ = ~ blocked;
   assign start = _042_ & _053_;
-  assign _063_ = start & single;
-  assign ended = busy ? done : _063_;
-  assign _074_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _074_ : 6'h00;
-  assign _095_ = ~ busy;
-  assign _099_ = ~ queue_valid;
-  assign idle = _095_ & _099_;
-  assign _100_ = ~ busy;
-  assign _101_ = _100_ & queue_valid;
-  assign waiting = _101_ & blocked;
+  assign _063_ = ~ single;
+  assign begins = start & _063_;
+  assign _074_ = start & single;
+  assign ended = busy ? done : _074_;
+  assign _085_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _099_ = ~ busy;
+  assign _100_ = ~ queue_valid;
+  assign idle = _099_ & _100_;
+  assign _101_ = ~ busy;
+  assign _102_ = _101_ & queue_valid;
+  assign waiting = _102_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _102_ = & tokens_load;
-  assign _103_ = _102_ & given[0];
-  assign _104_ = ~ takes_load;
-  assign _105_ = _103_ & _104_;
-  assign _106_ = & tokens_dsp;
-  assign _107_ = _106_ & given[1];
-  assign _109_ = ~ takes_dsp;
-  assign _110_ = _107_ & _109_;
-  assign _111_ = & tokens_lut;
-  assign _112_ = _111_ & given[2];
-  assign _113_ = ~ takes_lut;
-  assign _114_ = _112_ & _113_;
-  assign _115_ = & tokens_sparse;
-  assign _116_ = _115_ & given[3];
-  assign _117_ = ~ takes_sparse;
-  assign _118_ = _116_ & _117_;
-  assign _119_ = & tokens_vec;
-  assign _120_ = _119_ & given[4];
-  assign _121_ = ~ takes_vec;
-  assign _122_ = _120_ & _121_;
-  assign _123_ = & tokens_store;
-  assign _124_ = _123_ & given[5];
-  assign _125_ = ~ takes_store;
-  assign _126_ = _124_ & _125_;
-  assign overflow = | { _126_, _122_, _118_, _114_, _110_, _105_ };
-  assign _127_ = tokens_load + given[0];
-  assign _128_ = _127_ - takes_load;
-  assign _130_ = tokens_load != 1'h1;
-  assign _131_ = given[0] | _130_;
-  assign _132_ = & tokens_load;
-  assign _133_ = ~ _132_;
-  assign _134_ = given[0] ? _133_ : has_load;
-  assign _135_ = takes_load ? _131_ : _134_;
-  assign _136_ = tokens_dsp + given[1];
-  assign _137_ = _136_ - takes_dsp;
-  assign _138_ = tokens_dsp != 1'h1;
-  assign _139_ = given[1] | _138_;
-  assign _140_ = & tokens_dsp;
-  assign _141_ = ~ _140_;
-  assign _142_ = given[1] ? _141_ : has_dsp;
-  assign _143_ = takes_dsp ? _139_ : _142_;
-  assign _144_ = tokens_lut + given[2];
-  assign _145_ = _144_ - takes_lut;
-  assign _146_ = tokens_lut != 1'h1;
-  assign _147_ = given[2] | _146_;
-  assign _148_ = & tokens_lut;
-  assign _149_ = ~ _148_;
-  assign _151_ = given[2] ? _149_ : has_lut;
-  assign _152_ = takes_lut ? _147_ : _151_;
-  assign _153_ = tokens_sparse + given[3];
-  assign _154_ = _153_ - takes_sparse;
-  assign _155_ = tokens_sparse != 1'h1;
-  assign _156_ = given[3] | _155_;
-  assign _157_ = & tokens_sparse;
-  assign _158_ = ~ _157_;
-  assign _159_ = given[3] ? _158_ : has_sparse;
-  assign _160_ = takes_sparse ? _156_ : _159_;
-  assign _161_ = tokens_vec + given[4];
-  assign _162_ = _161_ - takes_vec;
-  assign _163_ = tokens_vec != 1'h1;
-  assign _164_ = given[4] | _163_;
-  assign _165_ = & tokens_vec;
-  assign _166_ = ~ _165_;
-  assign _167_ = given[4] ? _166_ : has_vec;
-  assign _168_ = takes_vec ? _164_ : _167_;
-  assign _169_ = tokens_store + given[5];
-  assign _170_ = _169_ - takes_store;
-  assign _172_ = tokens_store != 1'h1;
-  assign _173_ = given[5] | _172_;
-  assign _174_ = & tokens_store;
-  assign _175_ = ~ _174_;
-  assign _176_ = given[5] ? _175_ : has_store;
-  assign _177_ = takes_store ? _173_ : _176_;
-  assign _178_ = tokens_load != 1'h1;
-  assign _179_ = given[0] | _178_;
-  assign _180_ = & tokens_load;
-  assign _181_ = ~ _180_;
-  assign _001_ = given[0] ? _181_ : has_load;
-  assign _002_ = head[8] ? _179_ : _001_;
-  assign _003_ = ~ _002_;
-  assign _004_ = queue_popped[8] & _003_;
-  assign _005_ = tokens_dsp != 1'h1;
-  assign _006_ = given[1] | _005_;
-  assign _007_ = & tokens_dsp;
-  assign _008_ = ~ _007_;
-  assign _009_ = given[1] ? _008_ : has_dsp;
-  assign _011_ = head[9] ? _006_ : _009_;
-  assign _012_ = ~ _011_;
-  assign _013_ = queue_popped[9] & _012_;
-  assign _014_ = _004_ | _013_;
-  assign _015_ = tokens_lut != 1'h1;
-  assign _016_ = given[2] | _015_;
-  assign _017_ = & tokens_lut;
-  assign _018_ = ~ _017_;
-  assign _019_ = given[2] ? _018_ : has_lut;
-  assign _020_ = head[10] ? _016_ : _019_;
-  assign _021_ = ~ _020_;
-  assign _022_ = queue_popped[10] & _021_;
-  assign _023_ = _014_ | _022_;
-  assign _024_ = tokens_sparse != 1'h1;
-  assign _025_ = given[3] | _024_;
-  assign _026_ = & tokens_sparse;
-  assign _027_ = ~ _026_;
-  assign _028_ = given[3] ? _027_ : has_sparse;
-  assign _029_ = head[11] ? _025_ : _028_;
-  assign _030_ = ~ _029_;
-  assign _032_ = queue_popped[11] & _030_;
-  assign _033_ = _023_ | _032_;
-  assign _034_ = tokens_vec != 1'h1;
-  assign _035_ = given[4] | _034_;
-  assign _036_ = & tokens_vec;
-  assign _037_ = ~ _036_;
-  assign _038_ = given[4] ? _037_ : has_vec;
-  assign _039_ = head[12] ? _035_ : _038_;
-  assign _040_ = ~ _039_;
-  assign _041_ = queue_popped[12] & _040_;
-  assign _043_ = _033_ | _041_;
-  assign _044_ = tokens_store != 1'h1;
-  assign _045_ = given[5] | _044_;
-  assign _046_ = & tokens_store;
-  assign _047_ = ~ _046_;
-  assign _048_ = given[5] ? _047_ : has_store;
-  assign _049_ = head[13] ? _045_ : _048_;
-  assign _050_ = ~ _049_;
-  assign _051_ = queue_popped[13] & _050_;
-  assign _052_ = _043_ | _051_;
-  assign _054_ = & tokens_load;
-  assign _055_ = ~ _054_;
-  assign _056_ = given[0] ? _055_ : has_load;
-  assign _057_ = ~ _056_;
-  assign _058_ = queue_kept[8] & _057_;
-  assign _059_ = & tokens_dsp;
-  assign _060_ = ~ _059_;
-  assign _061_ = given[1] ? _060_ : has_dsp;
-  assign _062_ = ~ _061_;
-  assign _064_ = queue_kept[9] & _062_;
-  assign _065_ = _058_ | _064_;
-  assign _066_ = & tokens_lut;
-  assign _067_ = ~ _066_;
-  assign _068_ = given[2] ? _067_ : has_lut;
-  assign _069_ = ~ _068_;
-  assign _070_ = queue_kept[10] & _069_;
-  assign _071_ = _065_ | _070_;
-  assign _072_ = & tokens_sparse;
-  assign _073_ = ~ _072_;
-  assign _075_ = given[3] ? _073_ : has_sparse;
-  assign _076_ = ~ _075_;
-  assign _077_ = queue_kept[11] & _076_;
-  assign _078_ = _071_ | _077_;
-  assign _079_ = & tokens_vec;
-  assign _080_ = ~ _079_;
-  assign _081_ = given[4] ? _080_ : has_vec;
-  assign _082_ = ~ _081_;
-  assign _083_ = queue_kept[12] & _082_;
-  assign _084_ = _078_ | _083_;
-  assign _085_ = & tokens_store;
-  assign _086_ = ~ _085_;
-  assign _087_ = given[5] ? _086_ : has_store;
+  assign _103_ = & tokens_load;
+  assign _104_ = _103_ & given[0];
+  assign _105_ = ~ takes_load;
+  assign _106_ = _104_ & _105_;
+  assign _107_ = & tokens_dsp;
+  assign _109_ = _107_ & given[1];
+  assign _110_ = ~ takes_dsp;
+  assign _111_ = _109_ & _110_;
+  assign _112_ = & tokens_lut;
+  assign _113_ = _112_ & given[2];
+  assign _114_ = ~ takes_lut;
+  assign _115_ = _113_ & _114_;
+  assign _116_ = & tokens_sparse;
+  assign _117_ = _116_ & given[3];
+  assign _118_ = ~ takes_sparse;
+  assign _119_ = _117_ & _118_;
+  assign _120_ = & tokens_vec;
+  assign _121_ = _120_ & given[4];
+  assign _122_ = ~ takes_vec;
+  assign _123_ = _121_ & _122_;
+  assign _124_ = & tokens_store;
+  assign _125_ = _124_ & given[5];
+  assign _126_ = ~ takes_store;
+  assign _127_ = _125_ & _126_;
+  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
+  assign _128_ = tokens_load + given[0];
+  assign _130_ = _128_ - takes_load;
+  assign _131_ = tokens_load != 1'h1;
+  assign _132_ = given[0] | _131_;
+  assign _133_ = & tokens_load;
+  assign _134_ = ~ _133_;
+  assign _135_ = given[0] ? _134_ : has_load;
+  assign _136_ = takes_load ? _132_ : _135_;
+  assign _137_ = tokens_dsp + given[1];
+  assign _138_ = _137_ - takes_dsp;
+  assign _139_ = tokens_dsp != 1'h1;
+  assign _140_ = given[1] | _139_;
+  assign _141_ = & tokens_dsp;
+  assign _142_ = ~ _141_;
+  assign _143_ = given[1] ? _142_ : has_dsp;
+  assign _144_ = takes_dsp ? _140_ : _143_;
+  assign _145_ = tokens_lut + given[2];
+  assign _146_ = _145_ - takes_lut;
+  assign _147_ = tokens_lut != 1'h1;
+  assign _148_ = given[2] | _147_;
+  assign _149_ = & tokens_lut;
+  assign _151_ = ~ _149_;
+  assign _152_ = given[2] ? _151_ : has_lut;
+  assign _153_ = takes_lut ? _148_ : _152_;
+  assign _154_ = tokens_sparse + given[3];
+  assign _155_ = _154_ - takes_sparse;
+  assign _156_ = tokens_sparse != 1'h1;
+  assign _157_ = given[3] | _156_;
+  assign _158_ = & tokens_sparse;
+  assign _159_ = ~ _158_;
+  assign _160_ = given[3] ? _159_ : has_sparse;
+  assign _161_ = takes_sparse ? _157_ : _160_;
+  assign _162_ = tokens_vec + given[4];
+  assign _163_ = _162_ - takes_vec;
+  assign _164_ = tokens_vec != 1'h1;
+  assign _165_ = given[4] | _164_;
+  assign _166_ = & tokens_vec;
+  assign _167_ = ~ _166_;
+  assign _168_ = given[4] ? _167_ : has_vec;
+  assign _169_ = takes_vec ? _165_ : _168_;
+  assign _170_ = tokens_store + given[5];
+  assign _172_ = _170_ - takes_store;
+  assign _173_ = tokens_store != 1'h1;
+  assign _174_ = given[5] | _173_;
+  assign _175_ = & tokens_store;
+  assign _176_ = ~ _175_;
+  assign _177_ = given[5] ? _176_ : has_store;
+  assign _178_ = takes_store ? _174_ : _177_;
+  assign _179_ = tokens_load != 1'h1;
+  assign _180_ = given[0] | _179_;
+  assign _181_ = & tokens_load;
+  assign _001_ = ~ _181_;
+  assign _002_ = given[0] ? _001_ : has_load;
+  assign _003_ = head[8] ? _180_ : _002_;
+  assign _004_ = ~ _003_;
+  assign _005_ = queue_popped[8] & _004_;
+  assign _006_ = tokens_dsp != 1'h1;
+  assign _007_ = given[1] | _006_;
+  assign _008_ = & tokens_dsp;
+  assign _009_ = ~ _008_;
+  assign _011_ = given[1] ? _009_ : has_dsp;
+  assign _012_ = head[9] ? _007_ : _011_;
+  assign _013_ = ~ _012_;
+  assign _014_ = queue_popped[9] & _013_;
+  assign _015_ = _005_ | _014_;
+  assign _016_ = tokens_lut != 1'h1;
+  assign _017_ = given[2] | _016_;
+  assign _018_ = & tokens_lut;
+  assign _019_ = ~ _018_;
+  assign _020_ = given[2] ? _019_ : has_lut;
+  assign _021_ = head[10] ? _017_ : _020_;
+  assign _022_ = ~ _021_;
+  assign _023_ = queue_popped[10] & _022_;
+  assign _024_ = _015_ | _023_;
+  assign _025_ = tokens_sparse != 1'h1;
+  assign _026_ = given[3] | _025_;
+  assign _027_ = & tokens_sparse;
+  assign _028_ = ~ _027_;
+  assign _029_ = given[3] ? _028_ : has_sparse;
+  assign _030_ = head[11] ? _026_ : _029_;
+  assign _032_ = ~ _030_;
+  assign _033_ = queue_popped[11] & _032_;
+  assign _034_ = _024_ | _033_;
+  assign _035_ = tokens_vec != 1'h1;
+  assign _036_ = given[4] | _035_;
+  assign _037_ = & tokens_vec;
+  assign _038_ = ~ _037_;
+  assign _039_ = given[4] ? _038_ : has_vec;
+  assign _040_ = head[12] ? _036_ : _039_;
+  assign _041_ = ~ _040_;
+  assign _043_ = queue_popped[12] & _041_;
+  assign _044_ = _034_ | _043_;
+  assign _045_ = tokens_store != 1'h1;
+  assign _046_ = given[5] | _045_;
+  assign _047_ = & tokens_store;
+  assign _048_ = ~ _047_;
+  assign _049_ = given[5] ? _048_ : has_store;
+  assign _050_ = head[13] ? _046_ : _049_;
+  assign _051_ = ~ _050_;
+  assign _052_ = queue_popped[13] & _051_;
+  assign _054_ = _044_ | _052_;
+  assign _055_ = & tokens_load;
+  assign _056_ = ~ _055_;
+  assign _057_ = given[0] ? _056_ : has_load;
+  assign _058_ = ~ _057_;
+  assign _059_ = queue_kept[8] & _058_;
+  assign _060_ = & tokens_dsp;
+  assign _061_ = ~ _060_;
+  assign _062_ = given[1] ? _061_ : has_dsp;
+  assign _064_ = ~ _062_;
+  assign _065_ = queue_kept[9] & _064_;
+  assign _066_ = _059_ | _065_;
+  assign _067_ = & tokens_lut;
+  assign _068_ = ~ _067_;
+  assign _069_ = given[2] ? _068_ : has_lut;
+  assign _070_ = ~ _069_;
+  assign _071_ = queue_kept[10] & _070_;
+  assign _072_ = _066_ | _071_;
+  assign _073_ = & tokens_sparse;
+  assign _075_ = ~ _073_;
+  assign _076_ = given[3] ? _075_ : has_sparse;
+  assign _077_ = ~ _076_;
+  assign _078_ = queue_kept[11] & _077_;
+  assign _079_ = _072_ | _078_;
+  assign _080_ = & tokens_vec;
+  assign _081_ = ~ _080_;
+  assign _082_ = given[4] ? _081_ : has_vec;
+  assign _083_ = ~ _082_;
+  assign _084_ = queue_kept[12] & _083_;
+  assign _086_ = _079_ | _084_;
+  assign _087_ = & tokens_store;
   assign _088_ = ~ _087_;
-  assign _089_ = queue_kept[13] & _088_;
-  assign _090_ = _084_ | _089_;
-  assign _091_ = start ? _052_ : _090_;
-  assign _092_ = queue_popped[7:4] != 2'h2;
-  assign _093_ = queue_kept[7:4] != 2'h2;
-  assign _094_ = start ? _092_ : _093_;
-  assign _096_ = ~ single;
-  assign _097_ = start & _096_;
+  assign _089_ = given[5] ? _088_ : has_store;
+  assign _090_ = ~ _089_;
+  assign _091_ = queue_kept[13] & _090_;
+  assign _092_ = _086_ | _091_;
+  assign _093_ = start ? _054_ : _092_;
+  assign _094_ = queue_popped[7:4] != 2'h2;
+  assign _095_ = queue_kept[7:4] != 2'h2;
+  assign _096_ = start ? _094_ : _095_;
   always @(posedge clk)
-    if (_097_) signals <= head[21:16];
+    if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
     else busy <= _183_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _094_;
+    else single <= _096_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _091_;
+    else blocked <= _093_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _177_;
+    else has_store <= _178_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _170_[5:0];
+    else tokens_store <= _172_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _168_;
+    else has_vec <= _169_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _162_[5:0];
+    else tokens_vec <= _163_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _160_;
+    else has_sparse <= _161_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _154_[5:0];
+    else tokens_sparse <= _155_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _152_;
+    else has_lut <= _153_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _145_[5:0];
+    else tokens_lut <= _146_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _143_;
+    else has_dsp <= _144_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _137_[5:0];
+    else tokens_dsp <= _138_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _135_;
+    else has_load <= _136_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _128_[5:0];
+    else tokens_load <= _130_[5:0];
   assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = _097_ ? 1'h1 : _182_;
+  assign _183_ = begins ? 1'h1 : _182_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(full),
+    .full(_097_),
     .head(head),
     .kept(queue_kept),
     .level(_098_),
@@ -12684,18 +12830,16 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
     .valid(queue_valid)
   );
   assign began = start;
-  assign begins = start;
   assign ends = ended;
   assign gives[7:6] = 2'h0;
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
-  assign queue_full = full;
   assign queue_head = head;
   assign queue_pop = start;
   assign queue_push = push;
 endmodule
 
-module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head, busy, idle, waiting, began, ended, missing, overflow, push);
+module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, head, busy, idle, waiting, began, ended, missing, overflow, push);
   wire _000_;
   wire _001_;
   wire _002_;
@@ -12770,7 +12914,7 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   wire _071_;
   wire _072_;
   wire _073_;
-  wire [5:0] _074_;
+  wire _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -12781,7 +12925,7 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   wire _082_;
   wire _083_;
   wire _084_;
-  wire _085_;
+  wire [5:0] _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -12823,52 +12967,52 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   wire _124_;
   wire _125_;
   wire _126_;
-  wire [6:0] _127_;
-  wire [7:0] _128_;
+  wire _127_;
+  wire [6:0] _128_;
   wire _129_;
-  wire _130_;
+  wire [7:0] _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
   wire _135_;
-  wire [6:0] _136_;
-  wire [7:0] _137_;
-  wire _138_;
+  wire _136_;
+  wire [6:0] _137_;
+  wire [7:0] _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
   wire _143_;
-  wire [6:0] _144_;
-  wire [7:0] _145_;
-  wire _146_;
+  wire _144_;
+  wire [6:0] _145_;
+  wire [7:0] _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
   wire _152_;
-  wire [6:0] _153_;
-  wire [7:0] _154_;
-  wire _155_;
+  wire _153_;
+  wire [6:0] _154_;
+  wire [7:0] _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
   wire _160_;
-  wire [6:0] _161_;
-  wire [7:0] _162_;
-  wire _163_;
+  wire _161_;
+  wire [6:0] _162_;
+  wire [7:0] _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
   wire _168_;
-  wire [6:0] _169_;
-  wire [7:0] _170_;
+  wire _169_;
+  wire [6:0] _170_;
   wire _171_;
-  wire _172_;
+  wire [7:0] _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -12882,6 +13026,7 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   wire _183_;
   output began;
   wire began;
+  output begins;
   wire begins;
   reg blocked = 1'h0;
   output busy;
@@ -12893,8 +13038,6 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   output ended;
   wire ended;
   wire ends;
-  output full;
-  wire full;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -12917,7 +13060,6 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   input push;
   wire push;
   wire [127:0] queue_data;
-  wire queue_full;
   wire [127:0] queue_head;
   wire [127:0] queue_kept;
   wire queue_pop;
@@ -12968,237 +13110,237 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   assign _042_ = queue_valid & _031_;
   assign _053_ = ~ blocked;
   assign start = _042_ & _053_;
-  assign _063_ = start & single;
-  assign ended = busy ? done : _063_;
-  assign _074_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _074_ : 6'h00;
-  assign _095_ = ~ busy;
-  assign _099_ = ~ queue_valid;
-  assign idle = _095_ & _099_;
-  assign _100_ = ~ busy;
-  assign _101_ = _100_ & queue_valid;
-  assign waiting = _101_ & blocked;
+  assign _063_ = ~ single;
+  assign begins = start & _063_;
+  assign _074_ = start & single;
+  assign ended = busy ? done : _074_;
+  assign _085_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _099_ = ~ busy;
+  assign _100_ = ~ queue_valid;
+  assign idle = _099_ & _100_;
+  assign _101_ = ~ busy;
+  assign _102_ = _101_ & queue_valid;
+  assign waiting = _102_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _102_ = & tokens_load;
-  assign _103_ = _102_ & given[0];
-  assign _104_ = ~ takes_load;
-  assign _105_ = _103_ & _104_;
-  assign _106_ = & tokens_dsp;
-  assign _107_ = _106_ & given[1];
-  assign _109_ = ~ takes_dsp;
-  assign _110_ = _107_ & _109_;
-  assign _111_ = & tokens_lut;
-  assign _112_ = _111_ & given[2];
-  assign _113_ = ~ takes_lut;
-  assign _114_ = _112_ & _113_;
-  assign _115_ = & tokens_sparse;
-  assign _116_ = _115_ & given[3];
-  assign _117_ = ~ takes_sparse;
-  assign _118_ = _116_ & _117_;
-  assign _119_ = & tokens_vec;
-  assign _120_ = _119_ & given[4];
-  assign _121_ = ~ takes_vec;
-  assign _122_ = _120_ & _121_;
-  assign _123_ = & tokens_store;
-  assign _124_ = _123_ & given[5];
-  assign _125_ = ~ takes_store;
-  assign _126_ = _124_ & _125_;
-  assign overflow = | { _126_, _122_, _118_, _114_, _110_, _105_ };
-  assign _127_ = tokens_load + given[0];
-  assign _128_ = _127_ - takes_load;
-  assign _130_ = tokens_load != 1'h1;
-  assign _131_ = given[0] | _130_;
-  assign _132_ = & tokens_load;
-  assign _133_ = ~ _132_;
-  assign _134_ = given[0] ? _133_ : has_load;
-  assign _135_ = takes_load ? _131_ : _134_;
-  assign _136_ = tokens_dsp + given[1];
-  assign _137_ = _136_ - takes_dsp;
-  assign _138_ = tokens_dsp != 1'h1;
-  assign _139_ = given[1] | _138_;
-  assign _140_ = & tokens_dsp;
-  assign _141_ = ~ _140_;
-  assign _142_ = given[1] ? _141_ : has_dsp;
-  assign _143_ = takes_dsp ? _139_ : _142_;
-  assign _144_ = tokens_lut + given[2];
-  assign _145_ = _144_ - takes_lut;
-  assign _146_ = tokens_lut != 1'h1;
-  assign _147_ = given[2] | _146_;
-  assign _148_ = & tokens_lut;
-  assign _149_ = ~ _148_;
-  assign _151_ = given[2] ? _149_ : has_lut;
-  assign _152_ = takes_lut ? _147_ : _151_;
-  assign _153_ = tokens_sparse + given[3];
-  assign _154_ = _153_ - takes_sparse;
-  assign _155_ = tokens_sparse != 1'h1;
-  assign _156_ = given[3] | _155_;
-  assign _157_ = & tokens_sparse;
-  assign _158_ = ~ _157_;
-  assign _159_ = given[3] ? _158_ : has_sparse;
-  assign _160_ = takes_sparse ? _156_ : _159_;
-  assign _161_ = tokens_vec + given[4];
-  assign _162_ = _161_ - takes_vec;
-  assign _163_ = tokens_vec != 1'h1;
-  assign _164_ = given[4] | _163_;
-  assign _165_ = & tokens_vec;
-  assign _166_ = ~ _165_;
-  assign _167_ = given[4] ? _166_ : has_vec;
-  assign _168_ = takes_vec ? _164_ : _167_;
-  assign _169_ = tokens_store + given[5];
-  assign _170_ = _169_ - takes_store;
-  assign _172_ = tokens_store != 1'h1;
-  assign _173_ = given[5] | _172_;
-  assign _174_ = & tokens_store;
-  assign _175_ = ~ _174_;
-  assign _176_ = given[5] ? _175_ : has_store;
-  assign _177_ = takes_store ? _173_ : _176_;
-  assign _178_ = tokens_load != 1'h1;
-  assign _179_ = given[0] | _178_;
-  assign _180_ = & tokens_load;
-  assign _181_ = ~ _180_;
-  assign _001_ = given[0] ? _181_ : has_load;
-  assign _002_ = head[8] ? _179_ : _001_;
-  assign _003_ = ~ _002_;
-  assign _004_ = queue_popped[8] & _003_;
-  assign _005_ = tokens_dsp != 1'h1;
-  assign _006_ = given[1] | _005_;
-  assign _007_ = & tokens_dsp;
-  assign _008_ = ~ _007_;
-  assign _009_ = given[1] ? _008_ : has_dsp;
-  assign _011_ = head[9] ? _006_ : _009_;
-  assign _012_ = ~ _011_;
-  assign _013_ = queue_popped[9] & _012_;
-  assign _014_ = _004_ | _013_;
-  assign _015_ = tokens_lut != 1'h1;
-  assign _016_ = given[2] | _015_;
-  assign _017_ = & tokens_lut;
-  assign _018_ = ~ _017_;
-  assign _019_ = given[2] ? _018_ : has_lut;
-  assign _020_ = head[10] ? _016_ : _019_;
-  assign _021_ = ~ _020_;
-  assign _022_ = queue_popped[10] & _021_;
-  assign _023_ = _014_ | _022_;
-  assign _024_ = tokens_sparse != 1'h1;
-  assign _025_ = given[3] | _024_;
-  assign _026_ = & tokens_sparse;
-  assign _027_ = ~ _026_;
-  assign _028_ = given[3] ? _027_ : has_sparse;
-  assign _029_ = head[11] ? _025_ : _028_;
-  assign _030_ = ~ _029_;
-  assign _032_ = queue_popped[11] & _030_;
-  assign _033_ = _023_ | _032_;
-  assign _034_ = tokens_vec != 1'h1;
-  assign _035_ = given[4] | _034_;
-  assign _036_ = & tokens_vec;
-  assign _037_ = ~ _036_;
-  assign _038_ = given[4] ? _037_ : has_vec;
-  assign _039_ = head[12] ? _035_ : _038_;
-  assign _040_ = ~ _039_;
-  assign _041_ = queue_popped[12] & _040_;
-  assign _043_ = _033_ | _041_;
-  assign _044_ = tokens_store != 1'h1;
-  assign _045_ = given[5] | _044_;
-  assign _046_ = & tokens_store;
-  assign _047_ = ~ _046_;
-  assign _048_ = given[5] ? _047_ : has_store;
-  assign _049_ = head[13] ? _045_ : _048_;
-  assign _050_ = ~ _049_;
-  assign _051_ = queue_popped[13] & _050_;
-  assign _052_ = _043_ | _051_;
-  assign _054_ = & tokens_load;
-  assign _055_ = ~ _054_;
-  assign _056_ = given[0] ? _055_ : has_load;
-  assign _057_ = ~ _056_;
-  assign _058_ = queue_kept[8] & _057_;
-  assign _059_ = & tokens_dsp;
-  assign _060_ = ~ _059_;
-  assign _061_ = given[1] ? _060_ : has_dsp;
-  assign _062_ = ~ _061_;
-  assign _064_ = queue_kept[9] & _062_;
-  assign _065_ = _058_ | _064_;
-  assign _066_ = & tokens_lut;
-  assign _067_ = ~ _066_;
-  assign _068_ = given[2] ? _067_ : has_lut;
-  assign _069_ = ~ _068_;
-  assign _070_ = queue_kept[10] & _069_;
-  assign _071_ = _065_ | _070_;
-  assign _072_ = & tokens_sparse;
-  assign _073_ = ~ _072_;
-  assign _075_ = given[3] ? _073_ : has_sparse;
-  assign _076_ = ~ _075_;
-  assign _077_ = queue_kept[11] & _076_;
-  assign _078_ = _071_ | _077_;
-  assign _079_ = & tokens_vec;
-  assign _080_ = ~ _079_;
-  assign _081_ = given[4] ? _080_ : has_vec;
-  assign _082_ = ~ _081_;
-  assign _083_ = queue_kept[12] & _082_;
-  assign _084_ = _078_ | _083_;
-  assign _085_ = & tokens_store;
-  assign _086_ = ~ _085_;
-  assign _087_ = given[5] ? _086_ : has_store;
+  assign _103_ = & tokens_load;
+  assign _104_ = _103_ & given[0];
+  assign _105_ = ~ takes_load;
+  assign _106_ = _104_ & _105_;
+  assign _107_ = & tokens_dsp;
+  assign _109_ = _107_ & given[1];
+  assign _110_ = ~ takes_dsp;
+  assign _111_ = _109_ & _110_;
+  assign _112_ = & tokens_lut;
+  assign _113_ = _112_ & given[2];
+  assign _114_ = ~ takes_lut;
+  assign _115_ = _113_ & _114_;
+  assign _116_ = & tokens_sparse;
+  assign _117_ = _116_ & given[3];
+  assign _118_ = ~ takes_sparse;
+  assign _119_ = _117_ & _118_;
+  assign _120_ = & tokens_vec;
+  assign _121_ = _120_ & given[4];
+  assign _122_ = ~ takes_vec;
+  assign _123_ = _121_ & _122_;
+  assign _124_ = & tokens_store;
+  assign _125_ = _124_ & given[5];
+  assign _126_ = ~ takes_store;
+  assign _127_ = _125_ & _126_;
+  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
+  assign _128_ = tokens_load + given[0];
+  assign _130_ = _128_ - takes_load;
+  assign _131_ = tokens_load != 1'h1;
+  assign _132_ = given[0] | _131_;
+  assign _133_ = & tokens_load;
+  assign _134_ = ~ _133_;
+  assign _135_ = given[0] ? _134_ : has_load;
+  assign _136_ = takes_load ? _132_ : _135_;
+  assign _137_ = tokens_dsp + given[1];
+  assign _138_ = _137_ - takes_dsp;
+  assign _139_ = tokens_dsp != 1'h1;
+  assign _140_ = given[1] | _139_;
+  assign _141_ = & tokens_dsp;
+  assign _142_ = ~ _141_;
+  assign _143_ = given[1] ? _142_ : has_dsp;
+  assign _144_ = takes_dsp ? _140_ : _143_;
+  assign _145_ = tokens_lut + given[2];
+  assign _146_ = _145_ - takes_lut;
+  assign _147_ = tokens_lut != 1'h1;
+  assign _148_ = given[2] | _147_;
+  assign _149_ = & tokens_lut;
+  assign _151_ = ~ _149_;
+  assign _152_ = given[2] ? _151_ : has_lut;
+  assign _153_ = takes_lut ? _148_ : _152_;
+  assign _154_ = tokens_sparse + given[3];
+  assign _155_ = _154_ - takes_sparse;
+  assign _156_ = tokens_sparse != 1'h1;
+  assign _157_ = given[3] | _156_;
+  assign _158_ = & tokens_sparse;
+  assign _159_ = ~ _158_;
+  assign _160_ = given[3] ? _159_ : has_sparse;
+  assign _161_ = takes_sparse ? _157_ : _160_;
+  assign _162_ = tokens_vec + given[4];
+  assign _163_ = _162_ - takes_vec;
+  assign _164_ = tokens_vec != 1'h1;
+  assign _165_ = given[4] | _164_;
+  assign _166_ = & tokens_vec;
+  assign _167_ = ~ _166_;
+  assign _168_ = given[4] ? _167_ : has_vec;
+  assign _169_ = takes_vec ? _165_ : _168_;
+  assign _170_ = tokens_store + given[5];
+  assign _172_ = _170_ - takes_store;
+  assign _173_ = tokens_store != 1'h1;
+  assign _174_ = given[5] | _173_;
+  assign _175_ = & tokens_store;
+  assign _176_ = ~ _175_;
+  assign _177_ = given[5] ? _176_ : has_store;
+  assign _178_ = takes_store ? _174_ : _177_;
+  assign _179_ = tokens_load != 1'h1;
+  assign _180_ = given[0] | _179_;
+  assign _181_ = & tokens_load;
+  assign _001_ = ~ _181_;
+  assign _002_ = given[0] ? _001_ : has_load;
+  assign _003_ = head[8] ? _180_ : _002_;
+  assign _004_ = ~ _003_;
+  assign _005_ = queue_popped[8] & _004_;
+  assign _006_ = tokens_dsp != 1'h1;
+  assign _007_ = given[1] | _006_;
+  assign _008_ = & tokens_dsp;
+  assign _009_ = ~ _008_;
+  assign _011_ = given[1] ? _009_ : has_dsp;
+  assign _012_ = head[9] ? _007_ : _011_;
+  assign _013_ = ~ _012_;
+  assign _014_ = queue_popped[9] & _013_;
+  assign _015_ = _005_ | _014_;
+  assign _016_ = tokens_lut != 1'h1;
+  assign _017_ = given[2] | _016_;
+  assign _018_ = & tokens_lut;
+  assign _019_ = ~ _018_;
+  assign _020_ = given[2] ? _019_ : has_lut;
+  assign _021_ = head[10] ? _017_ : _020_;
+  assign _022_ = ~ _021_;
+  assign _023_ = queue_popped[10] & _022_;
+  assign _024_ = _015_ | _023_;
+  assign _025_ = tokens_sparse != 1'h1;
+  assign _026_ = given[3] | _025_;
+  assign _027_ = & tokens_sparse;
+  assign _028_ = ~ _027_;
+  assign _029_ = given[3] ? _028_ : has_sparse;
+  assign _030_ = head[11] ? _026_ : _029_;
+  assign _032_ = ~ _030_;
+  assign _033_ = queue_popped[11] & _032_;
+  assign _034_ = _024_ | _033_;
+  assign _035_ = tokens_vec != 1'h1;
+  assign _036_ = given[4] | _035_;
+  assign _037_ = & tokens_vec;
+  assign _038_ = ~ _037_;
+  assign _039_ = given[4] ? _038_ : has_vec;
+  assign _040_ = head[12] ? _036_ : _039_;
+  assign _041_ = ~ _040_;
+  assign _043_ = queue_popped[12] & _041_;
+  assign _044_ = _034_ | _043_;
+  assign _045_ = tokens_store != 1'h1;
+  assign _046_ = given[5] | _045_;
+  assign _047_ = & tokens_store;
+  assign _048_ = ~ _047_;
+  assign _049_ = given[5] ? _048_ : has_store;
+  assign _050_ = head[13] ? _046_ : _049_;
+  assign _051_ = ~ _050_;
+  assign _052_ = queue_popped[13] & _051_;
+  assign _054_ = _044_ | _052_;
+  assign _055_ = & tokens_load;
+  assign _056_ = ~ _055_;
+  assign _057_ = given[0] ? _056_ : has_load;
+  assign _058_ = ~ _057_;
+  assign _059_ = queue_kept[8] & _058_;
+  assign _060_ = & tokens_dsp;
+  assign _061_ = ~ _060_;
+  assign _062_ = given[1] ? _061_ : has_dsp;
+  assign _064_ = ~ _062_;
+  assign _065_ = queue_kept[9] & _064_;
+  assign _066_ = _059_ | _065_;
+  assign _067_ = & tokens_lut;
+  assign _068_ = ~ _067_;
+  assign _069_ = given[2] ? _068_ : has_lut;
+  assign _070_ = ~ _069_;
+  assign _071_ = queue_kept[10] & _070_;
+  assign _072_ = _066_ | _071_;
+  assign _073_ = & tokens_sparse;
+  assign _075_ = ~ _073_;
+  assign _076_ = given[3] ? _075_ : has_sparse;
+  assign _077_ = ~ _076_;
+  assign _078_ = queue_kept[11] & _077_;
+  assign _079_ = _072_ | _078_;
+  assign _080_ = & tokens_vec;
+  assign _081_ = ~ _080_;
+  assign _082_ = given[4] ? _081_ : has_vec;
+  assign _083_ = ~ _082_;
+  assign _084_ = queue_kept[12] & _083_;
+  assign _086_ = _079_ | _084_;
+  assign _087_ = & tokens_store;
   assign _088_ = ~ _087_;
-  assign _089_ = queue_kept[13] & _088_;
-  assign _090_ = _084_ | _089_;
-  assign _091_ = start ? _052_ : _090_;
-  assign _092_ = queue_popped[7:4] != 2'h3;
-  assign _093_ = queue_kept[7:4] != 2'h3;
-  assign _094_ = start ? _092_ : _093_;
-  assign _096_ = ~ single;
-  assign _097_ = start & _096_;
+  assign _089_ = given[5] ? _088_ : has_store;
+  assign _090_ = ~ _089_;
+  assign _091_ = queue_kept[13] & _090_;
+  assign _092_ = _086_ | _091_;
+  assign _093_ = start ? _054_ : _092_;
+  assign _094_ = queue_popped[7:4] != 2'h3;
+  assign _095_ = queue_kept[7:4] != 2'h3;
+  assign _096_ = start ? _094_ : _095_;
   always @(posedge clk)
-    if (_097_) signals <= head[21:16];
+    if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
     else busy <= _183_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _094_;
+    else single <= _096_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _091_;
+    else blocked <= _093_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _177_;
+    else has_store <= _178_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _170_[5:0];
+    else tokens_store <= _172_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _168_;
+    else has_vec <= _169_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _162_[5:0];
+    else tokens_vec <= _163_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _160_;
+    else has_sparse <= _161_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _154_[5:0];
+    else tokens_sparse <= _155_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _152_;
+    else has_lut <= _153_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _145_[5:0];
+    else tokens_lut <= _146_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _143_;
+    else has_dsp <= _144_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _137_[5:0];
+    else tokens_dsp <= _138_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _135_;
+    else has_load <= _136_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _128_[5:0];
+    else tokens_load <= _130_[5:0];
   assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = _097_ ? 1'h1 : _182_;
+  assign _183_ = begins ? 1'h1 : _182_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(full),
+    .full(_097_),
     .head(head),
     .kept(queue_kept),
     .level(_098_),
@@ -13209,18 +13351,16 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
     .valid(queue_valid)
   );
   assign began = start;
-  assign begins = start;
   assign ends = ended;
   assign gives[7:6] = 2'h0;
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
-  assign queue_full = full;
   assign queue_head = head;
   assign queue_pop = start;
   assign queue_push = push;
 endmodule
 
-module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, clk, rst, done, stall, read_en, read_address, burst_valid, burst_address, burst_beats, beat_valid, beat_data, beat_strobe, start);
+module accelerator_store(begins, head, read_data, burst_ready, beat_ready, port_idle, clk, rst, done, stall, read_en, read_address, burst_valid, burst_address, burst_beats, beat_valid, beat_data, beat_strobe, start);
   wire _000_;
   wire _001_;
   wire _002_;
@@ -13243,42 +13383,42 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire _019_;
   wire _020_;
   wire _021_;
-  wire _022_;
+  wire [3:0] _022_;
   wire _023_;
-  wire [3:0] _024_;
-  wire [8:0] _025_;
-  wire [4:0] _026_;
-  wire [16:0] _027_;
-  wire [31:0] _028_;
-  wire [8:0] _029_;
-  wire [13:0] _030_;
-  wire [31:0] _031_;
-  wire [16:0] _032_;
-  wire [12:0] _033_;
-  wire [13:0] _034_;
-  wire [12:0] _035_;
-  wire [8:0] _036_;
-  wire _037_;
-  wire [8:0] _038_;
-  wire [17:0] _039_;
-  wire _040_;
-  wire [32:0] _041_;
-  wire _042_;
-  wire [14:0] _043_;
-  wire [32:0] _044_;
-  wire [4:0] _045_;
-  wire [5:0] _046_;
-  wire [17:0] _047_;
-  wire [13:0] _048_;
-  wire [14:0] _049_;
-  wire _050_;
-  wire [20:0] _051_;
+  wire [8:0] _024_;
+  wire [4:0] _025_;
+  wire [16:0] _026_;
+  wire [31:0] _027_;
+  wire [8:0] _028_;
+  wire [13:0] _029_;
+  wire [31:0] _030_;
+  wire [16:0] _031_;
+  wire [12:0] _032_;
+  wire [13:0] _033_;
+  wire [12:0] _034_;
+  wire [8:0] _035_;
+  wire _036_;
+  wire [8:0] _037_;
+  wire [17:0] _038_;
+  wire _039_;
+  wire [32:0] _040_;
+  wire _041_;
+  wire [14:0] _042_;
+  wire [32:0] _043_;
+  wire [4:0] _044_;
+  wire [5:0] _045_;
+  wire [17:0] _046_;
+  wire [13:0] _047_;
+  wire [14:0] _048_;
+  wire _049_;
+  wire [20:0] _050_;
+  wire _051_;
   wire _052_;
-  wire _053_;
-  wire _054_;
-  wire [9:0] _055_;
-  wire [9:0] _056_;
-  wire [16:0] _057_;
+  wire [9:0] _053_;
+  wire [9:0] _054_;
+  wire [16:0] _055_;
+  wire _056_;
+  wire _057_;
   wire _058_;
   wire _059_;
   wire _060_;
@@ -13289,8 +13429,8 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire _065_;
   wire _066_;
   wire _067_;
-  wire _068_;
-  wire [20:0] _069_;
+  wire [20:0] _068_;
+  wire _069_;
   wire _070_;
   wire _071_;
   wire _072_;
@@ -13324,8 +13464,8 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire _100_;
   wire _101_;
   wire _102_;
-  wire _103_;
-  wire [8:0] _104_;
+  wire [8:0] _103_;
+  wire _104_;
   wire _105_;
   wire _106_;
   wire _107_;
@@ -13345,55 +13485,54 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire _121_;
   wire _122_;
   wire _123_;
-  wire _124_;
+  wire [12:0] _124_;
   wire [12:0] _125_;
   wire [12:0] _126_;
-  wire [12:0] _127_;
-  wire _128_;
+  wire _127_;
+  wire [13:0] _128_;
   wire [13:0] _129_;
   wire [13:0] _130_;
-  wire [13:0] _131_;
-  wire _132_;
-  wire [12:0] _133_;
+  wire _131_;
+  wire [12:0] _132_;
+  wire _133_;
   wire _134_;
-  wire _135_;
-  wire [16:0] _136_;
+  wire [16:0] _135_;
+  wire _136_;
   wire _137_;
-  wire _138_;
+  wire [1:0] _138_;
   wire [1:0] _139_;
-  wire [1:0] _140_;
-  wire _141_;
+  wire _140_;
+  wire [1:0] _141_;
   wire [1:0] _142_;
   wire [1:0] _143_;
-  wire [1:0] _144_;
+  wire _144_;
   wire _145_;
-  wire _146_;
-  wire [1:0] _147_;
-  wire _148_;
-  wire [31:0] _149_;
-  wire [13:0] _150_;
+  wire [1:0] _146_;
+  wire _147_;
+  wire [31:0] _148_;
+  wire [13:0] _149_;
+  wire _150_;
   wire _151_;
   wire _152_;
   wire _153_;
   wire _154_;
   wire _155_;
-  wire _156_;
-  wire [31:0] _157_;
+  wire [31:0] _156_;
+  wire _157_;
   wire _158_;
-  wire _159_;
-  wire [16:0] _160_;
+  wire [16:0] _159_;
+  wire _160_;
   wire _161_;
-  wire _162_;
+  wire [1:0] _162_;
   wire [1:0] _163_;
   wire [1:0] _164_;
   wire [1:0] _165_;
-  wire [1:0] _166_;
+  wire _166_;
   wire _167_;
-  wire _168_;
-  wire [1:0] _169_;
-  wire _170_;
-  wire [4:0] _171_;
-  wire [8:0] _172_;
+  wire [1:0] _168_;
+  wire _169_;
+  wire [4:0] _170_;
+  wire [8:0] _171_;
   reg [1:0] ask_state = 2'h0;
   reg asked = 1'h1;
   output [127:0] beat_data;
@@ -13407,6 +13546,8 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire [8:0] beats_behind;
   reg [8:0] beats_to_boundary = 9'h000;
   wire [8:0] beats_to_first_boundary;
+  input begins;
+  wire begins;
   output [31:0] burst_address;
   wire [31:0] burst_address;
   reg [31:0] burst_at = 32'd0;
@@ -13456,7 +13597,6 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire row_starts;
   input rst;
   wire rst;
-  wire run_begins;
   reg running = 1'h0;
   reg [27:0] set_0_row_pitch = 28'h0000000;
   reg [19:0] set_0_source_pitch = 20'h00000;
@@ -13464,245 +13604,244 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire stall;
   input start;
   wire start;
+  wire stops;
   reg [3:0] tail = 4'h0;
   assign _000_ = ! head[7:4];
-  assign _040_ = start & _000_;
-  assign _050_ = ! head[7:4];
-  assign _060_ = start & _050_;
-  assign _069_ = head[103:84] + 4'hf;
-  assign _086_ = burst_valid & burst_ready;
-  assign _095_ = ! beats_behind;
-  assign _104_ = _095_ ? 9'h100 : beats_behind;
+  assign _039_ = start & _000_;
+  assign _049_ = ! head[7:4];
+  assign _059_ = start & _049_;
+  assign _068_ = head[103:84] + 4'hf;
+  assign _085_ = burst_valid & burst_ready;
+  assign _094_ = ! beats_behind;
+  assign _103_ = _094_ ? 9'h100 : beats_behind;
   assign _001_ = ! beats_behind;
   assign _010_ = _001_ ? 9'h100 : beats_behind;
   assign _019_ = _010_ < 5'h10;
   assign _023_ = ! beats_behind;
-  assign _029_ = _023_ ? 9'h100 : beats_behind;
-  assign _036_ = _019_ ? _029_ : 9'h010;
-  assign _037_ = beats_to_first_boundary < 5'h10;
-  assign _038_ = _037_ ? beats_to_first_boundary : 9'h010;
-  assign _039_ = burst_beats_left - burst_limit;
-  assign _041_ = burst_at + { 3'h0, burst_limit, 4'h0 };
-  assign _042_ = burst_rows_left == 1'h1;
-  assign _043_ = burst_rows_left - 1'h1;
-  assign _044_ = row_address + set_0_row_pitch;
-  assign _045_ = reserved + read_en;
-  assign _046_ = _045_ - pop;
-  assign _047_ = read_beats_left - 1'h1;
-  assign _048_ = read_address + 1'h1;
-  assign _049_ = read_rows_left - 1'h1;
-  assign _051_ = read_row + { 1'h0, set_0_source_pitch[19:1] };
-  assign _052_ = read_rows_left == 1'h1;
-  assign _053_ = ! on_way;
-  assign _054_ = head[7:4] == 1'h1;
-  assign run_begins = start & _054_;
-  assign { _055_[9], beats_to_first_boundary } = 9'h100 - row_address[11:4];
-  assign { _056_[9], beats_behind } = beats_to_boundary - burst_limit;
+  assign _028_ = _023_ ? 9'h100 : beats_behind;
+  assign _035_ = _019_ ? _028_ : 9'h010;
+  assign _036_ = beats_to_first_boundary < 5'h10;
+  assign _037_ = _036_ ? beats_to_first_boundary : 9'h010;
+  assign _038_ = burst_beats_left - burst_limit;
+  assign _040_ = burst_at + { 3'h0, burst_limit, 4'h0 };
+  assign _041_ = burst_rows_left == 1'h1;
+  assign _042_ = burst_rows_left - 1'h1;
+  assign _043_ = row_address + set_0_row_pitch;
+  assign _044_ = reserved + read_en;
+  assign _045_ = _044_ - pop;
+  assign _046_ = read_beats_left - 1'h1;
+  assign _047_ = read_address + 1'h1;
+  assign _048_ = read_rows_left - 1'h1;
+  assign _050_ = read_row + { 1'h0, set_0_source_pitch[19:1] };
+  assign _051_ = read_rows_left == 1'h1;
+  assign _052_ = ! on_way;
+  assign { _053_[9], beats_to_first_boundary } = 9'h100 - row_address[11:4];
+  assign { _054_[9], beats_behind } = beats_to_boundary - burst_limit;
   assign last_burst = burst_beats_left <= burst_limit;
-  assign { _057_[16:9], burst_beats } = last_burst ? burst_beats_left : { 12'h000, burst_limit };
+  assign { _055_[16:9], burst_beats } = last_burst ? burst_beats_left : { 12'h000, burst_limit };
   assign row_final = read_beats_left == 1'h1;
-  assign _058_ = ~ queue_head[128];
-  assign _059_ = ! tail;
-  assign _061_ = _058_ | _059_;
-  assign _062_ = tail > 1'h0;
-  assign beat_strobe[0] = _061_ | _062_;
-  assign _063_ = ~ queue_head[128];
-  assign _064_ = ! tail;
-  assign _065_ = _063_ | _064_;
-  assign _066_ = tail > 1'h1;
-  assign beat_strobe[1] = _065_ | _066_;
-  assign _067_ = ~ queue_head[128];
-  assign _068_ = ! tail;
-  assign _070_ = _067_ | _068_;
-  assign _071_ = tail > 2'h2;
-  assign beat_strobe[2] = _070_ | _071_;
-  assign _072_ = ~ queue_head[128];
-  assign _073_ = ! tail;
-  assign _074_ = _072_ | _073_;
-  assign _075_ = tail > 2'h3;
-  assign beat_strobe[3] = _074_ | _075_;
-  assign _076_ = ~ queue_head[128];
-  assign _077_ = ! tail;
-  assign _078_ = _076_ | _077_;
-  assign _079_ = tail > 3'h4;
-  assign beat_strobe[4] = _078_ | _079_;
-  assign _080_ = ~ queue_head[128];
-  assign _081_ = ! tail;
-  assign _082_ = _080_ | _081_;
-  assign _083_ = tail > 3'h5;
-  assign beat_strobe[5] = _082_ | _083_;
-  assign _084_ = ~ queue_head[128];
-  assign _085_ = ! tail;
-  assign _087_ = _084_ | _085_;
-  assign _088_ = tail > 3'h6;
-  assign beat_strobe[6] = _087_ | _088_;
-  assign _089_ = ~ queue_head[128];
-  assign _090_ = ! tail;
-  assign _091_ = _089_ | _090_;
-  assign _092_ = tail > 3'h7;
-  assign beat_strobe[7] = _091_ | _092_;
-  assign _093_ = ~ queue_head[128];
-  assign _094_ = ! tail;
-  assign _096_ = _093_ | _094_;
-  assign _097_ = tail > 4'h8;
-  assign beat_strobe[8] = _096_ | _097_;
-  assign _098_ = ~ queue_head[128];
-  assign _099_ = ! tail;
-  assign _100_ = _098_ | _099_;
-  assign _101_ = tail > 4'h9;
-  assign beat_strobe[9] = _100_ | _101_;
-  assign _102_ = ~ queue_head[128];
-  assign _103_ = ! tail;
-  assign _105_ = _102_ | _103_;
-  assign _106_ = tail > 4'ha;
-  assign beat_strobe[10] = _105_ | _106_;
-  assign _107_ = ~ queue_head[128];
-  assign _108_ = ! tail;
-  assign _109_ = _107_ | _108_;
-  assign _110_ = tail > 4'hb;
-  assign beat_strobe[11] = _109_ | _110_;
-  assign _111_ = ~ queue_head[128];
-  assign _112_ = ! tail;
-  assign _002_ = _111_ | _112_;
-  assign _003_ = tail > 4'hc;
-  assign beat_strobe[12] = _002_ | _003_;
-  assign _004_ = ~ queue_head[128];
-  assign _005_ = ! tail;
-  assign _006_ = _004_ | _005_;
-  assign _007_ = tail > 4'hd;
-  assign beat_strobe[13] = _006_ | _007_;
-  assign _008_ = ~ queue_head[128];
-  assign _009_ = ! tail;
-  assign _011_ = _008_ | _009_;
-  assign _012_ = tail > 4'he;
-  assign beat_strobe[14] = _011_ | _012_;
-  assign _013_ = ~ queue_head[128];
-  assign _014_ = ! tail;
-  assign beat_strobe[15] = _013_ | _014_;
+  assign _056_ = ~ queue_head[128];
+  assign _057_ = ! tail;
+  assign _058_ = _056_ | _057_;
+  assign _060_ = tail > 1'h0;
+  assign beat_strobe[0] = _058_ | _060_;
+  assign _061_ = ~ queue_head[128];
+  assign _062_ = ! tail;
+  assign _063_ = _061_ | _062_;
+  assign _064_ = tail > 1'h1;
+  assign beat_strobe[1] = _063_ | _064_;
+  assign _065_ = ~ queue_head[128];
+  assign _066_ = ! tail;
+  assign _067_ = _065_ | _066_;
+  assign _069_ = tail > 2'h2;
+  assign beat_strobe[2] = _067_ | _069_;
+  assign _070_ = ~ queue_head[128];
+  assign _071_ = ! tail;
+  assign _072_ = _070_ | _071_;
+  assign _073_ = tail > 2'h3;
+  assign beat_strobe[3] = _072_ | _073_;
+  assign _074_ = ~ queue_head[128];
+  assign _075_ = ! tail;
+  assign _076_ = _074_ | _075_;
+  assign _077_ = tail > 3'h4;
+  assign beat_strobe[4] = _076_ | _077_;
+  assign _078_ = ~ queue_head[128];
+  assign _079_ = ! tail;
+  assign _080_ = _078_ | _079_;
+  assign _081_ = tail > 3'h5;
+  assign beat_strobe[5] = _080_ | _081_;
+  assign _082_ = ~ queue_head[128];
+  assign _083_ = ! tail;
+  assign _084_ = _082_ | _083_;
+  assign _086_ = tail > 3'h6;
+  assign beat_strobe[6] = _084_ | _086_;
+  assign _087_ = ~ queue_head[128];
+  assign _088_ = ! tail;
+  assign _089_ = _087_ | _088_;
+  assign _090_ = tail > 3'h7;
+  assign beat_strobe[7] = _089_ | _090_;
+  assign _091_ = ~ queue_head[128];
+  assign _092_ = ! tail;
+  assign _093_ = _091_ | _092_;
+  assign _095_ = tail > 4'h8;
+  assign beat_strobe[8] = _093_ | _095_;
+  assign _096_ = ~ queue_head[128];
+  assign _097_ = ! tail;
+  assign _098_ = _096_ | _097_;
+  assign _099_ = tail > 4'h9;
+  assign beat_strobe[9] = _098_ | _099_;
+  assign _100_ = ~ queue_head[128];
+  assign _101_ = ! tail;
+  assign _102_ = _100_ | _101_;
+  assign _104_ = tail > 4'ha;
+  assign beat_strobe[10] = _102_ | _104_;
+  assign _105_ = ~ queue_head[128];
+  assign _106_ = ! tail;
+  assign _107_ = _105_ | _106_;
+  assign _108_ = tail > 4'hb;
+  assign beat_strobe[11] = _107_ | _108_;
+  assign _109_ = ~ queue_head[128];
+  assign _110_ = ! tail;
+  assign _111_ = _109_ | _110_;
+  assign _002_ = tail > 4'hc;
+  assign beat_strobe[12] = _111_ | _002_;
+  assign _003_ = ~ queue_head[128];
+  assign _004_ = ! tail;
+  assign _005_ = _003_ | _004_;
+  assign _006_ = tail > 4'hd;
+  assign beat_strobe[13] = _005_ | _006_;
+  assign _007_ = ~ queue_head[128];
+  assign _008_ = ! tail;
+  assign _009_ = _007_ | _008_;
+  assign _011_ = tail > 4'he;
+  assign beat_strobe[14] = _009_ | _011_;
+  assign _012_ = ~ queue_head[128];
+  assign _013_ = ! tail;
+  assign beat_strobe[15] = _012_ | _013_;
   assign pop = beat_valid & beat_ready;
-  assign _015_ = reserved != 4'h8;
-  assign _016_ = running & asked;
-  assign _017_ = _016_ & read;
-  assign _018_ = ~ beat_valid;
-  assign _020_ = _017_ & _018_;
-  assign done = _020_ & port_idle;
-  assign _021_ = beat_valid & beat_ready;
-  assign stall = ~ _021_;
+  assign _014_ = reserved != 4'h8;
+  assign _015_ = running & asked;
+  assign _016_ = _015_ & read;
+  assign _017_ = ~ beat_valid;
+  assign _018_ = _016_ & _017_;
+  assign done = _018_ & port_idle;
+  assign _020_ = beat_valid & beat_ready;
+  assign stall = ~ _020_;
   always @(posedge clk)
-    beats_to_boundary <= _025_;
+    beats_to_boundary <= _024_;
   always @(posedge clk)
-    burst_limit <= _026_;
+    burst_limit <= _025_;
   always @(posedge clk)
-    burst_beats_left <= _027_;
+    burst_beats_left <= _026_;
   always @(posedge clk)
-    burst_at <= _028_;
+    burst_at <= _027_;
   always @(posedge clk)
-    burst_rows_left <= _030_;
+    burst_rows_left <= _029_;
   always @(posedge clk)
-    row_address <= _031_;
+    row_address <= _030_;
   always @(posedge clk)
     ends <= { ends[0], row_final };
   always @(posedge clk)
-    read_beats_left <= _032_;
+    read_beats_left <= _031_;
   always @(posedge clk)
-    read_address <= _033_;
+    read_address <= _032_;
   always @(posedge clk)
-    read_rows_left <= _034_;
+    read_rows_left <= _033_;
   always @(posedge clk)
-    read_row <= _035_;
+    read_row <= _034_;
   always @(posedge clk)
     if (rst) running <= 1'h0;
-    else running <= _120_;
+    else running <= _119_;
   always @(posedge clk)
     if (rst) read <= 1'h1;
-    else read <= _124_;
+    else read <= _123_;
   always @(posedge clk)
     if (rst) fetch_state <= 2'h0;
-    else fetch_state <= _140_;
+    else fetch_state <= _139_;
   always @(posedge clk)
     if (rst) reserved <= 4'h0;
-    else reserved <= _046_[3:0];
+    else reserved <= _045_[3:0];
   always @(posedge clk)
     if (rst) on_way <= 2'h0;
     else on_way <= { on_way[0], read_en };
   always @(posedge clk)
     if (rst) asked <= 1'h1;
-    else asked <= _156_;
+    else asked <= _155_;
   always @(posedge clk)
     if (rst) ask_state <= 2'h0;
-    else ask_state <= _166_;
+    else ask_state <= _165_;
   always @(posedge clk)
-    if (run_begins) tail <= head[87:84];
+    if (begins) tail <= head[87:84];
   always @(posedge clk)
-    if (run_begins) row_beats <= _069_[20:4];
+    if (begins) row_beats <= _068_[20:4];
   always @(posedge clk)
-    if (_060_) set_0_source_pitch <= head[71:52];
+    if (_059_) set_0_source_pitch <= head[71:52];
   always @(posedge clk)
-    if (_040_) set_0_row_pitch <= head[51:24];
-  assign read_en = _113_ ? _015_ : 1'h0;
-  assign _113_ = fetch_state == 2'h2;
-  assign _114_ = last_burst ? 1'h1 : 1'h0;
-  assign _115_ = burst_ready ? _114_ : 1'h0;
-  assign next_row = _116_ ? _115_ : 1'h0;
+    if (_039_) set_0_row_pitch <= head[51:24];
+  assign read_en = _112_ ? _014_ : 1'h0;
+  assign _112_ = fetch_state == 2'h2;
+  assign _113_ = last_burst ? 1'h1 : 1'h0;
+  assign _114_ = burst_ready ? _113_ : 1'h0;
+  assign next_row = _115_ ? _114_ : 1'h0;
+  assign _115_ = ask_state == 2'h2;
+  assign burst_valid = _116_ ? 1'h1 : 1'h0;
   assign _116_ = ask_state == 2'h2;
-  assign burst_valid = _117_ ? 1'h1 : 1'h0;
-  assign _117_ = ask_state == 2'h2;
-  assign row_starts = _118_ ? 1'h1 : 1'h0;
-  assign _118_ = ask_state == 2'h1;
-  assign _119_ = done ? 1'h0 : running;
-  assign _120_ = run_begins ? 1'h1 : _119_;
-  assign _121_ = _053_ ? 1'h1 : read;
-  assign _122_ = _123_ ? (* full_case = 32'd1 *) _121_ : read;
-  assign _123_ = fetch_state == (* full_case = 32'd1 *) 2'h3;
-  assign _124_ = run_begins ? 1'h0 : _122_;
-  assign _125_ = row_final ? _051_[12:0] : read_row;
-  assign _126_ = read_en ? _125_ : read_row;
-  assign _127_ = _128_ ? _126_ : read_row;
-  assign _128_ = fetch_state == 2'h2;
-  assign _035_ = run_begins ? head[77:65] : _127_;
-  assign _129_ = row_final ? _049_[13:0] : read_rows_left;
-  assign _130_ = read_en ? _129_ : read_rows_left;
-  assign _131_ = _132_ ? _130_ : read_rows_left;
-  assign _132_ = fetch_state == 2'h2;
-  assign _034_ = run_begins ? head[117:104] : _131_;
-  assign _133_ = read_en ? _048_[12:0] : read_address;
-  function [12:0] _345_;
+  assign row_starts = _117_ ? 1'h1 : 1'h0;
+  assign _117_ = ask_state == 2'h1;
+  assign _118_ = done ? 1'h0 : running;
+  assign _119_ = begins ? 1'h1 : _118_;
+  assign _120_ = _052_ ? 1'h1 : read;
+  assign _121_ = _122_ ? (* full_case = 32'd1 *) _120_ : read;
+  assign _122_ = fetch_state == (* full_case = 32'd1 *) 2'h3;
+  assign _123_ = begins ? 1'h0 : _121_;
+  assign _124_ = row_final ? _050_[12:0] : read_row;
+  assign _125_ = read_en ? _124_ : read_row;
+  assign _126_ = _127_ ? _125_ : read_row;
+  assign _127_ = fetch_state == 2'h2;
+  assign _034_ = begins ? head[77:65] : _126_;
+  assign _128_ = row_final ? _048_[13:0] : read_rows_left;
+  assign _129_ = read_en ? _128_ : read_rows_left;
+  assign _130_ = _131_ ? _129_ : read_rows_left;
+  assign _131_ = fetch_state == 2'h2;
+  assign _033_ = begins ? head[117:104] : _130_;
+  assign _132_ = read_en ? _047_[12:0] : read_address;
+  function [12:0] _342_;
     input [12:0] a;
     input [25:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _345_ = b[12:0];
+        _342_ = b[12:0];
       2'b1?:
-        _345_ = b[25:13];
+        _342_ = b[25:13];
       default:
-        _345_ = a;
+        _342_ = a;
     endcase
   endfunction
-  assign _033_ = _345_(read_address, { read_row, _133_ }, { _135_, _134_ });
-  assign _134_ = fetch_state == 2'h2;
-  assign _135_ = fetch_state == 2'h1;
-  assign _136_ = read_en ? _047_[16:0] : read_beats_left;
-  function [16:0] _349_;
+  assign _032_ = _342_(read_address, { read_row, _132_ }, { _134_, _133_ });
+  assign _133_ = fetch_state == 2'h2;
+  assign _134_ = fetch_state == 2'h1;
+  assign _135_ = read_en ? _046_[16:0] : read_beats_left;
+  function [16:0] _346_;
     input [16:0] a;
     input [33:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _349_ = b[16:0];
+        _346_ = b[16:0];
       2'b1?:
-        _349_ = b[33:17];
+        _346_ = b[33:17];
       default:
-        _349_ = a;
+        _346_ = a;
     endcase
   endfunction
-  assign _032_ = _349_(read_beats_left, { row_beats, _136_ }, { _138_, _137_ });
-  assign _137_ = fetch_state == 2'h2;
-  assign _138_ = fetch_state == 2'h1;
-  assign _139_ = _053_ ? 2'h0 : fetch_state;
-  function [1:0] _353_;
+  assign _031_ = _346_(read_beats_left, { row_beats, _135_ }, { _137_, _136_ });
+  assign _136_ = fetch_state == 2'h2;
+  assign _137_ = fetch_state == 2'h1;
+  assign _138_ = _052_ ? 2'h0 : fetch_state;
+  function [1:0] _350_;
     input [1:0] a;
     input [7:0] b;
     input [3:0] s;
@@ -13710,114 +13849,114 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
     (* parallel_case *)
     casez (s)
       4'b???1:
-        _353_ = b[1:0];
+        _350_ = b[1:0];
       4'b??1?:
-        _353_ = b[3:2];
+        _350_ = b[3:2];
       4'b?1??:
-        _353_ = b[5:4];
+        _350_ = b[5:4];
       4'b1???:
-        _353_ = b[7:6];
+        _350_ = b[7:6];
       default:
-        _353_ = a;
+        _350_ = a;
     endcase
   endfunction
-  assign _140_ = _353_(fetch_state, { _147_, 2'h2, _144_, _139_ }, { _148_, _146_, _145_, _141_ });
-  assign _141_ = fetch_state == (* full_case = 32'd1 *) 2'h3;
-  assign _142_ = _052_ ? (* full_case = 32'd1 *) 2'h3 : 2'h1;
-  assign _143_ = row_final ? _142_ : fetch_state;
-  assign _144_ = read_en ? _143_ : fetch_state;
-  assign _145_ = fetch_state == (* full_case = 32'd1 *) 2'h2;
-  assign _146_ = fetch_state == (* full_case = 32'd1 *) 2'h1;
-  assign _147_ = run_begins ? 2'h1 : fetch_state;
-  assign _148_ = ! (* full_case = 32'd1 *) fetch_state;
-  assign _149_ = next_row ? _044_[31:0] : row_address;
-  assign _031_ = run_begins ? head[55:24] : _149_;
-  assign _150_ = next_row ? _043_[13:0] : burst_rows_left;
-  assign _030_ = run_begins ? head[117:104] : _150_;
-  assign _151_ = _042_ ? 1'h1 : asked;
-  assign _152_ = last_burst ? _151_ : asked;
-  assign _153_ = burst_ready ? _152_ : asked;
-  assign _154_ = _155_ ? _153_ : asked;
-  assign _155_ = ask_state == 2'h2;
-  assign _156_ = run_begins ? 1'h0 : _154_;
-  assign _157_ = burst_ready ? _041_[31:0] : burst_at;
-  function [31:0] _373_;
+  assign _139_ = _350_(fetch_state, { _146_, 2'h2, _143_, _138_ }, { _147_, _145_, _144_, _140_ });
+  assign _140_ = fetch_state == (* full_case = 32'd1 *) 2'h3;
+  assign _141_ = _051_ ? (* full_case = 32'd1 *) 2'h3 : 2'h1;
+  assign _142_ = row_final ? _141_ : fetch_state;
+  assign _143_ = read_en ? _142_ : fetch_state;
+  assign _144_ = fetch_state == (* full_case = 32'd1 *) 2'h2;
+  assign _145_ = fetch_state == (* full_case = 32'd1 *) 2'h1;
+  assign _146_ = begins ? 2'h1 : fetch_state;
+  assign _147_ = ! (* full_case = 32'd1 *) fetch_state;
+  assign _148_ = next_row ? _043_[31:0] : row_address;
+  assign _030_ = begins ? head[55:24] : _148_;
+  assign _149_ = next_row ? _042_[13:0] : burst_rows_left;
+  assign _029_ = begins ? head[117:104] : _149_;
+  assign _150_ = _041_ ? 1'h1 : asked;
+  assign _151_ = last_burst ? _150_ : asked;
+  assign _152_ = burst_ready ? _151_ : asked;
+  assign _153_ = _154_ ? _152_ : asked;
+  assign _154_ = ask_state == 2'h2;
+  assign _155_ = begins ? 1'h0 : _153_;
+  assign _156_ = burst_ready ? _040_[31:0] : burst_at;
+  function [31:0] _370_;
     input [31:0] a;
     input [63:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _373_ = b[31:0];
+        _370_ = b[31:0];
       2'b1?:
-        _373_ = b[63:32];
+        _370_ = b[63:32];
       default:
-        _373_ = a;
+        _370_ = a;
     endcase
   endfunction
-  assign _028_ = _373_(burst_at, { row_address, _157_ }, { _159_, _158_ });
-  assign _158_ = ask_state == 2'h2;
-  assign _159_ = ask_state == 2'h1;
-  assign _160_ = burst_ready ? _039_[16:0] : burst_beats_left;
-  function [16:0] _377_;
+  assign _027_ = _370_(burst_at, { row_address, _156_ }, { _158_, _157_ });
+  assign _157_ = ask_state == 2'h2;
+  assign _158_ = ask_state == 2'h1;
+  assign _159_ = burst_ready ? _038_[16:0] : burst_beats_left;
+  function [16:0] _374_;
     input [16:0] a;
     input [33:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _377_ = b[16:0];
+        _374_ = b[16:0];
       2'b1?:
-        _377_ = b[33:17];
+        _374_ = b[33:17];
       default:
-        _377_ = a;
+        _374_ = a;
     endcase
   endfunction
-  assign _027_ = _377_(burst_beats_left, { row_beats, _160_ }, { _162_, _161_ });
-  assign _161_ = ask_state == 2'h2;
-  assign _162_ = ask_state == 2'h1;
-  assign _163_ = _042_ ? (* full_case = 32'd1 *) 2'h0 : 2'h1;
-  assign _164_ = last_burst ? _163_ : ask_state;
-  assign _165_ = burst_ready ? _164_ : ask_state;
-  function [1:0] _383_;
+  assign _026_ = _374_(burst_beats_left, { row_beats, _159_ }, { _161_, _160_ });
+  assign _160_ = ask_state == 2'h2;
+  assign _161_ = ask_state == 2'h1;
+  assign _162_ = _041_ ? (* full_case = 32'd1 *) 2'h0 : 2'h1;
+  assign _163_ = last_burst ? _162_ : ask_state;
+  assign _164_ = burst_ready ? _163_ : ask_state;
+  function [1:0] _380_;
     input [1:0] a;
     input [5:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _383_ = b[1:0];
+        _380_ = b[1:0];
       3'b?1?:
-        _383_ = b[3:2];
+        _380_ = b[3:2];
       3'b1??:
-        _383_ = b[5:4];
+        _380_ = b[5:4];
       default:
-        _383_ = a;
+        _380_ = a;
     endcase
   endfunction
-  assign _166_ = _383_(ask_state, { _169_, 2'h2, _165_ }, { _170_, _168_, _167_ });
-  assign _167_ = ask_state == 2'h2;
-  assign _168_ = ask_state == 2'h1;
-  assign _169_ = run_begins ? 2'h1 : ask_state;
-  assign _170_ = ! ask_state;
-  assign _171_ = _086_ ? _036_[4:0] : burst_limit;
-  assign _026_ = row_starts ? _038_[4:0] : _171_;
-  assign _172_ = _086_ ? _104_ : beats_to_boundary;
-  assign _025_ = row_starts ? beats_to_first_boundary : _172_;
+  assign _165_ = _380_(ask_state, { _168_, 2'h2, _164_ }, { _169_, _167_, _166_ });
+  assign _166_ = ask_state == 2'h2;
+  assign _167_ = ask_state == 2'h1;
+  assign _168_ = begins ? 2'h1 : ask_state;
+  assign _169_ = ! ask_state;
+  assign _170_ = _085_ ? _035_[4:0] : burst_limit;
+  assign _025_ = row_starts ? _037_[4:0] : _170_;
+  assign _171_ = _085_ ? _103_ : beats_to_boundary;
+  assign _024_ = row_starts ? beats_to_first_boundary : _171_;
   accelerator_fifo_store queue (
     .clk(clk),
     .data({ ends[1], read_data }),
-    .full(_022_),
+    .full(_021_),
     .head(queue_head),
-    .level(_024_),
+    .level(_022_),
     .pop(pop),
     .push(on_way[1]),
     .rst(rst),
     .valid(beat_valid)
   );
-  assign _055_[8:0] = beats_to_first_boundary;
-  assign _056_[8:0] = beats_behind;
-  assign _057_[8:0] = burst_beats;
+  assign _053_[8:0] = beats_to_first_boundary;
+  assign _054_[8:0] = beats_behind;
+  assign _055_[8:0] = burst_beats;
   assign beat_data = queue_head[127:0];
   assign burst_address = { burst_at[31:4], 4'h0 };
   assign queue_data = { ends[1], read_data };
@@ -13825,6 +13964,7 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   assign queue_push = on_way[1];
   assign queue_valid = beat_valid;
   assign read_at = read_address;
+  assign stops = done;
 endmodule
 
 module accelerator_turn_bank_transpose(write_address, write_data, read_address, clk, read_data, write_en);
@@ -14281,10 +14421,11 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   assign word = o;
 endmodule
 
-module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_en, acc_address, act_en, act_address, par_en, par_address, write_en, write_address, write_data, scale_en, scale_address, scale_data, start);
+module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, done, acc_en, acc_address, act_en, act_address, par_en, par_address, write_en, write_address, write_data, scale_en, scale_address, scale_data, start
+);
   wire _000_;
-  wire [3:0] _001_;
-  wire [8:0] _002_;
+  wire _001_;
+  wire _002_;
   wire _003_;
   wire _004_;
   wire _005_;
@@ -14293,48 +14434,48 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire _008_;
   wire _009_;
   wire _010_;
-  wire _011_;
-  wire _012_;
-  wire _013_;
-  wire [7:0] _014_;
-  wire [2:0] _015_;
+  wire [3:0] _011_;
+  wire [7:0] _012_;
+  wire [2:0] _013_;
+  wire [63:0] _014_;
+  wire [63:0] _015_;
   wire [63:0] _016_;
-  wire [63:0] _017_;
-  wire [63:0] _018_;
+  wire _017_;
+  wire _018_;
   wire _019_;
   wire _020_;
-  wire [3:0] _021_;
-  wire _022_;
+  wire _021_;
+  wire [3:0] _022_;
   wire _023_;
-  wire _024_;
-  wire [3:0] _025_;
+  wire [3:0] _024_;
+  wire [2:0] _025_;
   wire _026_;
-  wire [2:0] _027_;
-  wire [3:0] _028_;
+  wire [3:0] _027_;
+  wire _028_;
   wire _029_;
-  wire [3:0] _030_;
-  wire _031_;
+  wire [4:0] _030_;
+  wire [6:0] _031_;
   wire [4:0] _032_;
   wire [6:0] _033_;
-  wire [6:0] _034_;
-  wire [63:0] _035_;
-  wire [4:0] _036_;
-  wire [4:0] _037_;
+  wire [63:0] _034_;
+  wire [4:0] _035_;
+  wire _036_;
+  wire _037_;
   wire _038_;
   wire _039_;
   wire _040_;
   wire _041_;
-  wire _042_;
+  wire [3:0] _042_;
   wire _043_;
   wire _044_;
   wire _045_;
-  wire _046_;
+  wire [3:0] _046_;
   wire _047_;
-  wire [3:0] _048_;
+  wire _048_;
   wire _049_;
   wire _050_;
   wire _051_;
-  wire [3:0] _052_;
+  wire _052_;
   wire _053_;
   wire _054_;
   wire _055_;
@@ -14344,7 +14485,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire _059_;
   wire _060_;
   wire _061_;
-  wire _062_;
+  wire [3:0] _062_;
   wire _063_;
   wire _064_;
   wire _065_;
@@ -14356,7 +14497,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire _071_;
   wire _072_;
   wire _073_;
-  wire [3:0] _074_;
+  wire _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -14366,7 +14507,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire _081_;
   wire _082_;
   wire _083_;
-  wire _084_;
+  wire [3:0] _084_;
   wire _085_;
   wire _086_;
   wire _087_;
@@ -14378,46 +14519,45 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire _093_;
   wire _094_;
   wire _095_;
-  wire [3:0] _096_;
+  wire _096_;
   wire _097_;
   wire _098_;
   wire _099_;
   wire _100_;
   wire _101_;
   wire _102_;
-  wire _103_;
-  wire _104_;
+  wire [3:0] _103_;
+  wire [15:0] _104_;
   wire [3:0] _105_;
-  wire [15:0] _106_;
+  wire [7:0] _106_;
   wire _107_;
-  wire [7:0] _108_;
+  wire _108_;
   wire _109_;
   wire _110_;
   wire _111_;
   wire _112_;
   wire _113_;
-  wire _114_;
+  wire [8:0] _114_;
   wire _115_;
   wire _116_;
   wire _117_;
   wire _118_;
-  wire _119_;
+  wire [63:0] _119_;
   wire [63:0] _120_;
   wire [63:0] _121_;
-  wire [63:0] _122_;
+  wire [6:0] _122_;
   wire [6:0] _123_;
-  wire [6:0] _124_;
+  wire _124_;
   wire _125_;
   wire _126_;
-  wire _127_;
+  wire [2:0] _127_;
   wire [2:0] _128_;
-  wire [2:0] _129_;
+  wire _129_;
   wire _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
-  wire _135_;
   output [12:0] acc_address;
   wire [12:0] acc_address;
   input [255:0] acc_data;
@@ -14442,6 +14582,8 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire asked_softmax;
   wire asked_sum;
   wire asked_transpose;
+  input begins;
+  wire begins;
   wire block_ends;
   reg [2:0] block_left = 3'h0;
   wire block_read;
@@ -14697,7 +14839,6 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   reg [8:0] row_delay = 9'h000;
   input rst;
   wire rst;
-  wire run_begins;
   output [6:0] scale_address;
   reg [6:0] scale_address = 7'h00;
   output [511:0] scale_data;
@@ -14810,47 +14951,45 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   reg write_en = 1'h0;
   wire written;
   wire [7:0] zero;
-  assign _000_ = head[7:4] == 2'h3;
-  assign run_begins = start & _000_;
-  assign _043_ = | head[27:24];
-  assign asked_requantise = ~ _043_;
-  assign _063_ = | { head[27:25], _052_[0] };
-  assign asked_raw = ~ _063_;
-  assign _085_ = | { head[27:26], _074_[1], head[24] };
-  assign asked_sum = ~ _085_;
-  assign _107_ = | { head[27:26], _096_[1:0] };
-  assign asked_max = ~ _107_;
-  assign _012_ = | { head[27], _001_[2], head[25:24] };
-  assign asked_product = ~ _012_;
-  assign _024_ = | { head[27], _021_[2], head[25], _021_[0] };
-  assign asked_copy = ~ _024_;
-  assign _026_ = | { head[27], _025_[2:1], head[24] };
-  assign asked_transpose = ~ _026_;
-  assign _029_ = | { head[27], _028_[2:0] };
-  assign asked_planes = ~ _029_;
-  assign _031_ = | { _030_[3], head[26:24] };
-  assign asked_softmax = ~ _031_;
-  assign source_count_2 = _026_ ? set_0_n0 : 12'h001;
-  assign _032_ = head[83:80] - 1'h1;
-  assign _036_ = _029_ ? 5'h00 : _032_;
-  assign { _037_[4:3], least_asked } = _063_ ? _036_ : 5'h03;
+  assign _029_ = | head[27:24];
+  assign asked_requantise = ~ _029_;
+  assign _051_ = | { head[27:25], _042_[0] };
+  assign asked_raw = ~ _051_;
+  assign _073_ = | { head[27:26], _062_[1], head[24] };
+  assign asked_sum = ~ _073_;
+  assign _095_ = | { head[27:26], _084_[1:0] };
+  assign asked_max = ~ _095_;
+  assign _000_ = | { head[27], _105_[2], head[25:24] };
+  assign asked_product = ~ _000_;
+  assign _020_ = | { head[27], _011_[2], head[25], _011_[0] };
+  assign asked_copy = ~ _020_;
+  assign _023_ = | { head[27], _022_[2:1], head[24] };
+  assign asked_transpose = ~ _023_;
+  assign _026_ = | { head[27], _024_[2:0] };
+  assign asked_planes = ~ _026_;
+  assign _028_ = | { _027_[3], head[26:24] };
+  assign asked_softmax = ~ _028_;
+  assign source_count_2 = _023_ ? set_0_n0 : 12'h001;
+  assign _030_ = head[83:80] - 1'h1;
+  assign _032_ = _026_ ? 5'h00 : _030_;
+  assign { _035_[4:3], least_asked } = _051_ ? _032_ : 5'h03;
   assign read = active & reading;
   assign last_read = read & source_ends[1];
-  assign _038_ = | block_left;
-  assign _039_ = ~ _038_;
-  assign _040_ = active & _039_;
-  assign _041_ = ~ reading;
-  assign _042_ = _041_ | source_ends[1];
-  assign block_ends = _040_ & _042_;
-  assign _044_ = ~ source_ends[1];
-  assign _045_ = read & _044_;
-  assign source_step = _045_ | block_ends;
+  assign _036_ = | block_left;
+  assign _037_ = ~ _036_;
+  assign _038_ = active & _037_;
+  assign _039_ = ~ reading;
+  assign _040_ = _039_ | source_ends[1];
+  assign block_ends = _038_ & _040_;
+  assign _041_ = ~ source_ends[1];
+  assign _043_ = read & _041_;
+  assign source_step = _043_ | block_ends;
   assign acc_en = read & from_acc;
-  assign _046_ = ~ from_acc;
-  assign act_en = read & _046_;
+  assign _044_ = ~ from_acc;
+  assign act_en = read & _044_;
   assign finish_0 = block_ends & source_ends[4];
-  assign _047_ = | { op_softmax, op_product, op_max, op_sum, op_requantise };
-  assign whole_0 = last_read & _047_;
+  assign _045_ = | { op_softmax, op_product, op_max, op_sum, op_requantise };
+  assign whole_0 = last_read & _045_;
   assign lane_0_digits = op_requantise & set_0_digits;
   assign lane_1_digits = op_requantise & set_0_digits;
   assign lane_2_digits = op_requantise & set_0_digits;
@@ -14864,12 +15003,14 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   assign complete = from_acc ? whole_4 : whole_7;
   assign completes = from_acc ? final_4 : final_7;
   assign transpose_turn_write = op_transpose & read_3;
-  assign _048_ = _029_ ? 4'h1 : head[83:80];
-  assign target_count_0 = _063_ ? _048_ : 4'h4;
-  assign _049_ = op_copy | op_raw;
-  assign _050_ = | { op_product, op_max, op_sum, op_requantise };
+  assign _046_ = _026_ ? 4'h1 : head[83:80];
+  assign target_count_0 = _051_ ? _046_ : 4'h4;
+  assign _047_ = op_copy | op_raw;
+  assign _048_ = | { op_product, op_max, op_sum, op_requantise };
   assign softmax_valid = result_delay[8] & op_softmax;
-  assign _051_ = | { asked_softmax, asked_raw, asked_requantise };
+  assign _049_ = | { asked_softmax, asked_raw, asked_requantise };
+  assign _050_ = ! head[7:4];
+  assign _052_ = start & _050_;
   assign _053_ = ! head[7:4];
   assign _054_ = start & _053_;
   assign _055_ = ! head[7:4];
@@ -14879,7 +15020,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   assign _059_ = ! head[7:4];
   assign _060_ = start & _059_;
   assign _061_ = ! head[7:4];
-  assign _062_ = start & _061_;
+  assign _063_ = start & _061_;
   assign _064_ = ! head[7:4];
   assign _065_ = start & _064_;
   assign _066_ = ! head[7:4];
@@ -14889,46 +15030,46 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   assign _070_ = ! head[7:4];
   assign _071_ = start & _070_;
   assign _072_ = ! head[7:4];
-  assign _073_ = start & _072_;
+  assign _074_ = start & _072_;
   assign _075_ = ! head[7:4];
   assign _076_ = start & _075_;
-  assign _077_ = ! head[7:4];
+  assign _077_ = head[7:4] == 1'h1;
   assign _078_ = start & _077_;
   assign _079_ = head[7:4] == 1'h1;
   assign _080_ = start & _079_;
   assign _081_ = head[7:4] == 1'h1;
   assign _082_ = start & _081_;
   assign _083_ = head[7:4] == 1'h1;
-  assign _084_ = start & _083_;
+  assign _085_ = start & _083_;
   assign _086_ = head[7:4] == 1'h1;
   assign _087_ = start & _086_;
-  assign _088_ = head[7:4] == 1'h1;
+  assign _088_ = head[7:4] == 2'h2;
   assign _089_ = start & _088_;
   assign _090_ = head[7:4] == 2'h2;
   assign _091_ = start & _090_;
   assign _092_ = head[7:4] == 2'h2;
   assign _093_ = start & _092_;
   assign _094_ = head[7:4] == 2'h2;
-  assign _095_ = start & _094_;
+  assign _096_ = start & _094_;
   assign _097_ = head[7:4] == 2'h2;
   assign _098_ = start & _097_;
   assign _099_ = head[7:4] == 2'h2;
   assign _100_ = start & _099_;
-  assign _101_ = head[7:4] == 2'h2;
-  assign _102_ = start & _101_;
-  assign _103_ = ~ odd_0;
-  assign _104_ = | block_left;
-  assign _105_ = block_left - 1'h1;
-  assign _106_ = odd_2 ? set_2_weight1 : set_2_weight0;
-  assign _108_ = odd_2 ? set_0_zero1 : set_0_zero0;
-  assign _109_ = op_product & odd_2;
-  assign _110_ = op_product | op_max;
-  assign _111_ = first_5 | _110_;
-  assign _112_ = from_acc ? first_2 : _111_;
-  assign _113_ = ~ from_acc;
-  assign _114_ = _113_ | read_1;
-  assign _115_ = par_en & parameters_end;
-  assign _002_ = par_address + set_2_parameter_n2;
+  assign _101_ = ~ odd_0;
+  assign _102_ = | block_left;
+  assign _103_ = block_left - 1'h1;
+  assign _104_ = odd_2 ? set_2_weight1 : set_2_weight0;
+  assign _106_ = odd_2 ? set_0_zero1 : set_0_zero0;
+  assign _107_ = op_product & odd_2;
+  assign _108_ = op_product | op_max;
+  assign _109_ = first_5 | _108_;
+  assign _110_ = from_acc ? first_2 : _109_;
+  assign _111_ = ~ from_acc;
+  assign _112_ = _111_ | read_1;
+  assign _113_ = par_en & parameters_end;
+  assign _114_ = par_address + set_2_parameter_n2;
+  assign _001_ = head[7:4] == 3'h4;
+  assign _002_ = start & _001_;
   assign _003_ = head[7:4] == 3'h4;
   assign _004_ = start & _003_;
   assign _005_ = head[7:4] == 3'h4;
@@ -14937,22 +15078,20 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   assign _008_ = start & _007_;
   assign _009_ = head[7:4] == 3'h4;
   assign _010_ = start & _009_;
-  assign _011_ = head[7:4] == 3'h4;
-  assign _013_ = start & _011_;
-  assign _014_ = scale_address + 1'h1;
-  assign _015_ = quarter + 1'h1;
-  assign _016_ = quarter[0] ? { lane_7_term, lane_6_term } : { lane_5_term, lane_4_term };
-  assign _017_ = quarter[0] ? { lane_3_term, lane_2_term } : { lane_1_term, lane_0_term };
-  assign _018_ = quarter[1] ? _016_ : _017_;
-  assign _019_ = ~ op_planes;
-  assign _020_ = target_step & _019_;
-  assign _022_ = target_step & put_final;
+  assign _012_ = scale_address + 1'h1;
+  assign _013_ = quarter + 1'h1;
+  assign _014_ = quarter[0] ? { lane_7_term, lane_6_term } : { lane_5_term, lane_4_term };
+  assign _015_ = quarter[0] ? { lane_3_term, lane_2_term } : { lane_1_term, lane_0_term };
+  assign _016_ = quarter[1] ? _014_ : _015_;
+  assign _017_ = ~ op_planes;
+  assign _018_ = target_step & _017_;
+  assign _019_ = target_step & put_final;
   always @(posedge clk)
-    block_left <= _027_;
+    block_left <= _025_;
   always @(posedge clk)
-    lane_0_chain <= _109_;
+    lane_0_chain <= _107_;
   always @(posedge clk)
-    par_address <= _033_;
+    par_address <= _031_;
   always @(posedge clk)
     result_final_delay <= { result_final_delay[7:0], completes };
   always @(posedge clk)
@@ -14962,28 +15101,28 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   always @(posedge clk)
     round_delay <= { round_delay[7:0], round_4 };
   always @(posedge clk)
-    scale_address <= _034_;
+    scale_address <= _033_;
   always @(posedge clk)
-    write_data <= _035_;
+    write_data <= _034_;
   always @(posedge clk)
     if (rst) done <= 1'h0;
-    else done <= _022_;
+    else done <= _019_;
   always @(posedge clk)
     if (rst) write_en <= 1'h0;
-    else write_en <= _020_;
+    else write_en <= _018_;
   always @(posedge clk)
-    if (run_begins) quarter <= 2'h0;
-    else if (target_step) quarter <= _015_[1:0];
+    if (begins) quarter <= 2'h0;
+    else if (target_step) quarter <= _013_[1:0];
   always @(posedge clk)
-    if (_013_) softmax_shift <= head[55:51];
+    if (_010_) softmax_shift <= head[55:51];
   always @(posedge clk)
-    if (_010_) set_4_parameter <= head[50:39];
+    if (_008_) set_4_parameter <= head[50:39];
   always @(posedge clk)
-    if (_008_) softmax_digit <= head[38];
+    if (_006_) softmax_digit <= head[38];
   always @(posedge clk)
-    if (_006_) softmax_keep_step <= head[37];
+    if (_004_) softmax_keep_step <= head[37];
   always @(posedge clk)
-    if (_004_) softmax_keep <= head[36:24];
+    if (_002_) softmax_keep <= head[36:24];
   always @(posedge clk)
     if (rst) turned_final <= 1'h0;
     else turned_final <= transpose_turn_coming_marked;
@@ -14995,16 +15134,16 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
     else result_delay <= { result_delay[7:0], complete };
   always @(posedge clk)
     if (rst) lane_0_take <= 1'h0;
-    else lane_0_take <= _114_;
+    else lane_0_take <= _112_;
   always @(posedge clk)
     if (rst) lane_0_load <= 1'h0;
-    else lane_0_load <= _112_;
+    else lane_0_load <= _110_;
   always @(posedge clk)
     if (!op_product) lane_0_zero <= 8'h00;
-    else lane_0_zero <= _108_;
+    else lane_0_zero <= _106_;
   always @(posedge clk)
     if (!op_sum) lane_0_weight <= 16'h0001;
-    else lane_0_weight <= _106_;
+    else lane_0_weight <= _104_;
   always @(posedge clk)
     if (rst) final_7 <= 1'h0;
     else final_7 <= final_6;
@@ -15129,119 +15268,119 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
     if (rst) slot_1 <= 1'h0;
     else slot_1 <= active;
   always @(posedge clk)
-    if (run_begins) least <= least_asked;
+    if (begins) least <= least_asked;
   always @(posedge clk)
     if (rst) active <= 1'h0;
-    else active <= _127_;
+    else active <= _126_;
   always @(posedge clk)
-    if (_117_) reading <= 1'h1;
-    else if (_116_) reading <= 1'h0;
+    if (_116_) reading <= 1'h1;
+    else if (_115_) reading <= 1'h0;
   always @(posedge clk)
-    if (_118_) odd_0 <= 1'h0;
-    else if (read) odd_0 <= _103_;
+    if (_117_) odd_0 <= 1'h0;
+    else if (read) odd_0 <= _101_;
   always @(posedge clk)
-    if (_119_) first_0 <= 1'h1;
+    if (_118_) first_0 <= 1'h1;
     else if (read) first_0 <= 1'h0;
   always @(posedge clk)
-    if (_102_) set_2_weight1 <= head[117:102];
+    if (_100_) set_2_weight1 <= head[117:102];
   always @(posedge clk)
-    if (_100_) set_2_weight0 <= head[101:86];
+    if (_098_) set_2_weight0 <= head[101:86];
   always @(posedge clk)
-    if (_098_) set_2_parameter_n2 <= head[85:78];
+    if (_096_) set_2_parameter_n2 <= head[85:78];
   always @(posedge clk)
-    if (_095_) set_2_n2 <= head[77:60];
+    if (_093_) set_2_n2 <= head[77:60];
   always @(posedge clk)
-    if (_093_) set_2_n1 <= head[59:42];
+    if (_091_) set_2_n1 <= head[59:42];
   always @(posedge clk)
-    if (_091_) set_2_n0 <= head[41:24];
+    if (_089_) set_2_n0 <= head[41:24];
   always @(posedge clk)
-    if (_089_) set_1_n2 <= head[123:104];
+    if (_087_) set_1_n2 <= head[123:104];
   always @(posedge clk)
-    if (_087_) set_1_n1 <= head[103:84];
+    if (_085_) set_1_n1 <= head[103:84];
   always @(posedge clk)
-    if (_084_) set_1_n0 <= head[83:64];
+    if (_082_) set_1_n0 <= head[83:64];
   always @(posedge clk)
-    if (_082_) set_1_r1 <= head[63:44];
+    if (_080_) set_1_r1 <= head[63:44];
   always @(posedge clk)
-    if (_080_) set_1_r0 <= head[43:24];
+    if (_078_) set_1_r0 <= head[43:24];
   always @(posedge clk)
-    if (_078_) set_0_digits <= head[113];
+    if (_076_) set_0_digits <= head[113];
   always @(posedge clk)
-    if (_076_) set_0_zero1 <= head[112:105];
+    if (_074_) set_0_zero1 <= head[112:105];
   always @(posedge clk)
-    if (_073_) set_0_zero0 <= head[104:97];
+    if (_071_) set_0_zero0 <= head[104:97];
   always @(posedge clk)
-    if (_071_) lane_0_high <= head[96:89];
+    if (_069_) lane_0_high <= head[96:89];
   always @(posedge clk)
-    if (_069_) lane_0_low <= head[88:81];
+    if (_067_) lane_0_low <= head[88:81];
   always @(posedge clk)
-    if (_067_) lane_0_zero_point <= head[80:73];
+    if (_065_) lane_0_zero_point <= head[80:73];
   always @(posedge clk)
-    if (_065_) lane_0_rounding <= head[72];
+    if (_063_) lane_0_rounding <= head[72];
   always @(posedge clk)
-    if (_062_) source_count_4 <= head[71:60];
+    if (_060_) source_count_4 <= head[71:60];
   always @(posedge clk)
-    if (_060_) source_count_3 <= head[59:48];
+    if (_058_) source_count_3 <= head[59:48];
   always @(posedge clk)
-    if (_058_) set_0_n0 <= head[47:36];
+    if (_056_) set_0_n0 <= head[47:36];
   always @(posedge clk)
-    if (_056_) source_count_1 <= head[35:30];
+    if (_054_) source_count_1 <= head[35:30];
   always @(posedge clk)
-    if (_054_) source_count_0 <= head[29:24];
+    if (_052_) source_count_0 <= head[29:24];
   always @(posedge clk)
-    if (run_begins) from_acc <= _051_;
+    if (begins) from_acc <= _049_;
   always @(posedge clk)
-    if (run_begins) op_softmax <= asked_softmax;
+    if (begins) op_softmax <= asked_softmax;
   always @(posedge clk)
-    if (run_begins) op_planes <= asked_planes;
+    if (begins) op_planes <= asked_planes;
   always @(posedge clk)
-    if (run_begins) op_transpose <= asked_transpose;
+    if (begins) op_transpose <= asked_transpose;
   always @(posedge clk)
-    if (run_begins) op_copy <= asked_copy;
+    if (begins) op_copy <= asked_copy;
   always @(posedge clk)
-    if (run_begins) op_product <= asked_product;
+    if (begins) op_product <= asked_product;
   always @(posedge clk)
-    if (run_begins) op_max <= asked_max;
+    if (begins) op_max <= asked_max;
   always @(posedge clk)
-    if (run_begins) op_sum <= asked_sum;
+    if (begins) op_sum <= asked_sum;
   always @(posedge clk)
-    if (run_begins) op_raw <= asked_raw;
+    if (begins) op_raw <= asked_raw;
   always @(posedge clk)
-    if (run_begins) op_requantise <= asked_requantise;
-  assign _116_ = & { source_ends[1], read };
-  assign _117_ = | { block_ends, run_begins };
-  assign _118_ = | { block_ends, run_begins };
-  assign _119_ = | { block_ends, run_begins };
-  assign _052_[0] = ~ head[24];
-  assign _074_[1] = ~ head[25];
-  assign _096_[1:0] = ~ head[25:24];
-  assign _001_[2] = ~ head[26];
-  assign { _021_[2], _021_[0] } = ~ { head[26], head[24] };
-  assign _025_[2:1] = ~ head[26:25];
-  assign _028_[2:0] = ~ head[26:24];
-  assign _030_[3] = ~ head[27];
-  assign _120_ = op_transpose ? (* full_case = 32'd1 *) transpose_turn_o : { lane_7_y, lane_6_y, lane_5_y, lane_4_y, lane_3_y, lane_2_y, lane_1_y, lane_0_y };
-  assign _121_ = op_copy ? (* full_case = 32'd1 *) { lane_7_x, lane_6_x, lane_5_x, lane_4_x, lane_3_x, lane_2_x, lane_1_x, lane_0_x } : _120_;
-  assign _122_ = op_raw ? (* full_case = 32'd1 *) _018_ : _121_;
-  assign _035_ = op_softmax ? softmax_out : _122_;
-  assign _123_ = scale_en ? _014_[6:0] : scale_address;
-  assign _034_ = run_begins ? set_4_parameter[6:0] : _123_;
-  assign _124_ = _115_ ? _002_[6:0] : par_address;
-  assign _033_ = run_begins ? head[74:68] : _124_;
-  assign _125_ = source_ends[4] ? 1'h0 : active;
-  assign _126_ = block_ends ? _125_ : active;
-  assign _127_ = run_begins ? 1'h1 : _126_;
-  assign _128_ = _104_ ? _105_[2:0] : block_left;
-  assign _129_ = block_ends ? least : _128_;
-  assign _027_ = run_begins ? least_asked : _129_;
-  assign _130_ = _049_ ? finish_3 : 1'h0;
-  assign _131_ = op_transpose ? turned_final : _130_;
-  assign _132_ = _050_ ? result_final_delay[8] : _131_;
-  assign put_final = op_softmax ? target_ends[3] : _132_;
-  assign _133_ = _049_ ? slot_3 : 1'h0;
-  assign _134_ = op_transpose ? turned : _133_;
-  assign _135_ = _050_ ? result_delay[8] : _134_;
-  assign target_step = op_softmax ? softmax_out_valid : _135_;
+    if (begins) op_requantise <= asked_requantise;
+  assign _115_ = & { source_ends[1], read };
+  assign _116_ = | { block_ends, begins };
+  assign _117_ = | { block_ends, begins };
+  assign _118_ = | { block_ends, begins };
+  assign _042_[0] = ~ head[24];
+  assign _062_[1] = ~ head[25];
+  assign _084_[1:0] = ~ head[25:24];
+  assign _105_[2] = ~ head[26];
+  assign { _011_[2], _011_[0] } = ~ { head[26], head[24] };
+  assign _022_[2:1] = ~ head[26:25];
+  assign _024_[2:0] = ~ head[26:24];
+  assign _027_[3] = ~ head[27];
+  assign _119_ = op_transpose ? (* full_case = 32'd1 *) transpose_turn_o : { lane_7_y, lane_6_y, lane_5_y, lane_4_y, lane_3_y, lane_2_y, lane_1_y, lane_0_y };
+  assign _120_ = op_copy ? (* full_case = 32'd1 *) { lane_7_x, lane_6_x, lane_5_x, lane_4_x, lane_3_x, lane_2_x, lane_1_x, lane_0_x } : _119_;
+  assign _121_ = op_raw ? (* full_case = 32'd1 *) _016_ : _120_;
+  assign _034_ = op_softmax ? softmax_out : _121_;
+  assign _122_ = scale_en ? _012_[6:0] : scale_address;
+  assign _033_ = begins ? set_4_parameter[6:0] : _122_;
+  assign _123_ = _113_ ? _114_[6:0] : par_address;
+  assign _031_ = begins ? head[74:68] : _123_;
+  assign _124_ = source_ends[4] ? 1'h0 : active;
+  assign _125_ = block_ends ? _124_ : active;
+  assign _126_ = begins ? 1'h1 : _125_;
+  assign _127_ = _102_ ? _103_[2:0] : block_left;
+  assign _128_ = block_ends ? least : _127_;
+  assign _025_ = begins ? least_asked : _128_;
+  assign _129_ = _047_ ? finish_3 : 1'h0;
+  assign _130_ = op_transpose ? turned_final : _129_;
+  assign _131_ = _048_ ? result_final_delay[8] : _130_;
+  assign put_final = op_softmax ? target_ends[3] : _131_;
+  assign _132_ = _047_ ? slot_3 : 1'h0;
+  assign _133_ = op_transpose ? turned : _132_;
+  assign _134_ = _048_ ? result_delay[8] : _133_;
+  assign target_step = op_softmax ? softmax_out_valid : _134_;
   accelerator_vec_lane lane_0 (
     .acc_data(acc_data[31:0]),
     .act_data(act_data[7:0]),
@@ -15443,13 +15582,13 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
     .last(row_delay[8]),
     .logits({ lane_7_logit, lane_6_logit, lane_5_logit, lane_4_logit, lane_3_logit, lane_2_logit, lane_1_logit, lane_0_logit }),
     .out(softmax_out),
-    .out_last(_023_),
+    .out_last(_021_),
     .out_valid(softmax_out_valid),
     .rst(rst),
     .scale(scale_data),
     .scale_valid(scale_en),
     .shift(softmax_shift),
-    .starts(run_begins),
+    .starts(begins),
     .valid(softmax_valid)
   );
   accelerator_loops_vec_source source (
@@ -15462,7 +15601,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
     .count_3(source_count_3),
     .count_4(source_count_4),
     .ends(source_ends),
-    .load(run_begins),
+    .load(begins),
     .step(source_step),
     .stride_0(set_1_r0[13:0]),
     .stride_1(set_1_r1[13:0]),
@@ -15479,7 +15618,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
     .count_2(source_count_3),
     .count_3(source_count_4),
     .ends(target_ends),
-    .load(run_begins),
+    .load(begins),
     .step(target_step),
     .stride_0(2'h1),
     .stride_1(set_2_n0[13:0]),
@@ -15498,15 +15637,15 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
     .rst(rst),
     .write(transpose_turn_write)
   );
-  assign { _025_[3], _025_[0] } = { head[27], head[24] };
-  assign _030_[2:0] = head[26:24];
-  assign _028_[3] = head[27];
-  assign { _021_[3], _021_[1] } = { head[27], head[25] };
-  assign _037_[2:0] = least_asked;
-  assign _052_[3:1] = head[27:25];
-  assign { _074_[3:2], _074_[0] } = { head[27:26], head[24] };
-  assign _096_[3:2] = head[27:26];
-  assign { _001_[3], _001_[1:0] } = { head[27], head[25:24] };
+  assign _027_[2:0] = head[26:24];
+  assign _024_[3] = head[27];
+  assign { _022_[3], _022_[0] } = { head[27], head[24] };
+  assign { _011_[3], _011_[1] } = { head[27], head[25] };
+  assign _035_[2:0] = least_asked;
+  assign _042_[3:1] = head[27:25];
+  assign { _062_[3:2], _062_[0] } = { head[27:26], head[24] };
+  assign _084_[3:2] = head[27:26];
+  assign { _105_[3], _105_[1:0] } = { head[27], head[25:24] };
   assign acc_address = act_address[12:0];
   assign all_written = done;
   assign ask_parameters = par_en;
@@ -15663,10 +15802,10 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   assign softmax_logits = { lane_7_logit, lane_6_logit, lane_5_logit, lane_4_logit, lane_3_logit, lane_2_logit, lane_1_logit, lane_0_logit };
   assign softmax_scale = scale_data;
   assign softmax_scale_valid = scale_en;
-  assign softmax_starts = run_begins;
+  assign softmax_starts = begins;
   assign source_address = act_address;
   assign source_base = head[41:28];
-  assign source_load = run_begins;
+  assign source_load = begins;
   assign source_stride_0 = set_1_r0[13:0];
   assign source_stride_1 = set_1_r1[13:0];
   assign source_stride_2 = set_1_n0[13:0];
@@ -15677,7 +15816,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   assign target_count_1 = set_0_n0;
   assign target_count_2 = source_count_3;
   assign target_count_3 = source_count_4;
-  assign target_load = run_begins;
+  assign target_load = begins;
   assign target_stride_0 = 2'h1;
   assign target_stride_1 = set_2_n0[13:0];
   assign target_stride_2 = set_2_n1[13:0];

@@ -1,8 +1,8 @@
-/* accelerator(target=ecp5, lanes=16, bus_bytes=16, address_bits=32, dsp=True, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=8192, act_banks=4, weight_words=4096, acc_words=1024, acc_banks=2, parameter_words=256, buffer_latency=4, plane_words=1024, plane_weight_words=512, queue_depth=8, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=12, scale_luts=True, softmax_words=0, softmax_bits=16, sparse=False, sparse_rows=16, sparse_ways=1, sparse_depth=512, sparse_narrow=True, sparse_code_words=512, sparse_value_words=1024, sparse_index_words=1024); hwgen 0.1.0, digest 36a4c2e72f5fdcd9 */
+/* accelerator(target=ecp5, lanes=16, bus_bytes=16, address_bits=32, dsp=True, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=8192, act_banks=4, weight_words=4096, acc_words=1024, acc_banks=2, parameter_words=256, buffer_latency=5, plane_words=1024, plane_weight_words=512, queue_depth=8, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=12, scale_luts=True, softmax_words=0, softmax_bits=16, sparse=False, sparse_rows=16, sparse_ways=1, sparse_depth=512, sparse_narrow=True, sparse_code_words=512, sparse_value_words=1024, sparse_index_words=1024); hwgen 0.1.0, digest 545fe28467eaf13f */
 #ifndef ACCELERATOR_H
 #define ACCELERATOR_H
 
-#define ACCELERATOR_DIGEST "36a4c2e72f5fdcd9"
+#define ACCELERATOR_DIGEST "545fe28467eaf13f"
 #define ACCELERATOR_TARGET "ecp5"
 #define ACCELERATOR_LANES 16
 #define ACCELERATOR_BUS_BYTES 16
@@ -18,7 +18,7 @@
 #define ACCELERATOR_ACC_WORDS 1024
 #define ACCELERATOR_ACC_BANKS 2
 #define ACCELERATOR_PARAMETER_WORDS 256
-#define ACCELERATOR_BUFFER_LATENCY 4
+#define ACCELERATOR_BUFFER_LATENCY 5
 #define ACCELERATOR_PLANE_WORDS 1024
 #define ACCELERATOR_PLANE_WEIGHT_WORDS 512
 #define ACCELERATOR_QUEUE_DEPTH 8

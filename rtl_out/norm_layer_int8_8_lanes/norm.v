@@ -394,21 +394,23 @@ module norm(
 endmodule
 
 module norm_fifo_norm_lengths(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
-  wire _00_;
-  wire [5:0] _01_;
+  wire [6:0] _00_;
+  wire [6:0] _01_;
   wire [5:0] _02_;
-  wire [6:0] _03_;
+  wire [5:0] _03_;
   wire [7:0] _04_;
   wire _05_;
   wire _06_;
   wire _07_;
   wire _08_;
   wire _09_;
-  wire [6:0] _10_;
+  wire _10_;
+  wire _11_;
   input clk;
   wire clk;
   input [6:0] data;
   wire [6:0] data;
+  wire few;
   wire [4:0] free;
   output full;
   wire full;
@@ -442,27 +444,29 @@ module norm_fifo_norm_lengths(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
-  assign _00_ = level == 1'h1;
-  assign popped = _00_ ? data : read__data;
+  assign few = ! level[5:1];
+  assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
-  assign _03_ = level + push;
-  assign _04_ = _03_ - pop;
+  assign _00_ = level + push;
+  assign _04_ = _00_ - pop;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
   assign _08_ = valid & _07_;
   assign _09_ = push | _08_;
-  assign _10_ = pop ? popped : kept;
-  assign _01_ = read__addr + 1'h1;
-  assign _02_ = write__addr + 1'h1;
-  always @(posedge clk)
-    head <= _10_;
+  assign _10_ = ~ valid;
+  assign _11_ = pop | _10_;
+  assign _01_ = few ? data : read__data;
+  assign _02_ = read__addr + 1'h1;
+  assign _03_ = write__addr + 1'h1;
   always @(posedge clk)
     if (rst) write__addr <= 5'h00;
-    else if (push) write__addr <= _02_[4:0];
+    else if (push) write__addr <= _03_[4:0];
   always @(posedge clk)
     if (rst) read__addr <= 5'h01;
-    else if (pop) read__addr <= _01_[4:0];
+    else if (pop) read__addr <= _02_[4:0];
+  always @(posedge clk)
+    if (_11_) head <= _01_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
     else valid <= _09_;

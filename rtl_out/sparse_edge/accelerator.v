@@ -62,17 +62,17 @@ module accelerator(
   wire _000_;
   wire _001_;
   wire _002_;
-  wire _003_;
+  wire [1:0] _003_;
   wire [1:0] _004_;
-  wire [1:0] _005_;
-  wire _006_;
+  wire _005_;
+  wire [2:0] _006_;
   wire [2:0] _007_;
   wire [2:0] _008_;
-  wire [2:0] _009_;
+  wire _009_;
   wire _010_;
-  wire _011_;
+  wire [3:0] _011_;
   wire _012_;
-  wire [3:0] _013_;
+  wire _013_;
   wire _014_;
   wire _015_;
   wire _016_;
@@ -87,12 +87,12 @@ module accelerator(
   wire _025_;
   wire _026_;
   wire _027_;
-  wire _028_;
+  wire [3:0] _028_;
   wire [3:0] _029_;
   wire [3:0] _030_;
   wire [3:0] _031_;
   wire [3:0] _032_;
-  wire [3:0] _033_;
+  wire _033_;
   wire _034_;
   wire _035_;
   wire _036_;
@@ -157,23 +157,23 @@ module accelerator(
   wire _095_;
   wire _096_;
   wire _097_;
-  wire _098_;
+  wire [3:0] _098_;
   wire [3:0] _099_;
   wire _100_;
-  wire [3:0] _101_;
-  wire _102_;
+  wire _101_;
+  wire [3:0] _102_;
   wire [3:0] _103_;
-  wire [3:0] _104_;
+  wire _104_;
   wire _105_;
-  wire _106_;
-  wire [3:0] _107_;
+  wire [3:0] _106_;
+  wire _107_;
   wire _108_;
   wire _109_;
-  wire _110_;
+  wire [3:0] _110_;
   wire [3:0] _111_;
   wire [3:0] _112_;
   wire [3:0] _113_;
-  wire [3:0] _114_;
+  wire _114_;
   wire _115_;
   wire _116_;
   wire _117_;
@@ -266,14 +266,14 @@ module accelerator(
   wire _204_;
   wire _205_;
   wire _206_;
-  wire _207_;
-  wire _208_;
-  wire [1:0] _209_;
+  wire [1:0] _207_;
+  wire [1:0] _208_;
+  wire _209_;
   wire [1:0] _210_;
   wire _211_;
   wire [1:0] _212_;
   wire _213_;
-  wire [1:0] _214_;
+  wire _214_;
   wire _215_;
   wire _216_;
   wire _217_;
@@ -289,8 +289,6 @@ module accelerator(
   wire _227_;
   wire _228_;
   wire _229_;
-  wire _230_;
-  wire _231_;
   wire acc_buffer_conflict;
   wire [9:0] acc_buffer_sparse_address;
   wire [511:0] acc_buffer_sparse_data;
@@ -385,7 +383,7 @@ module accelerator(
   reg dispatch_go = 1'h0;
   wire dispatch_halted;
   wire dispatch_illegal;
-  wire dispatch_load_full;
+  wire dispatch_load_began;
   wire dispatch_load_idle;
   wire dispatch_load_push;
   wire [31:0] dispatch_position;
@@ -393,15 +391,15 @@ module accelerator(
   wire [8:0] dispatch_read_beats;
   wire dispatch_read_ready;
   wire dispatch_read_valid;
-  wire dispatch_sparse_full;
+  wire dispatch_sparse_began;
   wire dispatch_sparse_idle;
   wire dispatch_sparse_push;
-  wire dispatch_store_full;
+  wire dispatch_store_began;
   wire dispatch_store_idle;
   wire dispatch_store_push;
   wire dispatch_stuck;
   wire dispatch_truncated;
-  wire dispatch_vec_full;
+  wire dispatch_vec_began;
   wire dispatch_vec_idle;
   wire dispatch_vec_push;
   wire [127:0] dispatch_word;
@@ -418,6 +416,7 @@ module accelerator(
   wire index_buffer_sparse_en;
   output irq;
   wire irq;
+  wire load_engine_begins;
   wire [127:0] load_engine_data;
   wire load_engine_data_take;
   wire load_engine_data_valid;
@@ -434,10 +433,10 @@ module accelerator(
   wire [6:0] load_engine_write_en;
   wire [7:0] load_missing;
   wire load_shell_began;
+  wire load_shell_begins;
   wire load_shell_busy;
   wire load_shell_done;
   wire load_shell_ended;
-  wire load_shell_full;
   wire [7:0] load_shell_given;
   wire [7:0] load_shell_gives;
   wire [127:0] load_shell_head;
@@ -583,9 +582,11 @@ module accelerator(
   wire [3:0] s_axi_wstrb;
   input s_axi_wvalid;
   wire s_axi_wvalid;
+  wire settled;
   wire [9:0] sparse_engine_acc_address;
   wire [511:0] sparse_engine_acc_data;
   wire sparse_engine_acc_en;
+  wire sparse_engine_begins;
   wire [8:0] sparse_engine_code_address;
   wire [63:0] sparse_engine_code_data;
   wire sparse_engine_code_en;
@@ -605,10 +606,10 @@ module accelerator(
   wire sparse_engine_value_en;
   wire [7:0] sparse_missing;
   wire sparse_shell_began;
+  wire sparse_shell_begins;
   wire sparse_shell_busy;
   wire sparse_shell_done;
   wire sparse_shell_ended;
-  wire sparse_shell_full;
   wire [7:0] sparse_shell_given;
   wire [7:0] sparse_shell_gives;
   wire [127:0] sparse_shell_head;
@@ -625,6 +626,7 @@ module accelerator(
   wire store_engine_beat_ready;
   wire [15:0] store_engine_beat_strobe;
   wire store_engine_beat_valid;
+  wire store_engine_begins;
   wire [31:0] store_engine_burst_address;
   wire [8:0] store_engine_burst_beats;
   wire store_engine_burst_ready;
@@ -639,10 +641,10 @@ module accelerator(
   wire store_engine_start;
   wire [7:0] store_missing;
   wire store_shell_began;
+  wire store_shell_begins;
   wire store_shell_busy;
   wire store_shell_done;
   wire store_shell_ended;
-  wire store_shell_full;
   wire [7:0] store_shell_given;
   wire [7:0] store_shell_gives;
   wire [127:0] store_shell_head;
@@ -665,6 +667,7 @@ module accelerator(
   wire [11:0] vec_engine_act_address;
   wire [127:0] vec_engine_act_data;
   wire vec_engine_act_en;
+  wire vec_engine_begins;
   wire vec_engine_done;
   wire [127:0] vec_engine_head;
   wire [9:0] vec_engine_operand_address;
@@ -680,10 +683,10 @@ module accelerator(
   wire vec_engine_write_en;
   wire [7:0] vec_missing;
   wire vec_shell_began;
+  wire vec_shell_begins;
   wire vec_shell_busy;
   wire vec_shell_done;
   wire vec_shell_ended;
-  wire vec_shell_full;
   wire [7:0] vec_shell_given;
   wire [7:0] vec_shell_gives;
   wire [127:0] vec_shell_head;
@@ -720,336 +723,335 @@ module accelerator(
   wire writes_m_axi_wready;
   wire [15:0] writes_m_axi_wstrb;
   wire writes_m_axi_wvalid;
+  assign settled = reads_idle & store_engine_port_idle;
   assign _000_ = | reads_error;
-  assign _108_ = dispatch_illegal | _000_;
-  assign _136_ = | writes_error;
-  assign _143_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _151_ = _136_ | _143_;
-  assign _162_ = _108_ | _151_;
-  assign _173_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
-  assign _184_ = sparse_engine_error | _173_;
-  assign _195_ = ~ load_shell_busy;
-  assign _001_ = ~ load_shell_began;
-  assign _012_ = _195_ & _001_;
+  assign _107_ = dispatch_illegal | _000_;
+  assign _134_ = | writes_error;
+  assign _140_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _149_ = _134_ | _140_;
+  assign _160_ = _107_ | _149_;
+  assign _171_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
+  assign _182_ = sparse_engine_error | _171_;
+  assign _193_ = ~ load_shell_busy;
+  assign _001_ = ~ dispatch_load_began;
+  assign _012_ = _193_ & _001_;
   assign _023_ = ~ sparse_shell_busy;
-  assign _034_ = ~ sparse_shell_began;
+  assign _034_ = ~ dispatch_sparse_began;
   assign _045_ = _023_ & _034_;
   assign _056_ = ~ vec_shell_busy;
-  assign _067_ = ~ vec_shell_began;
+  assign _067_ = ~ dispatch_vec_began;
   assign _078_ = _056_ & _067_;
   assign _089_ = ~ store_shell_busy;
-  assign _100_ = ~ store_shell_began;
-  assign _109_ = _089_ & _100_;
-  assign _110_ = & { _109_, _078_, _045_, _012_ };
-  assign _119_ = dispatch_stuck & _110_;
-  assign _129_ = _119_ | dispatch_truncated;
-  assign _130_ = _184_ | _129_;
-  assign _131_ = _162_ | _130_;
-  assign _132_ = _131_ | control_stop;
-  assign stop = dispatch_halted | _132_;
-  assign _133_ = reads_idle & store_engine_port_idle;
-  assign _134_ = ! { 4'h0, control_error_code[3:0] };
-  assign _135_ = | { 4'h0, control_error_code[3:0] };
-  assign _137_ = load_shell_busy & load_engine_stall;
-  assign _138_ = ~ _137_;
-  assign _139_ = load_shell_busy & _138_;
-  assign control_load_run = _139_ | load_shell_began;
+  assign _100_ = ~ dispatch_store_began;
+  assign _108_ = _089_ & _100_;
+  assign _109_ = & { _108_, _078_, _045_, _012_ };
+  assign _119_ = dispatch_stuck & _109_;
+  assign _127_ = _119_ | dispatch_truncated;
+  assign _128_ = _182_ | _127_;
+  assign _129_ = _160_ | _128_;
+  assign _130_ = _129_ | control_stop;
+  assign stop = dispatch_halted | _130_;
+  assign _131_ = ! { 4'h0, control_error_code[3:0] };
+  assign _132_ = | { 4'h0, control_error_code[3:0] };
+  assign _133_ = load_shell_busy & load_engine_stall;
+  assign _135_ = ~ _133_;
+  assign _136_ = load_shell_busy & _135_;
+  assign control_load_run = _136_ | dispatch_load_began;
   assign control_load_stall = load_shell_busy & load_engine_stall;
-  assign control_sparse_run = sparse_shell_busy | sparse_shell_began;
-  assign control_vec_run = vec_shell_busy | vec_shell_began;
-  assign _140_ = store_shell_busy & store_engine_stall;
-  assign _141_ = ~ _140_;
-  assign _142_ = store_shell_busy & _141_;
-  assign control_store_run = _142_ | store_shell_began;
+  assign control_sparse_run = sparse_shell_busy | dispatch_sparse_began;
+  assign control_vec_run = vec_shell_busy | dispatch_vec_began;
+  assign _137_ = store_shell_busy & store_engine_stall;
+  assign _138_ = ~ _137_;
+  assign _139_ = store_shell_busy & _138_;
+  assign control_store_run = _139_ | dispatch_store_began;
   assign control_store_stall = store_shell_busy & store_engine_stall;
-  assign _144_ = | reads_error;
-  assign _145_ = dispatch_illegal | _144_;
-  assign _146_ = | writes_error;
-  assign _147_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _148_ = _146_ | _147_;
-  assign _149_ = _145_ | _148_;
-  assign _150_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
-  assign _152_ = sparse_engine_error | _150_;
-  assign _153_ = ~ load_shell_busy;
-  assign _154_ = ~ load_shell_began;
+  assign _141_ = | reads_error;
+  assign _142_ = dispatch_illegal | _141_;
+  assign _143_ = | writes_error;
+  assign _144_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _145_ = _143_ | _144_;
+  assign _146_ = _142_ | _145_;
+  assign _147_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
+  assign _148_ = sparse_engine_error | _147_;
+  assign _150_ = ~ load_shell_busy;
+  assign _151_ = ~ dispatch_load_began;
+  assign _152_ = _150_ & _151_;
+  assign _153_ = ~ sparse_shell_busy;
+  assign _154_ = ~ dispatch_sparse_began;
   assign _155_ = _153_ & _154_;
-  assign _156_ = ~ sparse_shell_busy;
-  assign _157_ = ~ sparse_shell_began;
+  assign _156_ = ~ vec_shell_busy;
+  assign _157_ = ~ dispatch_vec_began;
   assign _158_ = _156_ & _157_;
-  assign _159_ = ~ vec_shell_busy;
-  assign _160_ = ~ vec_shell_began;
-  assign _161_ = _159_ & _160_;
-  assign _163_ = ~ store_shell_busy;
-  assign _164_ = ~ store_shell_began;
-  assign _165_ = _163_ & _164_;
-  assign _166_ = & { _165_, _161_, _158_, _155_ };
-  assign _167_ = dispatch_stuck & _166_;
-  assign _168_ = _167_ | dispatch_truncated;
-  assign _169_ = _152_ | _168_;
-  assign _170_ = _149_ | _169_;
-  assign _171_ = _170_ | control_stop;
-  assign _172_ = | reads_error;
-  assign _174_ = dispatch_illegal | _172_;
-  assign _175_ = | writes_error;
-  assign _176_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _177_ = _175_ | _176_;
-  assign _178_ = _174_ | _177_;
-  assign _179_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
-  assign _180_ = sparse_engine_error | _179_;
-  assign _181_ = ~ load_shell_busy;
-  assign _182_ = ~ load_shell_began;
-  assign _183_ = _181_ & _182_;
-  assign _185_ = ~ sparse_shell_busy;
-  assign _186_ = ~ sparse_shell_began;
+  assign _159_ = ~ store_shell_busy;
+  assign _161_ = ~ dispatch_store_began;
+  assign _162_ = _159_ & _161_;
+  assign _163_ = & { _162_, _158_, _155_, _152_ };
+  assign _164_ = dispatch_stuck & _163_;
+  assign _165_ = _164_ | dispatch_truncated;
+  assign _166_ = _148_ | _165_;
+  assign _167_ = _146_ | _166_;
+  assign _168_ = _167_ | control_stop;
+  assign _169_ = | reads_error;
+  assign _170_ = dispatch_illegal | _169_;
+  assign _172_ = | writes_error;
+  assign _173_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _174_ = _172_ | _173_;
+  assign _175_ = _170_ | _174_;
+  assign _176_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
+  assign _177_ = sparse_engine_error | _176_;
+  assign _178_ = ~ load_shell_busy;
+  assign _179_ = ~ dispatch_load_began;
+  assign _180_ = _178_ & _179_;
+  assign _181_ = ~ sparse_shell_busy;
+  assign _183_ = ~ dispatch_sparse_began;
+  assign _184_ = _181_ & _183_;
+  assign _185_ = ~ vec_shell_busy;
+  assign _186_ = ~ dispatch_vec_began;
   assign _187_ = _185_ & _186_;
-  assign _188_ = ~ vec_shell_busy;
-  assign _189_ = ~ vec_shell_began;
+  assign _188_ = ~ store_shell_busy;
+  assign _189_ = ~ dispatch_store_began;
   assign _190_ = _188_ & _189_;
-  assign _191_ = ~ store_shell_busy;
-  assign _192_ = ~ store_shell_began;
-  assign _193_ = _191_ & _192_;
-  assign _194_ = & { _193_, _190_, _187_, _183_ };
-  assign _196_ = dispatch_stuck & _194_;
-  assign _197_ = _196_ | dispatch_truncated;
-  assign _198_ = _180_ | _197_;
-  assign _199_ = _178_ | _198_;
-  assign _200_ = | reads_error;
-  assign _201_ = dispatch_illegal | _200_;
-  assign _202_ = | writes_error;
-  assign _203_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _204_ = _202_ | _203_;
-  assign _205_ = _201_ | _204_;
-  assign _002_ = | reads_error;
-  assign _003_ = dispatch_illegal | _002_;
-  assign _004_ = reads_error[0] ? 2'h3 : 2'h2;
-  assign _005_ = dispatch_illegal ? 2'h1 : _004_;
-  assign _006_ = | writes_error;
-  assign _007_ = writes_error[0] ? 3'h5 : 3'h4;
-  assign _008_ = _006_ ? _007_ : 3'h7;
-  assign _009_ = _003_ ? { 1'h0, _005_ } : _008_;
-  assign _010_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
-  assign _011_ = sparse_engine_error | _010_;
-  assign _013_ = sparse_engine_error ? 4'hb : 4'h8;
-  assign _014_ = ~ load_shell_busy;
-  assign _015_ = ~ load_shell_began;
-  assign _016_ = _014_ & _015_;
-  assign _017_ = ~ sparse_shell_busy;
-  assign _018_ = ~ sparse_shell_began;
-  assign _019_ = _017_ & _018_;
-  assign _020_ = ~ vec_shell_busy;
-  assign _021_ = ~ vec_shell_began;
-  assign _022_ = _020_ & _021_;
-  assign _024_ = ~ store_shell_busy;
-  assign _025_ = ~ store_shell_began;
-  assign _026_ = _024_ & _025_;
-  assign _027_ = & { _026_, _022_, _019_, _016_ };
-  assign _028_ = dispatch_stuck & _027_;
-  assign _029_ = _028_ ? 4'h6 : 4'h9;
-  assign _030_ = _011_ ? _013_ : _029_;
-  assign _031_ = _205_ ? { 1'h0, _009_ } : _030_;
-  assign _032_ = _199_ ? _031_ : 4'ha;
-  assign _033_ = _171_ ? _032_ : 4'h0;
-  assign _035_ = | reads_error;
-  assign _036_ = dispatch_illegal | _035_;
-  assign _037_ = | writes_error;
-  assign _038_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _039_ = _037_ | _038_;
-  assign _040_ = _036_ | _039_;
-  assign _041_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
-  assign _042_ = sparse_engine_error | _041_;
-  assign _043_ = ~ load_shell_busy;
-  assign _044_ = ~ load_shell_began;
-  assign _046_ = _043_ & _044_;
-  assign _047_ = ~ sparse_shell_busy;
-  assign _048_ = ~ sparse_shell_began;
-  assign _049_ = _047_ & _048_;
-  assign _050_ = ~ vec_shell_busy;
-  assign _051_ = ~ vec_shell_began;
-  assign _052_ = _050_ & _051_;
-  assign _053_ = ~ store_shell_busy;
-  assign _054_ = ~ store_shell_began;
-  assign _055_ = _053_ & _054_;
-  assign _057_ = & { _055_, _052_, _049_, _046_ };
-  assign _058_ = dispatch_stuck & _057_;
-  assign _059_ = _058_ | dispatch_truncated;
-  assign _060_ = _042_ | _059_;
-  assign _061_ = _040_ | _060_;
-  assign _062_ = _061_ | control_stop;
-  assign _063_ = | reads_error;
-  assign _064_ = dispatch_illegal | _063_;
-  assign _065_ = | writes_error;
-  assign _066_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _068_ = _065_ | _066_;
-  assign _069_ = _064_ | _068_;
-  assign _070_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
-  assign _071_ = sparse_engine_error | _070_;
-  assign _072_ = ~ load_shell_busy;
-  assign _073_ = ~ load_shell_began;
-  assign _074_ = _072_ & _073_;
-  assign _075_ = ~ sparse_shell_busy;
-  assign _076_ = ~ sparse_shell_began;
-  assign _077_ = _075_ & _076_;
-  assign _079_ = ~ vec_shell_busy;
-  assign _080_ = ~ vec_shell_began;
-  assign _081_ = _079_ & _080_;
-  assign _082_ = ~ store_shell_busy;
-  assign _083_ = ~ store_shell_began;
-  assign _084_ = _082_ & _083_;
-  assign _085_ = & { _084_, _081_, _077_, _074_ };
-  assign _086_ = dispatch_stuck & _085_;
-  assign _087_ = _086_ | dispatch_truncated;
-  assign _088_ = _071_ | _087_;
-  assign _090_ = _069_ | _088_;
-  assign _091_ = | reads_error;
-  assign _092_ = dispatch_illegal | _091_;
-  assign _093_ = | writes_error;
-  assign _094_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _095_ = _093_ | _094_;
-  assign _096_ = _092_ | _095_;
-  assign _097_ = | reads_error;
-  assign _098_ = dispatch_illegal | _097_;
-  assign _099_ = load_engine_data_valid ? 4'h0 : 4'hf;
-  assign _101_ = dispatch_illegal ? load_shell_word[3:0] : _099_;
-  assign _102_ = | writes_error;
-  assign _103_ = _102_ ? 4'h5 : 4'hf;
-  assign _104_ = _098_ ? _101_ : _103_;
-  assign _105_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
-  assign _106_ = sparse_engine_error | _105_;
-  assign _107_ = sparse_engine_error ? 4'h3 : 4'hf;
-  assign _111_ = _106_ ? _107_ : 4'hf;
-  assign _112_ = _096_ ? _104_ : _111_;
-  assign _113_ = _090_ ? _112_ : 4'hf;
-  assign _114_ = _062_ ? _113_ : 4'hf;
-  assign _115_ = reads_idle & store_engine_port_idle;
+  assign _191_ = & { _190_, _187_, _184_, _180_ };
+  assign _192_ = dispatch_stuck & _191_;
+  assign _194_ = _192_ | dispatch_truncated;
+  assign _195_ = _177_ | _194_;
+  assign _196_ = _175_ | _195_;
+  assign _197_ = | reads_error;
+  assign _198_ = dispatch_illegal | _197_;
+  assign _199_ = | writes_error;
+  assign _200_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _201_ = _199_ | _200_;
+  assign _202_ = _198_ | _201_;
+  assign _203_ = | reads_error;
+  assign _002_ = dispatch_illegal | _203_;
+  assign _003_ = reads_error[0] ? 2'h3 : 2'h2;
+  assign _004_ = dispatch_illegal ? 2'h1 : _003_;
+  assign _005_ = | writes_error;
+  assign _006_ = writes_error[0] ? 3'h5 : 3'h4;
+  assign _007_ = _005_ ? _006_ : 3'h7;
+  assign _008_ = _002_ ? { 1'h0, _004_ } : _007_;
+  assign _009_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
+  assign _010_ = sparse_engine_error | _009_;
+  assign _011_ = sparse_engine_error ? 4'hb : 4'h8;
+  assign _013_ = ~ load_shell_busy;
+  assign _014_ = ~ dispatch_load_began;
+  assign _015_ = _013_ & _014_;
+  assign _016_ = ~ sparse_shell_busy;
+  assign _017_ = ~ dispatch_sparse_began;
+  assign _018_ = _016_ & _017_;
+  assign _019_ = ~ vec_shell_busy;
+  assign _020_ = ~ dispatch_vec_began;
+  assign _021_ = _019_ & _020_;
+  assign _022_ = ~ store_shell_busy;
+  assign _024_ = ~ dispatch_store_began;
+  assign _025_ = _022_ & _024_;
+  assign _026_ = & { _025_, _021_, _018_, _015_ };
+  assign _027_ = dispatch_stuck & _026_;
+  assign _028_ = _027_ ? 4'h6 : 4'h9;
+  assign _029_ = _010_ ? _011_ : _028_;
+  assign _030_ = _202_ ? { 1'h0, _008_ } : _029_;
+  assign _031_ = _196_ ? _030_ : 4'ha;
+  assign _032_ = _168_ ? _031_ : 4'h0;
+  assign _033_ = | reads_error;
+  assign _035_ = dispatch_illegal | _033_;
+  assign _036_ = | writes_error;
+  assign _037_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _038_ = _036_ | _037_;
+  assign _039_ = _035_ | _038_;
+  assign _040_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
+  assign _041_ = sparse_engine_error | _040_;
+  assign _042_ = ~ load_shell_busy;
+  assign _043_ = ~ dispatch_load_began;
+  assign _044_ = _042_ & _043_;
+  assign _046_ = ~ sparse_shell_busy;
+  assign _047_ = ~ dispatch_sparse_began;
+  assign _048_ = _046_ & _047_;
+  assign _049_ = ~ vec_shell_busy;
+  assign _050_ = ~ dispatch_vec_began;
+  assign _051_ = _049_ & _050_;
+  assign _052_ = ~ store_shell_busy;
+  assign _053_ = ~ dispatch_store_began;
+  assign _054_ = _052_ & _053_;
+  assign _055_ = & { _054_, _051_, _048_, _044_ };
+  assign _057_ = dispatch_stuck & _055_;
+  assign _058_ = _057_ | dispatch_truncated;
+  assign _059_ = _041_ | _058_;
+  assign _060_ = _039_ | _059_;
+  assign _061_ = _060_ | control_stop;
+  assign _062_ = | reads_error;
+  assign _063_ = dispatch_illegal | _062_;
+  assign _064_ = | writes_error;
+  assign _065_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _066_ = _064_ | _065_;
+  assign _068_ = _063_ | _066_;
+  assign _069_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
+  assign _070_ = sparse_engine_error | _069_;
+  assign _071_ = ~ load_shell_busy;
+  assign _072_ = ~ dispatch_load_began;
+  assign _073_ = _071_ & _072_;
+  assign _074_ = ~ sparse_shell_busy;
+  assign _075_ = ~ dispatch_sparse_began;
+  assign _076_ = _074_ & _075_;
+  assign _077_ = ~ vec_shell_busy;
+  assign _079_ = ~ dispatch_vec_began;
+  assign _080_ = _077_ & _079_;
+  assign _081_ = ~ store_shell_busy;
+  assign _082_ = ~ dispatch_store_began;
+  assign _083_ = _081_ & _082_;
+  assign _084_ = & { _083_, _080_, _076_, _073_ };
+  assign _085_ = dispatch_stuck & _084_;
+  assign _086_ = _085_ | dispatch_truncated;
+  assign _087_ = _070_ | _086_;
+  assign _088_ = _068_ | _087_;
+  assign _090_ = | reads_error;
+  assign _091_ = dispatch_illegal | _090_;
+  assign _092_ = | writes_error;
+  assign _093_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _094_ = _092_ | _093_;
+  assign _095_ = _091_ | _094_;
+  assign _096_ = | reads_error;
+  assign _097_ = dispatch_illegal | _096_;
+  assign _098_ = load_engine_data_valid ? 4'h0 : 4'hf;
+  assign _099_ = dispatch_illegal ? load_shell_word[3:0] : _098_;
+  assign _101_ = | writes_error;
+  assign _102_ = _101_ ? 4'h5 : 4'hf;
+  assign _103_ = _097_ ? _099_ : _102_;
+  assign _104_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
+  assign _105_ = sparse_engine_error | _104_;
+  assign _106_ = sparse_engine_error ? 4'h3 : 4'hf;
+  assign _110_ = _105_ ? _106_ : 4'hf;
+  assign _111_ = _095_ ? _103_ : _110_;
+  assign _112_ = _088_ ? _111_ : 4'hf;
+  assign _113_ = _061_ ? _112_ : 4'hf;
+  assign _114_ = ~ reads_drain;
+  assign _115_ = running & _114_;
   assign _116_ = ~ reads_drain;
   assign _117_ = running & _116_;
   assign _118_ = ~ reads_drain;
   assign _120_ = running & _118_;
   assign _121_ = ~ reads_drain;
   assign _122_ = running & _121_;
-  assign _123_ = ~ reads_drain;
-  assign _124_ = running & _123_;
   always @(posedge clk)
     if (rst) control_store_waiting <= 8'h00;
-    else if (_124_) control_store_waiting <= store_shell_missing;
+    else if (_122_) control_store_waiting <= store_shell_missing;
   always @(posedge clk)
     if (rst) control_vec_waiting <= 8'h00;
-    else if (_122_) control_vec_waiting <= vec_shell_missing;
+    else if (_120_) control_vec_waiting <= vec_shell_missing;
   always @(posedge clk)
     if (rst) control_sparse_waiting <= 8'h00;
-    else if (_120_) control_sparse_waiting <= sparse_shell_missing;
+    else if (_117_) control_sparse_waiting <= sparse_shell_missing;
   always @(posedge clk)
     if (rst) control_load_waiting <= 8'h00;
-    else if (_117_) control_load_waiting <= load_shell_missing;
+    else if (_115_) control_load_waiting <= load_shell_missing;
   always @(posedge clk)
     if (rst) control_error_instruction <= 32'd0;
-    else if (_206_) control_error_instruction <= dispatch_position;
+    else if (_204_) control_error_instruction <= dispatch_position;
   always @(posedge clk)
     if (rst) control_error_engine <= 4'h0;
-    else if (_207_) control_error_engine <= _114_;
+    else if (_205_) control_error_engine <= _113_;
   always @(posedge clk)
     if (rst) state_state <= 2'h0;
-    else state_state <= _210_;
+    else state_state <= _208_;
   always @(posedge clk)
     if (rst) dispatch_go <= 1'h0;
-    else dispatch_go <= _216_;
+    else dispatch_go <= _214_;
   always @(posedge clk)
     if (rst) reads_drain <= 1'h1;
-    else reads_drain <= _221_;
-  reg [3:0] _450_ = 4'h0;
+    else reads_drain <= _219_;
+  reg [3:0] _447_ = 4'h0;
   always @(posedge clk)
-    if (rst) _450_ <= 4'h0;
-    else if (_208_) _450_ <= _033_;
-  assign control_error_code[3:0] = _450_;
+    if (rst) _447_ <= 4'h0;
+    else if (_206_) _447_ <= _032_;
+  assign control_error_code[3:0] = _447_;
+  assign _204_ = state_state == 2'h1;
+  assign _205_ = state_state == 2'h1;
   assign _206_ = state_state == 2'h1;
-  assign _207_ = state_state == 2'h1;
-  assign _208_ = state_state == 2'h1;
-  assign _209_ = _115_ ? 2'h0 : state_state;
-  function [1:0] _455_;
+  assign _207_ = settled ? 2'h0 : state_state;
+  function [1:0] _452_;
     input [1:0] a;
     input [5:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _455_ = b[1:0];
+        _452_ = b[1:0];
       3'b?1?:
-        _455_ = b[3:2];
+        _452_ = b[3:2];
       3'b1??:
-        _455_ = b[5:4];
+        _452_ = b[5:4];
       default:
-        _455_ = a;
+        _452_ = a;
     endcase
   endfunction
-  assign _210_ = _455_(state_state, { _214_, _212_, _209_ }, { _215_, _213_, _211_ });
-  assign _211_ = state_state == 2'h2;
-  assign _212_ = stop ? 2'h2 : state_state;
-  assign _213_ = state_state == 2'h1;
-  assign _214_ = control_start ? 2'h1 : state_state;
-  assign _215_ = ! state_state;
-  function [0:0] _461_;
+  assign _208_ = _452_(state_state, { _212_, _210_, _207_ }, { _213_, _211_, _209_ });
+  assign _209_ = state_state == 2'h2;
+  assign _210_ = stop ? 2'h2 : state_state;
+  assign _211_ = state_state == 2'h1;
+  assign _212_ = control_start ? 2'h1 : state_state;
+  assign _213_ = ! state_state;
+  function [0:0] _458_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _461_ = b[0:0];
+        _458_ = b[0:0];
       2'b1?:
-        _461_ = b[1:1];
+        _458_ = b[1:1];
       default:
-        _461_ = a;
+        _458_ = a;
     endcase
   endfunction
-  assign _216_ = _461_(dispatch_go, { _218_, 1'h0 }, { _219_, _217_ });
-  assign _217_ = state_state == 2'h1;
-  assign _218_ = control_start ? 1'h1 : dispatch_go;
-  assign _219_ = ! state_state;
-  assign _220_ = _115_ ? 1'h0 : reads_drain;
-  function [0:0] _466_;
+  assign _214_ = _458_(dispatch_go, { _216_, 1'h0 }, { _217_, _215_ });
+  assign _215_ = state_state == 2'h1;
+  assign _216_ = control_start ? 1'h1 : dispatch_go;
+  assign _217_ = ! state_state;
+  assign _218_ = settled ? 1'h0 : reads_drain;
+  function [0:0] _463_;
     input [0:0] a;
     input [2:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _466_ = b[0:0];
+        _463_ = b[0:0];
       3'b?1?:
-        _466_ = b[1:1];
+        _463_ = b[1:1];
       3'b1??:
-        _466_ = b[2:2];
+        _463_ = b[2:2];
       default:
-        _466_ = a;
+        _463_ = a;
     endcase
   endfunction
-  assign _221_ = _466_(reads_drain, { 1'h0, _223_, _220_ }, { _225_, _224_, _222_ });
-  assign _222_ = state_state == 2'h2;
-  assign _223_ = stop ? 1'h1 : reads_drain;
-  assign _224_ = state_state == 2'h1;
-  assign _225_ = ! state_state;
-  assign _226_ = _133_ ? _135_ : 1'h0;
-  assign control_error = _227_ ? _226_ : 1'h0;
+  assign _219_ = _463_(reads_drain, { 1'h0, _221_, _218_ }, { _223_, _222_, _220_ });
+  assign _220_ = state_state == 2'h2;
+  assign _221_ = stop ? 1'h1 : reads_drain;
+  assign _222_ = state_state == 2'h1;
+  assign _223_ = ! state_state;
+  assign _224_ = settled ? _132_ : 1'h0;
+  assign control_error = _225_ ? _224_ : 1'h0;
+  assign _225_ = state_state == 2'h2;
+  assign _226_ = settled ? _131_ : 1'h0;
+  assign control_done = _227_ ? _226_ : 1'h0;
   assign _227_ = state_state == 2'h2;
-  assign _228_ = _133_ ? _134_ : 1'h0;
-  assign control_done = _229_ ? _228_ : 1'h0;
-  assign _229_ = state_state == 2'h2;
-  function [0:0] _477_;
+  function [0:0] _474_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _477_ = b[0:0];
+        _474_ = b[0:0];
       2'b1?:
-        _477_ = b[1:1];
+        _474_ = b[1:1];
       default:
-        _477_ = a;
+        _474_ = a;
     endcase
   endfunction
-  assign running = _477_(1'h0, 2'h3, { _231_, _230_ });
-  assign _230_ = state_state == 2'h2;
-  assign _231_ = state_state == 2'h1;
+  assign running = _474_(1'h0, 2'h3, { _229_, _228_ });
+  assign _228_ = state_state == 2'h2;
+  assign _229_ = state_state == 2'h1;
   accelerator_scratchpad_acc acc_buffer (
     .clk(clk),
     .conflict(acc_buffer_conflict),
@@ -1080,7 +1082,7 @@ module accelerator(
   );
   accelerator_scratchpad_code code_buffer (
     .clk(clk),
-    .conflict(_126_),
+    .conflict(_124_),
     .load_address(act_buffer_load_address[7:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[4]),
@@ -1160,7 +1162,7 @@ module accelerator(
     .go(dispatch_go),
     .halted(dispatch_halted),
     .illegal(dispatch_illegal),
-    .load_full(dispatch_load_full),
+    .load_began(dispatch_load_began),
     .load_idle(dispatch_load_idle),
     .load_push(load_shell_push),
     .position(dispatch_position),
@@ -1169,22 +1171,22 @@ module accelerator(
     .read_ready(dispatch_read_ready),
     .read_valid(reads_fetch_valid),
     .rst(reads_drain),
-    .sparse_full(dispatch_sparse_full),
+    .sparse_began(dispatch_sparse_began),
     .sparse_idle(dispatch_sparse_idle),
     .sparse_push(sparse_shell_push),
-    .store_full(dispatch_store_full),
+    .store_began(dispatch_store_began),
     .store_idle(dispatch_store_idle),
     .store_push(store_shell_push),
     .stuck(dispatch_stuck),
     .truncated(dispatch_truncated),
-    .vec_full(dispatch_vec_full),
+    .vec_began(dispatch_vec_began),
     .vec_idle(dispatch_vec_idle),
     .vec_push(vec_shell_push),
     .word(load_shell_word)
   );
   accelerator_scratchpad_index index_buffer (
     .clk(clk),
-    .conflict(_128_),
+    .conflict(_126_),
     .load_address(act_buffer_load_address[10:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[6]),
@@ -1194,6 +1196,7 @@ module accelerator(
     .sparse_en(index_buffer_sparse_en)
   );
   accelerator_load load_engine (
+    .begins(load_engine_begins),
     .clk(clk),
     .data(dispatch_data),
     .data_take(reads_load_take),
@@ -1212,12 +1215,12 @@ module accelerator(
     .write_en(load_engine_write_en)
   );
   accelerator_shell_2 load_shell (
-    .began(load_shell_began),
+    .began(dispatch_load_began),
+    .begins(load_engine_begins),
     .busy(load_shell_busy),
     .clk(clk),
     .done(load_shell_done),
     .ended(load_shell_ended),
-    .full(dispatch_load_full),
     .given({ 2'h0, store_shell_gives[0], vec_shell_gives[0], sparse_shell_gives[0], 2'h0, load_shell_gives[0] }),
     .gives(load_shell_gives),
     .head(load_engine_head),
@@ -1232,7 +1235,7 @@ module accelerator(
   );
   accelerator_scratchpad_parameter parameter_buffer (
     .clk(clk),
-    .conflict(_125_),
+    .conflict(_123_),
     .load_address(act_buffer_load_address[9:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[2]),
@@ -1276,6 +1279,7 @@ module accelerator(
     .acc_address(acc_buffer_sparse_address),
     .acc_data(acc_buffer_sparse_data),
     .acc_en(acc_buffer_sparse_en),
+    .begins(sparse_engine_begins),
     .clk(clk),
     .code_address(code_buffer_sparse_address),
     .code_data(sparse_engine_code_data),
@@ -1297,12 +1301,12 @@ module accelerator(
     .value_en(value_buffer_sparse_en)
   );
   accelerator_shell_2 sparse_shell (
-    .began(sparse_shell_began),
+    .began(dispatch_sparse_began),
+    .begins(sparse_engine_begins),
     .busy(sparse_shell_busy),
     .clk(clk),
     .done(sparse_shell_done),
     .ended(sparse_shell_ended),
-    .full(dispatch_sparse_full),
     .given({ 2'h0, store_shell_gives[3], vec_shell_gives[3], sparse_shell_gives[3], 2'h0, load_shell_gives[3] }),
     .gives(sparse_shell_gives),
     .head(sparse_engine_head),
@@ -1320,6 +1324,7 @@ module accelerator(
     .beat_ready(store_engine_beat_ready),
     .beat_strobe(writes_beat_strobe),
     .beat_valid(writes_beat_valid),
+    .begins(store_engine_begins),
     .burst_address(writes_burst_address),
     .burst_beats(writes_burst_beats),
     .burst_ready(store_engine_burst_ready),
@@ -1336,12 +1341,12 @@ module accelerator(
     .start(store_engine_start)
   );
   accelerator_shell_1 store_shell (
-    .began(store_shell_began),
+    .began(dispatch_store_began),
+    .begins(store_engine_begins),
     .busy(store_shell_busy),
     .clk(clk),
     .done(store_shell_done),
     .ended(store_shell_ended),
-    .full(dispatch_store_full),
     .given({ 2'h0, store_shell_gives[5], vec_shell_gives[5], sparse_shell_gives[5], 2'h0, load_shell_gives[5] }),
     .gives(store_shell_gives),
     .head(store_engine_head),
@@ -1356,7 +1361,7 @@ module accelerator(
   );
   accelerator_scratchpad_value value_buffer (
     .clk(clk),
-    .conflict(_127_),
+    .conflict(_125_),
     .load_address(act_buffer_load_address),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[5]),
@@ -1372,6 +1377,7 @@ module accelerator(
     .act_address(act_buffer_vec_address),
     .act_data(vec_engine_act_data),
     .act_en(act_buffer_vec_en),
+    .begins(vec_engine_begins),
     .clk(clk),
     .done(vec_shell_done),
     .head(vec_engine_head),
@@ -1389,12 +1395,12 @@ module accelerator(
     .write_en(act_buffer_vec_write_en)
   );
   accelerator_shell_3 vec_shell (
-    .began(vec_shell_began),
+    .began(dispatch_vec_began),
+    .begins(vec_engine_begins),
     .busy(vec_shell_busy),
     .clk(clk),
     .done(vec_shell_done),
     .ended(vec_shell_ended),
-    .full(dispatch_vec_full),
     .given({ 2'h0, store_shell_gives[4], vec_shell_gives[4], sparse_shell_gives[4], 2'h0, load_shell_gives[4] }),
     .gives(vec_shell_gives),
     .head(vec_engine_head),
@@ -1490,7 +1496,7 @@ module accelerator(
   assign dispatch_vec_push = vec_shell_push;
   assign dispatch_word = load_shell_word;
   assign engine = control_error_engine;
-  assign event_began = { 2'h0, store_shell_began, vec_shell_began, sparse_shell_began, 2'h0, load_shell_began };
+  assign event_began = { 2'h0, dispatch_store_began, dispatch_vec_began, dispatch_sparse_began, 2'h0, dispatch_load_began };
   assign event_ended = { 2'h0, store_shell_ended, vec_shell_ended, sparse_shell_ended, 2'h0, load_shell_ended };
   assign index_buffer_load_address = act_buffer_load_address[10:0];
   assign index_buffer_load_data = act_buffer_load_data;
@@ -1505,7 +1511,8 @@ module accelerator(
   assign load_engine_write_address = act_buffer_load_address;
   assign load_engine_write_data = act_buffer_load_data;
   assign load_missing = control_load_waiting;
-  assign load_shell_full = dispatch_load_full;
+  assign load_shell_began = dispatch_load_began;
+  assign load_shell_begins = load_engine_begins;
   assign load_shell_given = { 2'h0, store_shell_gives[0], vec_shell_gives[0], sparse_shell_gives[0], 2'h0, load_shell_gives[0] };
   assign load_shell_head = load_engine_head;
   assign load_shell_idle = dispatch_load_idle;
@@ -1549,7 +1556,8 @@ module accelerator(
   assign sparse_engine_value_address = value_buffer_sparse_address;
   assign sparse_engine_value_en = value_buffer_sparse_en;
   assign sparse_missing = control_sparse_waiting;
-  assign sparse_shell_full = dispatch_sparse_full;
+  assign sparse_shell_began = dispatch_sparse_began;
+  assign sparse_shell_begins = sparse_engine_begins;
   assign sparse_shell_given = { 2'h0, store_shell_gives[3], vec_shell_gives[3], sparse_shell_gives[3], 2'h0, load_shell_gives[3] };
   assign sparse_shell_head = sparse_engine_head;
   assign sparse_shell_idle = dispatch_sparse_idle;
@@ -1566,7 +1574,8 @@ module accelerator(
   assign store_engine_read_address = act_buffer_store_address;
   assign store_engine_read_en = act_buffer_store_en;
   assign store_missing = control_store_waiting;
-  assign store_shell_full = dispatch_store_full;
+  assign store_shell_began = dispatch_store_began;
+  assign store_shell_begins = store_engine_begins;
   assign store_shell_given = { 2'h0, store_shell_gives[5], vec_shell_gives[5], sparse_shell_gives[5], 2'h0, load_shell_gives[5] };
   assign store_shell_head = store_engine_head;
   assign store_shell_idle = dispatch_store_idle;
@@ -1592,7 +1601,8 @@ module accelerator(
   assign vec_engine_write_data = act_buffer_vec_write_data;
   assign vec_engine_write_en = act_buffer_vec_write_en;
   assign vec_missing = control_vec_waiting;
-  assign vec_shell_full = dispatch_vec_full;
+  assign vec_shell_began = dispatch_vec_began;
+  assign vec_shell_begins = vec_engine_begins;
   assign vec_shell_given = { 2'h0, store_shell_gives[4], vec_shell_gives[4], sparse_shell_gives[4], 2'h0, load_shell_gives[4] };
   assign vec_shell_head = vec_engine_head;
   assign vec_shell_idle = dispatch_vec_idle;
@@ -1909,40 +1919,40 @@ module accelerator_control(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb
   wire [4:0] _009_;
   wire [4:0] _010_;
   wire _011_;
-  wire [4:0] _012_;
+  wire _012_;
   wire [4:0] _013_;
-  wire _014_;
-  wire [4:0] _015_;
+  wire [4:0] _014_;
+  wire _015_;
   wire [4:0] _016_;
-  wire _017_;
-  wire [4:0] _018_;
+  wire [4:0] _017_;
+  wire _018_;
   wire [4:0] _019_;
-  wire _020_;
-  wire [4:0] _021_;
+  wire [4:0] _020_;
+  wire _021_;
   wire [4:0] _022_;
   wire _023_;
   wire [4:0] _024_;
-  wire [4:0] _025_;
-  wire _026_;
+  wire _025_;
+  wire [4:0] _026_;
   wire [4:0] _027_;
-  wire [4:0] _028_;
-  wire _029_;
+  wire _028_;
+  wire [4:0] _029_;
   wire [4:0] _030_;
-  wire [4:0] _031_;
-  wire _032_;
+  wire _031_;
+  wire [4:0] _032_;
   wire [4:0] _033_;
-  wire [4:0] _034_;
+  wire _034_;
   wire _035_;
   wire [4:0] _036_;
   wire [4:0] _037_;
   wire _038_;
-  wire _039_;
-  wire _040_;
+  wire [4:0] _039_;
+  wire [4:0] _040_;
   wire _041_;
   wire _042_;
   wire _043_;
   wire _044_;
-  wire _045_;
+  wire [1:0] _045_;
   wire _046_;
   wire _047_;
   wire _048_;
@@ -1953,7 +1963,7 @@ module accelerator_control(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb
   wire _053_;
   wire _054_;
   wire _055_;
-  wire _056_;
+  wire [31:0] _056_;
   wire _057_;
   wire _058_;
   wire _059_;
@@ -1993,107 +2003,107 @@ module accelerator_control(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb
   wire _093_;
   wire _094_;
   wire _095_;
-  wire [31:0] _096_;
-  wire [31:0] _097_;
-  wire [31:0] _098_;
-  wire [31:0] _099_;
+  wire _096_;
+  wire _097_;
+  wire _098_;
+  wire _099_;
   wire [31:0] _100_;
-  wire [31:0] _101_;
+  wire _101_;
   wire _102_;
-  wire [31:0] _103_;
-  wire [31:0] _104_;
+  wire _103_;
+  wire _104_;
   wire [31:0] _105_;
-  wire [7:0] _106_;
+  wire [31:0] _106_;
   wire [31:0] _107_;
-  wire [7:0] _108_;
+  wire [31:0] _108_;
   wire [31:0] _109_;
-  wire [7:0] _110_;
-  wire [31:0] _111_;
-  wire [7:0] _112_;
+  wire [31:0] _110_;
+  wire _111_;
+  wire _112_;
   wire [31:0] _113_;
   wire [31:0] _114_;
   wire [31:0] _115_;
-  wire [31:0] _116_;
+  wire [7:0] _116_;
   wire [31:0] _117_;
-  wire [2:0] _118_;
+  wire [7:0] _118_;
   wire [31:0] _119_;
-  wire [11:0] _120_;
+  wire [7:0] _120_;
   wire [31:0] _121_;
-  wire [31:0] _122_;
-  wire [31:0] _123_;
-  wire [1:0] _124_;
+  wire [7:0] _122_;
+  wire _123_;
+  wire [31:0] _124_;
   wire [31:0] _125_;
-  wire [1:0] _126_;
+  wire [31:0] _126_;
   wire [31:0] _127_;
   wire [31:0] _128_;
-  wire [31:0] _129_;
+  wire [2:0] _129_;
   wire [31:0] _130_;
-  wire [31:0] _131_;
-  wire _132_;
-  wire [1:0] _133_;
-  wire _134_;
-  wire _135_;
-  wire _136_;
-  wire _137_;
+  wire [11:0] _131_;
+  wire [31:0] _132_;
+  wire [31:0] _133_;
+  wire [31:0] _134_;
+  wire [31:0] _135_;
+  wire [1:0] _136_;
+  wire [31:0] _137_;
   wire [1:0] _138_;
   wire [31:0] _139_;
-  wire _140_;
-  wire _141_;
-  wire _142_;
-  wire _143_;
-  wire [31:0] _144_;
-  wire _145_;
-  wire _146_;
+  wire [31:0] _140_;
+  wire [31:0] _141_;
+  wire [31:0] _142_;
+  wire [31:0] _143_;
+  wire _144_;
+  wire [31:0] _145_;
+  wire [1:0] _146_;
   wire [31:0] _147_;
   wire [31:0] _148_;
   wire [31:0] _149_;
   wire [31:0] _150_;
   wire [31:0] _151_;
-  wire _152_;
-  wire [31:0] _153_;
-  wire [31:0] _154_;
-  wire [31:0] _155_;
-  wire _156_;
-  wire _157_;
+  wire [31:0] _152_;
+  wire _153_;
+  wire _154_;
+  wire _155_;
+  wire [31:0] _156_;
+  wire [31:0] _157_;
   wire [31:0] _158_;
   wire [31:0] _159_;
   wire [31:0] _160_;
   wire [31:0] _161_;
   wire [31:0] _162_;
-  wire _163_;
-  wire [31:0] _164_;
+  wire [31:0] _163_;
+  wire _164_;
   wire [31:0] _165_;
-  wire [31:0] _166_;
-  wire [31:0] _167_;
-  wire [1:0] _168_;
+  wire [1:0] _166_;
+  wire _167_;
+  wire [64:0] _168_;
   wire _169_;
-  wire [64:0] _170_;
+  wire _170_;
   wire _171_;
   wire _172_;
   wire _173_;
-  wire [4:0] _174_;
+  wire _174_;
   wire _175_;
-  wire [4:0] _176_;
-  wire [4:0] _177_;
+  wire _176_;
+  wire _177_;
   wire _178_;
-  wire [4:0] _179_;
-  wire [4:0] _180_;
+  wire _179_;
+  wire _180_;
   wire _181_;
   wire _182_;
-  wire [4:0] _183_;
-  wire [4:0] _184_;
+  wire _183_;
+  wire _184_;
   wire _185_;
-  wire [4:0] _186_;
-  wire [4:0] _187_;
+  wire _186_;
+  wire _187_;
   wire _188_;
-  wire [4:0] _189_;
-  wire [4:0] _190_;
+  wire _189_;
+  wire _190_;
   wire _191_;
-  wire [4:0] _192_;
+  wire _192_;
   wire _193_;
-  wire [4:0] _194_;
+  wire _194_;
   wire _195_;
-  wire [4:0] _196_;
+  wire _196_;
   wire [4:0] _197_;
   wire _198_;
   wire [4:0] _199_;
@@ -2103,26 +2113,49 @@ module accelerator_control(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb
   wire [4:0] _203_;
   wire _204_;
   wire _205_;
-  wire _206_;
-  wire _207_;
+  wire [4:0] _206_;
+  wire [4:0] _207_;
   wire _208_;
-  wire _209_;
-  wire _210_;
+  wire [4:0] _209_;
+  wire [4:0] _210_;
   wire _211_;
-  wire _212_;
-  wire _213_;
+  wire [4:0] _212_;
+  wire [4:0] _213_;
   wire _214_;
-  wire _215_;
+  wire [4:0] _215_;
   wire _216_;
-  wire _217_;
+  wire [4:0] _217_;
   wire _218_;
-  wire _219_;
-  wire _220_;
+  wire [4:0] _219_;
+  wire [4:0] _220_;
+  wire _221_;
+  wire [4:0] _222_;
+  wire [4:0] _223_;
+  wire _224_;
+  wire [4:0] _225_;
+  wire [4:0] _226_;
+  wire _227_;
+  wire _228_;
+  wire _229_;
+  wire _230_;
+  wire _231_;
+  wire _232_;
+  wire _233_;
+  wire _234_;
+  wire _235_;
+  wire _236_;
+  wire _237_;
+  wire _238_;
+  wire _239_;
+  wire _240_;
+  wire _241_;
+  wire _242_;
+  wire _243_;
   wire address_free;
   input clk;
   wire clk;
   wire counters_clear;
-  wire [22:0] counters_events;
+  reg [22:0] counters_events = 23'h000000;
   reg counters_read = 1'h0;
   reg [4:0] counters_slot = 5'h00;
   wire [31:0] counters_value;
@@ -2325,112 +2358,112 @@ module accelerator_control(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb
   reg [3:0] write_strobes = 4'h0;
   reg [9:0] write_word = 10'h000;
   assign _000_ = ~ s_axi_awready;
-  assign _102_ = ~ s_axi_wready;
-  assign _134_ = _000_ & _102_;
-  assign _141_ = ~ s_axi_bvalid;
-  assign write_now = _134_ & _141_;
-  assign _152_ = write_word == 3'h4;
-  assign write_control = write_now & _152_;
-  assign _163_ = write_word == 4'h8;
-  assign write_irq_enable = write_now & _163_;
-  assign _172_ = write_word == 4'h9;
-  assign write_irq_status = write_now & _172_;
-  assign _182_ = write_word == 4'ha;
-  assign write_program_low = write_now & _182_;
-  assign _193_ = write_word == 4'hb;
-  assign write_program_high = write_now & _193_;
+  assign _111_ = ~ s_axi_wready;
+  assign _153_ = _000_ & _111_;
+  assign _164_ = ~ s_axi_bvalid;
+  assign write_now = _153_ & _164_;
+  assign _175_ = write_word == 3'h4;
+  assign write_control = write_now & _175_;
+  assign _186_ = write_word == 4'h8;
+  assign write_irq_enable = write_now & _186_;
+  assign _195_ = write_word == 4'h9;
+  assign write_irq_status = write_now & _195_;
+  assign _205_ = write_word == 4'ha;
+  assign write_program_low = write_now & _205_;
+  assign _216_ = write_word == 4'hb;
+  assign write_program_high = write_now & _216_;
   assign _001_ = write_word == 4'hc;
   assign write_program_count = write_now & _001_;
-  assign counters_events[0] = dispatched & running;
-  assign counters_events[1] = read_beat & running;
-  assign counters_events[2] = write_beat & running;
-  assign counters_events[3] = load_run & running;
-  assign counters_events[4] = load_idle & running;
-  assign counters_events[5] = load_wait & running;
-  assign counters_events[6] = load_stall & running;
-  assign counters_events[7] = load_done & running;
-  assign counters_events[8] = sparse_run & running;
-  assign counters_events[9] = sparse_idle & running;
-  assign counters_events[10] = sparse_wait & running;
-  assign counters_events[11] = sparse_stall & running;
-  assign counters_events[12] = sparse_done & running;
-  assign counters_events[13] = vec_run & running;
-  assign counters_events[14] = vec_idle & running;
-  assign counters_events[15] = vec_wait & running;
-  assign counters_events[16] = vec_stall & running;
-  assign counters_events[17] = vec_done & running;
-  assign counters_events[18] = store_run & running;
-  assign counters_events[19] = store_idle & running;
-  assign counters_events[20] = store_wait & running;
-  assign counters_events[21] = store_stall & running;
-  assign counters_events[22] = store_done & running;
   assign hold_cycles = read_sample & reads_cycles_low;
-  assign _135_ = ~ s_axi_awvalid;
-  assign _136_ = ~ s_axi_wvalid;
-  assign _137_ = | { write_program_count, write_program_high, write_program_low, write_irq_status, write_irq_enable, write_control };
-  assign _138_ = _137_ ? 2'h0 : 2'h2;
-  assign _139_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _140_ = write_control & _139_[0];
-  assign _142_ = ~ running;
-  assign _143_ = _140_ & _142_;
-  assign _144_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _145_ = write_control & _144_[1];
-  assign _146_ = _145_ & running;
-  assign _147_ = ~ { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _148_ = program_address & _147_;
-  assign _149_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _150_ = _148_ | _149_;
-  assign _151_ = ~ { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _153_ = program_count & _151_;
-  assign _154_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _155_ = _153_ | _154_;
-  assign _156_ = ~ status_error;
-  assign _157_ = error & _156_;
-  assign _158_ = ~ { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _159_ = { 30'h00000000, irq_enable } & _158_;
+  assign _012_ = ~ s_axi_awvalid;
+  assign _023_ = ~ s_axi_wvalid;
+  assign _034_ = | { write_program_count, write_program_high, write_program_low, write_irq_status, write_irq_enable, write_control };
+  assign _045_ = _034_ ? 2'h0 : 2'h2;
+  assign _056_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _067_ = write_control & _056_[0];
+  assign _078_ = ~ running;
+  assign _089_ = _067_ & _078_;
+  assign _100_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _112_ = write_control & _100_[1];
+  assign _123_ = _112_ & running;
+  assign _134_ = ~ { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _145_ = program_address & _134_;
+  assign _147_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _148_ = _145_ | _147_;
+  assign _149_ = ~ { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _150_ = program_count & _149_;
+  assign _151_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _152_ = _150_ | _151_;
+  assign _154_ = ~ status_error;
+  assign _155_ = error & _154_;
+  assign _156_ = ~ { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _157_ = { 30'h00000000, irq_enable } & _156_;
+  assign _158_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _159_ = _157_ | _158_;
   assign _160_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _161_ = _159_ | _160_;
-  assign _162_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _164_ = write_irq_status ? _162_ : 32'd0;
-  assign _165_ = ~ _164_;
-  assign _166_ = { 30'h00000000, irq_status } & _165_;
-  assign _167_ = _166_ | { 30'h00000000, error, done };
-  assign _168_ = irq_enable & irq_status;
-  assign _169_ = | _168_;
-  assign _170_ = cycle_count + 1'h1;
-  assign _171_ = s_axi_arready & s_axi_arvalid;
-  assign _173_ = s_axi_araddr[11:2] == 5'h10;
-  assign _174_ = _173_ ? 5'h01 : 5'h00;
-  assign _175_ = s_axi_araddr[11:2] == 5'h11;
-  assign _176_ = _175_ ? 5'h02 : 5'h00;
-  assign _177_ = _174_ | _176_;
-  assign _178_ = s_axi_araddr[11:2] == 7'h40;
-  assign _179_ = _178_ ? 5'h03 : 5'h00;
-  assign _180_ = _177_ | _179_;
-  assign _181_ = s_axi_araddr[11:2] == 7'h41;
-  assign _183_ = _181_ ? 5'h04 : 5'h00;
-  assign _184_ = _180_ | _183_;
-  assign _185_ = s_axi_araddr[11:2] == 7'h42;
-  assign _186_ = _185_ ? 5'h05 : 5'h00;
-  assign _187_ = _184_ | _186_;
-  assign _188_ = s_axi_araddr[11:2] == 7'h43;
-  assign _189_ = _188_ ? 5'h06 : 5'h00;
-  assign _190_ = _187_ | _189_;
-  assign _191_ = s_axi_araddr[11:2] == 7'h44;
-  assign _192_ = _191_ ? 5'h07 : 5'h00;
-  assign _194_ = _190_ | _192_;
-  assign _195_ = s_axi_araddr[11:2] == 7'h58;
-  assign _196_ = _195_ ? 5'h08 : 5'h00;
-  assign _197_ = _194_ | _196_;
-  assign _198_ = s_axi_araddr[11:2] == 7'h59;
-  assign _199_ = _198_ ? 5'h09 : 5'h00;
+  assign _161_ = write_irq_status ? _160_ : 32'd0;
+  assign _162_ = ~ _161_;
+  assign _163_ = { 30'h00000000, irq_status } & _162_;
+  assign _165_ = _163_ | { 30'h00000000, error, done };
+  assign _166_ = irq_enable & irq_status;
+  assign _167_ = | _166_;
+  assign _168_ = cycle_count + 1'h1;
+  assign _169_ = dispatched & running;
+  assign _170_ = read_beat & running;
+  assign _171_ = write_beat & running;
+  assign _172_ = load_run & running;
+  assign _173_ = load_idle & running;
+  assign _174_ = load_wait & running;
+  assign _176_ = load_stall & running;
+  assign _177_ = load_done & running;
+  assign _178_ = sparse_run & running;
+  assign _179_ = sparse_idle & running;
+  assign _180_ = sparse_wait & running;
+  assign _181_ = sparse_stall & running;
+  assign _182_ = sparse_done & running;
+  assign _183_ = vec_run & running;
+  assign _184_ = vec_idle & running;
+  assign _185_ = vec_wait & running;
+  assign _187_ = vec_stall & running;
+  assign _188_ = vec_done & running;
+  assign _189_ = store_run & running;
+  assign _190_ = store_idle & running;
+  assign _191_ = store_wait & running;
+  assign _192_ = store_stall & running;
+  assign _193_ = store_done & running;
+  assign _194_ = s_axi_arready & s_axi_arvalid;
+  assign _196_ = s_axi_araddr[11:2] == 5'h10;
+  assign _197_ = _196_ ? 5'h01 : 5'h00;
+  assign _198_ = s_axi_araddr[11:2] == 5'h11;
+  assign _199_ = _198_ ? 5'h02 : 5'h00;
   assign _200_ = _197_ | _199_;
-  assign _201_ = s_axi_araddr[11:2] == 7'h5a;
-  assign _202_ = _201_ ? 5'h0a : 5'h00;
+  assign _201_ = s_axi_araddr[11:2] == 7'h40;
+  assign _202_ = _201_ ? 5'h03 : 5'h00;
   assign _203_ = _200_ | _202_;
+  assign _204_ = s_axi_araddr[11:2] == 7'h41;
+  assign _206_ = _204_ ? 5'h04 : 5'h00;
+  assign _207_ = _203_ | _206_;
+  assign _208_ = s_axi_araddr[11:2] == 7'h42;
+  assign _209_ = _208_ ? 5'h05 : 5'h00;
+  assign _210_ = _207_ | _209_;
+  assign _211_ = s_axi_araddr[11:2] == 7'h43;
+  assign _212_ = _211_ ? 5'h06 : 5'h00;
+  assign _213_ = _210_ | _212_;
+  assign _214_ = s_axi_araddr[11:2] == 7'h44;
+  assign _215_ = _214_ ? 5'h07 : 5'h00;
+  assign _217_ = _213_ | _215_;
+  assign _218_ = s_axi_araddr[11:2] == 7'h58;
+  assign _219_ = _218_ ? 5'h08 : 5'h00;
+  assign _220_ = _217_ | _219_;
+  assign _221_ = s_axi_araddr[11:2] == 7'h59;
+  assign _222_ = _221_ ? 5'h09 : 5'h00;
+  assign _223_ = _220_ | _222_;
+  assign _224_ = s_axi_araddr[11:2] == 7'h5a;
+  assign _225_ = _224_ ? 5'h0a : 5'h00;
+  assign _226_ = _223_ | _225_;
   assign _002_ = s_axi_araddr[11:2] == 7'h5b;
   assign _003_ = _002_ ? 5'h0b : 5'h00;
-  assign _004_ = _203_ | _003_;
+  assign _004_ = _226_ | _003_;
   assign _005_ = s_axi_araddr[11:2] == 7'h5c;
   assign _006_ = _005_ ? 5'h0c : 5'h00;
   assign _007_ = _004_ | _006_;
@@ -2438,382 +2471,385 @@ module accelerator_control(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb
   assign _009_ = _008_ ? 5'h0d : 5'h00;
   assign _010_ = _007_ | _009_;
   assign _011_ = s_axi_araddr[11:2] == 7'h61;
-  assign _012_ = _011_ ? 5'h0e : 5'h00;
-  assign _013_ = _010_ | _012_;
-  assign _014_ = s_axi_araddr[11:2] == 7'h62;
-  assign _015_ = _014_ ? 5'h0f : 5'h00;
-  assign _016_ = _013_ | _015_;
-  assign _017_ = s_axi_araddr[11:2] == 7'h63;
-  assign _018_ = _017_ ? 5'h10 : 5'h00;
-  assign _019_ = _016_ | _018_;
-  assign _020_ = s_axi_araddr[11:2] == 7'h64;
-  assign _021_ = _020_ ? 5'h11 : 5'h00;
-  assign _022_ = _019_ | _021_;
-  assign _023_ = s_axi_araddr[11:2] == 7'h68;
-  assign _024_ = _023_ ? 5'h12 : 5'h00;
-  assign _025_ = _022_ | _024_;
-  assign _026_ = s_axi_araddr[11:2] == 7'h69;
-  assign _027_ = _026_ ? 5'h13 : 5'h00;
-  assign _028_ = _025_ | _027_;
-  assign _029_ = s_axi_araddr[11:2] == 7'h6a;
-  assign _030_ = _029_ ? 5'h14 : 5'h00;
-  assign _031_ = _028_ | _030_;
-  assign _032_ = s_axi_araddr[11:2] == 7'h6b;
-  assign _033_ = _032_ ? 5'h15 : 5'h00;
-  assign _034_ = _031_ | _033_;
-  assign _035_ = s_axi_araddr[11:2] == 7'h6c;
-  assign _036_ = _035_ ? 5'h16 : 5'h00;
-  assign _037_ = _034_ | _036_;
-  assign _038_ = | s_axi_araddr[11:2];
-  assign _039_ = ~ _038_;
-  assign _040_ = s_axi_araddr[11:2] == 1'h1;
-  assign _041_ = s_axi_araddr[11:2] == 2'h2;
-  assign _042_ = s_axi_araddr[11:2] == 2'h3;
-  assign _043_ = s_axi_araddr[11:2] == 3'h4;
-  assign _044_ = s_axi_araddr[11:2] == 3'h5;
-  assign _045_ = s_axi_araddr[11:2] == 3'h6;
-  assign _046_ = s_axi_araddr[11:2] == 3'h7;
-  assign _047_ = s_axi_araddr[11:2] == 4'h8;
-  assign _048_ = s_axi_araddr[11:2] == 4'h9;
-  assign _049_ = s_axi_araddr[11:2] == 4'ha;
-  assign _050_ = s_axi_araddr[11:2] == 4'hb;
-  assign _051_ = s_axi_araddr[11:2] == 4'hc;
-  assign _052_ = s_axi_araddr[11:2] == 4'hd;
-  assign _053_ = s_axi_araddr[11:2] == 4'he;
-  assign _054_ = s_axi_araddr[11:2] == 4'hf;
-  assign _055_ = s_axi_araddr[11:2] == 5'h10;
-  assign _056_ = s_axi_araddr[11:2] == 5'h11;
-  assign _057_ = s_axi_araddr[11:2] == 7'h40;
-  assign _058_ = s_axi_araddr[11:2] == 7'h41;
-  assign _059_ = s_axi_araddr[11:2] == 7'h42;
-  assign _060_ = s_axi_araddr[11:2] == 7'h43;
-  assign _061_ = s_axi_araddr[11:2] == 7'h44;
-  assign _062_ = s_axi_araddr[11:2] == 7'h45;
-  assign _063_ = s_axi_araddr[11:2] == 7'h48;
-  assign _064_ = s_axi_araddr[11:2] == 7'h49;
-  assign _065_ = s_axi_araddr[11:2] == 7'h4a;
-  assign _066_ = s_axi_araddr[11:2] == 7'h4b;
-  assign _067_ = s_axi_araddr[11:2] == 7'h4c;
-  assign _068_ = s_axi_araddr[11:2] == 7'h4d;
-  assign _069_ = s_axi_araddr[11:2] == 7'h50;
-  assign _070_ = s_axi_araddr[11:2] == 7'h51;
-  assign _071_ = s_axi_araddr[11:2] == 7'h52;
-  assign _072_ = s_axi_araddr[11:2] == 7'h53;
-  assign _073_ = s_axi_araddr[11:2] == 7'h54;
-  assign _074_ = s_axi_araddr[11:2] == 7'h55;
-  assign _075_ = s_axi_araddr[11:2] == 7'h58;
-  assign _076_ = s_axi_araddr[11:2] == 7'h59;
-  assign _077_ = s_axi_araddr[11:2] == 7'h5a;
-  assign _078_ = s_axi_araddr[11:2] == 7'h5b;
-  assign _079_ = s_axi_araddr[11:2] == 7'h5c;
-  assign _080_ = s_axi_araddr[11:2] == 7'h5d;
-  assign _081_ = s_axi_araddr[11:2] == 7'h60;
-  assign _082_ = s_axi_araddr[11:2] == 7'h61;
-  assign _083_ = s_axi_araddr[11:2] == 7'h62;
-  assign _084_ = s_axi_araddr[11:2] == 7'h63;
-  assign _085_ = s_axi_araddr[11:2] == 7'h64;
-  assign _086_ = s_axi_araddr[11:2] == 7'h65;
-  assign _087_ = s_axi_araddr[11:2] == 7'h68;
-  assign _088_ = s_axi_araddr[11:2] == 7'h69;
-  assign _089_ = s_axi_araddr[11:2] == 7'h6a;
-  assign _090_ = s_axi_araddr[11:2] == 7'h6b;
-  assign _091_ = s_axi_araddr[11:2] == 7'h6c;
-  assign _092_ = s_axi_araddr[11:2] == 7'h6d;
-  assign _093_ = ~ s_axi_arvalid;
-  assign _094_ = s_axi_rvalid & s_axi_rready;
-  assign _095_ = | { reads_store_done, reads_store_stall, reads_store_wait, reads_store_idle, reads_store_run, reads_vec_done, reads_vec_stall, reads_vec_wait, reads_vec_idle, reads_vec_run, reads_sparse_done, reads_sparse_stall, reads_sparse_wait, reads_sparse_idle, reads_sparse_run, reads_load_done, reads_load_stall, reads_load_wait, reads_load_idle, reads_load_run, reads_write_beats, reads_read_beats, reads_instructions };
-  assign _096_ = _095_ ? counters_value : 32'd0;
-  assign _097_ = reads_id ? 32'd1213679438 : 32'd0;
-  assign _098_ = _096_ | _097_;
-  assign _099_ = reads_version ? 32'd256 : 32'd0;
-  assign _100_ = _098_ | _099_;
-  assign _101_ = reads_digest_low ? 32'd2283683632 : 32'd0;
-  assign _103_ = _100_ | _101_;
-  assign _104_ = reads_digest_high ? 32'd2074126354 : 32'd0;
-  assign _105_ = _103_ | _104_;
-  assign _106_ = reads_load_waiting ? load_waiting : 8'h00;
-  assign _107_ = _105_ | { 24'h000000, _106_ };
-  assign _108_ = reads_sparse_waiting ? sparse_waiting : 8'h00;
-  assign _109_ = _107_ | { 24'h000000, _108_ };
-  assign _110_ = reads_vec_waiting ? vec_waiting : 8'h00;
-  assign _111_ = _109_ | { 24'h000000, _110_ };
-  assign _112_ = reads_store_waiting ? store_waiting : 8'h00;
-  assign _113_ = _111_ | { 24'h000000, _112_ };
-  assign _114_ = reads_program_low ? program_address : 32'd0;
+  assign _013_ = _011_ ? 5'h0e : 5'h00;
+  assign _014_ = _010_ | _013_;
+  assign _015_ = s_axi_araddr[11:2] == 7'h62;
+  assign _016_ = _015_ ? 5'h0f : 5'h00;
+  assign _017_ = _014_ | _016_;
+  assign _018_ = s_axi_araddr[11:2] == 7'h63;
+  assign _019_ = _018_ ? 5'h10 : 5'h00;
+  assign _020_ = _017_ | _019_;
+  assign _021_ = s_axi_araddr[11:2] == 7'h64;
+  assign _022_ = _021_ ? 5'h11 : 5'h00;
+  assign _024_ = _020_ | _022_;
+  assign _025_ = s_axi_araddr[11:2] == 7'h68;
+  assign _026_ = _025_ ? 5'h12 : 5'h00;
+  assign _027_ = _024_ | _026_;
+  assign _028_ = s_axi_araddr[11:2] == 7'h69;
+  assign _029_ = _028_ ? 5'h13 : 5'h00;
+  assign _030_ = _027_ | _029_;
+  assign _031_ = s_axi_araddr[11:2] == 7'h6a;
+  assign _032_ = _031_ ? 5'h14 : 5'h00;
+  assign _033_ = _030_ | _032_;
+  assign _035_ = s_axi_araddr[11:2] == 7'h6b;
+  assign _036_ = _035_ ? 5'h15 : 5'h00;
+  assign _037_ = _033_ | _036_;
+  assign _038_ = s_axi_araddr[11:2] == 7'h6c;
+  assign _039_ = _038_ ? 5'h16 : 5'h00;
+  assign _040_ = _037_ | _039_;
+  assign _041_ = | s_axi_araddr[11:2];
+  assign _042_ = ~ _041_;
+  assign _043_ = s_axi_araddr[11:2] == 1'h1;
+  assign _044_ = s_axi_araddr[11:2] == 2'h2;
+  assign _046_ = s_axi_araddr[11:2] == 2'h3;
+  assign _047_ = s_axi_araddr[11:2] == 3'h4;
+  assign _048_ = s_axi_araddr[11:2] == 3'h5;
+  assign _049_ = s_axi_araddr[11:2] == 3'h6;
+  assign _050_ = s_axi_araddr[11:2] == 3'h7;
+  assign _051_ = s_axi_araddr[11:2] == 4'h8;
+  assign _052_ = s_axi_araddr[11:2] == 4'h9;
+  assign _053_ = s_axi_araddr[11:2] == 4'ha;
+  assign _054_ = s_axi_araddr[11:2] == 4'hb;
+  assign _055_ = s_axi_araddr[11:2] == 4'hc;
+  assign _057_ = s_axi_araddr[11:2] == 4'hd;
+  assign _058_ = s_axi_araddr[11:2] == 4'he;
+  assign _059_ = s_axi_araddr[11:2] == 4'hf;
+  assign _060_ = s_axi_araddr[11:2] == 5'h10;
+  assign _061_ = s_axi_araddr[11:2] == 5'h11;
+  assign _062_ = s_axi_araddr[11:2] == 7'h40;
+  assign _063_ = s_axi_araddr[11:2] == 7'h41;
+  assign _064_ = s_axi_araddr[11:2] == 7'h42;
+  assign _065_ = s_axi_araddr[11:2] == 7'h43;
+  assign _066_ = s_axi_araddr[11:2] == 7'h44;
+  assign _068_ = s_axi_araddr[11:2] == 7'h45;
+  assign _069_ = s_axi_araddr[11:2] == 7'h48;
+  assign _070_ = s_axi_araddr[11:2] == 7'h49;
+  assign _071_ = s_axi_araddr[11:2] == 7'h4a;
+  assign _072_ = s_axi_araddr[11:2] == 7'h4b;
+  assign _073_ = s_axi_araddr[11:2] == 7'h4c;
+  assign _074_ = s_axi_araddr[11:2] == 7'h4d;
+  assign _075_ = s_axi_araddr[11:2] == 7'h50;
+  assign _076_ = s_axi_araddr[11:2] == 7'h51;
+  assign _077_ = s_axi_araddr[11:2] == 7'h52;
+  assign _079_ = s_axi_araddr[11:2] == 7'h53;
+  assign _080_ = s_axi_araddr[11:2] == 7'h54;
+  assign _081_ = s_axi_araddr[11:2] == 7'h55;
+  assign _082_ = s_axi_araddr[11:2] == 7'h58;
+  assign _083_ = s_axi_araddr[11:2] == 7'h59;
+  assign _084_ = s_axi_araddr[11:2] == 7'h5a;
+  assign _085_ = s_axi_araddr[11:2] == 7'h5b;
+  assign _086_ = s_axi_araddr[11:2] == 7'h5c;
+  assign _087_ = s_axi_araddr[11:2] == 7'h5d;
+  assign _088_ = s_axi_araddr[11:2] == 7'h60;
+  assign _090_ = s_axi_araddr[11:2] == 7'h61;
+  assign _091_ = s_axi_araddr[11:2] == 7'h62;
+  assign _092_ = s_axi_araddr[11:2] == 7'h63;
+  assign _093_ = s_axi_araddr[11:2] == 7'h64;
+  assign _094_ = s_axi_araddr[11:2] == 7'h65;
+  assign _095_ = s_axi_araddr[11:2] == 7'h68;
+  assign _096_ = s_axi_araddr[11:2] == 7'h69;
+  assign _097_ = s_axi_araddr[11:2] == 7'h6a;
+  assign _098_ = s_axi_araddr[11:2] == 7'h6b;
+  assign _099_ = s_axi_araddr[11:2] == 7'h6c;
+  assign _101_ = s_axi_araddr[11:2] == 7'h6d;
+  assign _102_ = ~ s_axi_arvalid;
+  assign _103_ = s_axi_rvalid & s_axi_rready;
+  assign _104_ = | { reads_store_done, reads_store_stall, reads_store_wait, reads_store_idle, reads_store_run, reads_vec_done, reads_vec_stall, reads_vec_wait, reads_vec_idle, reads_vec_run, reads_sparse_done, reads_sparse_stall, reads_sparse_wait, reads_sparse_idle, reads_sparse_run, reads_load_done, reads_load_stall, reads_load_wait, reads_load_idle, reads_load_run, reads_write_beats, reads_read_beats, reads_instructions };
+  assign _105_ = _104_ ? counters_value : 32'd0;
+  assign _106_ = reads_id ? 32'd1213679438 : 32'd0;
+  assign _107_ = _105_ | _106_;
+  assign _108_ = reads_version ? 32'd256 : 32'd0;
+  assign _109_ = _107_ | _108_;
+  assign _110_ = reads_digest_low ? 32'd2283683632 : 32'd0;
+  assign _113_ = _109_ | _110_;
+  assign _114_ = reads_digest_high ? 32'd2074126354 : 32'd0;
   assign _115_ = _113_ | _114_;
-  assign _116_ = reads_program_count ? program_count : 32'd0;
-  assign _117_ = _115_ | _116_;
-  assign _118_ = reads_status ? { status_error, status_done, running } : 3'h0;
-  assign _119_ = _117_ | { 29'h00000000, _118_ };
-  assign _120_ = reads_error ? { first_engine, first_code } : 12'h000;
-  assign _121_ = _119_ | { 20'h00000, _120_ };
-  assign _122_ = reads_error_instruction ? first_instruction : 32'd0;
-  assign _123_ = _121_ | _122_;
-  assign _124_ = reads_irq_enable ? irq_enable : 2'h0;
-  assign _125_ = _123_ | { 30'h00000000, _124_ };
-  assign _126_ = reads_irq_status ? irq_status : 2'h0;
-  assign _127_ = _125_ | { 30'h00000000, _126_ };
-  assign _128_ = reads_cycles_low ? cycle_count[31:0] : 32'd0;
-  assign _129_ = _127_ | _128_;
-  assign _130_ = reads_cycles_high ? cycle_count_upper : 32'd0;
-  assign _131_ = _129_ | _130_;
-  assign _132_ = | { reads_store_waiting, reads_store_done, reads_store_stall, reads_store_wait, reads_store_idle, reads_store_run, reads_vec_waiting, reads_vec_done, reads_vec_stall, reads_vec_wait, reads_vec_idle, reads_vec_run, reads_sparse_waiting, reads_sparse_done, reads_sparse_stall, reads_sparse_wait, reads_sparse_idle, reads_sparse_run, reads_lut_waiting, reads_lut_done, reads_lut_stall, reads_lut_wait, reads_lut_idle, reads_lut_run, reads_dsp_waiting, reads_dsp_done, reads_dsp_stall, reads_dsp_wait, reads_dsp_idle, reads_dsp_run, reads_load_waiting, reads_load_done, reads_load_stall, reads_load_wait, reads_load_idle, reads_load_run, reads_write_beats, reads_read_beats, reads_cycles_high, reads_cycles_low, reads_instructions, reads_program_count, reads_program_high, reads_program_low, reads_irq_status, reads_irq_enable, reads_error_instruction, reads_error, reads_status, reads_control, reads_digest_high, reads_digest_low, reads_version, reads_id };
-  assign _133_ = _132_ ? 2'h0 : 2'h2;
+  assign _116_ = reads_load_waiting ? load_waiting : 8'h00;
+  assign _117_ = _115_ | { 24'h000000, _116_ };
+  assign _118_ = reads_sparse_waiting ? sparse_waiting : 8'h00;
+  assign _119_ = _117_ | { 24'h000000, _118_ };
+  assign _120_ = reads_vec_waiting ? vec_waiting : 8'h00;
+  assign _121_ = _119_ | { 24'h000000, _120_ };
+  assign _122_ = reads_store_waiting ? store_waiting : 8'h00;
+  assign _124_ = _121_ | { 24'h000000, _122_ };
+  assign _125_ = reads_program_low ? program_address : 32'd0;
+  assign _126_ = _124_ | _125_;
+  assign _127_ = reads_program_count ? program_count : 32'd0;
+  assign _128_ = _126_ | _127_;
+  assign _129_ = reads_status ? { status_error, status_done, running } : 3'h0;
+  assign _130_ = _128_ | { 29'h00000000, _129_ };
+  assign _131_ = reads_error ? { first_engine, first_code } : 12'h000;
+  assign _132_ = _130_ | { 20'h00000, _131_ };
+  assign _133_ = reads_error_instruction ? first_instruction : 32'd0;
+  assign _135_ = _132_ | _133_;
+  assign _136_ = reads_irq_enable ? irq_enable : 2'h0;
+  assign _137_ = _135_ | { 30'h00000000, _136_ };
+  assign _138_ = reads_irq_status ? irq_status : 2'h0;
+  assign _139_ = _137_ | { 30'h00000000, _138_ };
+  assign _140_ = reads_cycles_low ? cycle_count[31:0] : 32'd0;
+  assign _141_ = _139_ | _140_;
+  assign _142_ = reads_cycles_high ? cycle_count_upper : 32'd0;
+  assign _143_ = _141_ | _142_;
+  assign _144_ = | { reads_store_waiting, reads_store_done, reads_store_stall, reads_store_wait, reads_store_idle, reads_store_run, reads_vec_waiting, reads_vec_done, reads_vec_stall, reads_vec_wait, reads_vec_idle, reads_vec_run, reads_sparse_waiting, reads_sparse_done, reads_sparse_stall, reads_sparse_wait, reads_sparse_idle, reads_sparse_run, reads_lut_waiting, reads_lut_done, reads_lut_stall, reads_lut_wait, reads_lut_idle, reads_lut_run, reads_dsp_waiting, reads_dsp_done, reads_dsp_stall, reads_dsp_wait, reads_dsp_idle, reads_dsp_run, reads_load_waiting, reads_load_done, reads_load_stall, reads_load_wait, reads_load_idle, reads_load_run, reads_write_beats, reads_read_beats, reads_cycles_high, reads_cycles_low, reads_instructions, reads_program_count, reads_program_high, reads_program_low, reads_irq_status, reads_irq_enable, reads_error_instruction, reads_error, reads_status, reads_control, reads_digest_high, reads_digest_low, reads_version, reads_id };
+  assign _146_ = _144_ ? 2'h0 : 2'h2;
   always @(posedge clk)
-    if (read_sample) s_axi_rresp <= _133_;
+    if (read_sample) s_axi_rresp <= _146_;
   always @(posedge clk)
-    if (read_sample) s_axi_rdata <= _131_;
+    if (read_sample) s_axi_rdata <= _143_;
   always @(posedge clk)
     if (rst) s_axi_rvalid <= 1'h0;
-    else s_axi_rvalid <= _211_;
+    else s_axi_rvalid <= _234_;
   always @(posedge clk)
     if (rst) s_axi_arready <= 1'h1;
-    else s_axi_arready <= _214_;
+    else s_axi_arready <= _237_;
   always @(posedge clk)
     if (rst) reads_store_waiting <= 1'h0;
-    else if (s_axi_arready) reads_store_waiting <= _092_;
+    else if (s_axi_arready) reads_store_waiting <= _101_;
   always @(posedge clk)
     if (rst) reads_store_done <= 1'h0;
-    else if (s_axi_arready) reads_store_done <= _091_;
+    else if (s_axi_arready) reads_store_done <= _099_;
   always @(posedge clk)
     if (rst) reads_store_stall <= 1'h0;
-    else if (s_axi_arready) reads_store_stall <= _090_;
+    else if (s_axi_arready) reads_store_stall <= _098_;
   always @(posedge clk)
     if (rst) reads_store_wait <= 1'h0;
-    else if (s_axi_arready) reads_store_wait <= _089_;
+    else if (s_axi_arready) reads_store_wait <= _097_;
   always @(posedge clk)
     if (rst) reads_store_idle <= 1'h0;
-    else if (s_axi_arready) reads_store_idle <= _088_;
+    else if (s_axi_arready) reads_store_idle <= _096_;
   always @(posedge clk)
     if (rst) reads_store_run <= 1'h0;
-    else if (s_axi_arready) reads_store_run <= _087_;
+    else if (s_axi_arready) reads_store_run <= _095_;
   always @(posedge clk)
     if (rst) reads_vec_waiting <= 1'h0;
-    else if (s_axi_arready) reads_vec_waiting <= _086_;
+    else if (s_axi_arready) reads_vec_waiting <= _094_;
   always @(posedge clk)
     if (rst) reads_vec_done <= 1'h0;
-    else if (s_axi_arready) reads_vec_done <= _085_;
+    else if (s_axi_arready) reads_vec_done <= _093_;
   always @(posedge clk)
     if (rst) reads_vec_stall <= 1'h0;
-    else if (s_axi_arready) reads_vec_stall <= _084_;
+    else if (s_axi_arready) reads_vec_stall <= _092_;
   always @(posedge clk)
     if (rst) reads_vec_wait <= 1'h0;
-    else if (s_axi_arready) reads_vec_wait <= _083_;
+    else if (s_axi_arready) reads_vec_wait <= _091_;
   always @(posedge clk)
     if (rst) reads_vec_idle <= 1'h0;
-    else if (s_axi_arready) reads_vec_idle <= _082_;
+    else if (s_axi_arready) reads_vec_idle <= _090_;
   always @(posedge clk)
     if (rst) reads_vec_run <= 1'h0;
-    else if (s_axi_arready) reads_vec_run <= _081_;
+    else if (s_axi_arready) reads_vec_run <= _088_;
   always @(posedge clk)
     if (rst) reads_sparse_waiting <= 1'h0;
-    else if (s_axi_arready) reads_sparse_waiting <= _080_;
+    else if (s_axi_arready) reads_sparse_waiting <= _087_;
   always @(posedge clk)
     if (rst) reads_sparse_done <= 1'h0;
-    else if (s_axi_arready) reads_sparse_done <= _079_;
+    else if (s_axi_arready) reads_sparse_done <= _086_;
   always @(posedge clk)
     if (rst) reads_sparse_stall <= 1'h0;
-    else if (s_axi_arready) reads_sparse_stall <= _078_;
+    else if (s_axi_arready) reads_sparse_stall <= _085_;
   always @(posedge clk)
     if (rst) reads_sparse_wait <= 1'h0;
-    else if (s_axi_arready) reads_sparse_wait <= _077_;
+    else if (s_axi_arready) reads_sparse_wait <= _084_;
   always @(posedge clk)
     if (rst) reads_sparse_idle <= 1'h0;
-    else if (s_axi_arready) reads_sparse_idle <= _076_;
+    else if (s_axi_arready) reads_sparse_idle <= _083_;
   always @(posedge clk)
     if (rst) reads_sparse_run <= 1'h0;
-    else if (s_axi_arready) reads_sparse_run <= _075_;
+    else if (s_axi_arready) reads_sparse_run <= _082_;
   always @(posedge clk)
     if (rst) reads_lut_waiting <= 1'h0;
-    else if (s_axi_arready) reads_lut_waiting <= _074_;
+    else if (s_axi_arready) reads_lut_waiting <= _081_;
   always @(posedge clk)
     if (rst) reads_lut_done <= 1'h0;
-    else if (s_axi_arready) reads_lut_done <= _073_;
+    else if (s_axi_arready) reads_lut_done <= _080_;
   always @(posedge clk)
     if (rst) reads_lut_stall <= 1'h0;
-    else if (s_axi_arready) reads_lut_stall <= _072_;
+    else if (s_axi_arready) reads_lut_stall <= _079_;
   always @(posedge clk)
     if (rst) reads_lut_wait <= 1'h0;
-    else if (s_axi_arready) reads_lut_wait <= _071_;
+    else if (s_axi_arready) reads_lut_wait <= _077_;
   always @(posedge clk)
     if (rst) reads_lut_idle <= 1'h0;
-    else if (s_axi_arready) reads_lut_idle <= _070_;
+    else if (s_axi_arready) reads_lut_idle <= _076_;
   always @(posedge clk)
     if (rst) reads_lut_run <= 1'h0;
-    else if (s_axi_arready) reads_lut_run <= _069_;
+    else if (s_axi_arready) reads_lut_run <= _075_;
   always @(posedge clk)
     if (rst) reads_dsp_waiting <= 1'h0;
-    else if (s_axi_arready) reads_dsp_waiting <= _068_;
+    else if (s_axi_arready) reads_dsp_waiting <= _074_;
   always @(posedge clk)
     if (rst) reads_dsp_done <= 1'h0;
-    else if (s_axi_arready) reads_dsp_done <= _067_;
+    else if (s_axi_arready) reads_dsp_done <= _073_;
   always @(posedge clk)
     if (rst) reads_dsp_stall <= 1'h0;
-    else if (s_axi_arready) reads_dsp_stall <= _066_;
+    else if (s_axi_arready) reads_dsp_stall <= _072_;
   always @(posedge clk)
     if (rst) reads_dsp_wait <= 1'h0;
-    else if (s_axi_arready) reads_dsp_wait <= _065_;
+    else if (s_axi_arready) reads_dsp_wait <= _071_;
   always @(posedge clk)
     if (rst) reads_dsp_idle <= 1'h0;
-    else if (s_axi_arready) reads_dsp_idle <= _064_;
+    else if (s_axi_arready) reads_dsp_idle <= _070_;
   always @(posedge clk)
     if (rst) reads_dsp_run <= 1'h0;
-    else if (s_axi_arready) reads_dsp_run <= _063_;
+    else if (s_axi_arready) reads_dsp_run <= _069_;
   always @(posedge clk)
     if (rst) reads_load_waiting <= 1'h0;
-    else if (s_axi_arready) reads_load_waiting <= _062_;
+    else if (s_axi_arready) reads_load_waiting <= _068_;
   always @(posedge clk)
     if (rst) reads_load_done <= 1'h0;
-    else if (s_axi_arready) reads_load_done <= _061_;
+    else if (s_axi_arready) reads_load_done <= _066_;
   always @(posedge clk)
     if (rst) reads_load_stall <= 1'h0;
-    else if (s_axi_arready) reads_load_stall <= _060_;
+    else if (s_axi_arready) reads_load_stall <= _065_;
   always @(posedge clk)
     if (rst) reads_load_wait <= 1'h0;
-    else if (s_axi_arready) reads_load_wait <= _059_;
+    else if (s_axi_arready) reads_load_wait <= _064_;
   always @(posedge clk)
     if (rst) reads_load_idle <= 1'h0;
-    else if (s_axi_arready) reads_load_idle <= _058_;
+    else if (s_axi_arready) reads_load_idle <= _063_;
   always @(posedge clk)
     if (rst) reads_load_run <= 1'h0;
-    else if (s_axi_arready) reads_load_run <= _057_;
+    else if (s_axi_arready) reads_load_run <= _062_;
   always @(posedge clk)
     if (rst) reads_write_beats <= 1'h0;
-    else if (s_axi_arready) reads_write_beats <= _056_;
+    else if (s_axi_arready) reads_write_beats <= _061_;
   always @(posedge clk)
     if (rst) reads_read_beats <= 1'h0;
-    else if (s_axi_arready) reads_read_beats <= _055_;
+    else if (s_axi_arready) reads_read_beats <= _060_;
   always @(posedge clk)
     if (rst) reads_cycles_high <= 1'h0;
-    else if (s_axi_arready) reads_cycles_high <= _054_;
+    else if (s_axi_arready) reads_cycles_high <= _059_;
   always @(posedge clk)
     if (rst) reads_cycles_low <= 1'h0;
-    else if (s_axi_arready) reads_cycles_low <= _053_;
+    else if (s_axi_arready) reads_cycles_low <= _058_;
   always @(posedge clk)
     if (rst) reads_instructions <= 1'h0;
-    else if (s_axi_arready) reads_instructions <= _052_;
+    else if (s_axi_arready) reads_instructions <= _057_;
   always @(posedge clk)
     if (rst) reads_program_count <= 1'h0;
-    else if (s_axi_arready) reads_program_count <= _051_;
+    else if (s_axi_arready) reads_program_count <= _055_;
   always @(posedge clk)
     if (rst) reads_program_high <= 1'h0;
-    else if (s_axi_arready) reads_program_high <= _050_;
+    else if (s_axi_arready) reads_program_high <= _054_;
   always @(posedge clk)
     if (rst) reads_program_low <= 1'h0;
-    else if (s_axi_arready) reads_program_low <= _049_;
+    else if (s_axi_arready) reads_program_low <= _053_;
   always @(posedge clk)
     if (rst) reads_irq_status <= 1'h0;
-    else if (s_axi_arready) reads_irq_status <= _048_;
+    else if (s_axi_arready) reads_irq_status <= _052_;
   always @(posedge clk)
     if (rst) reads_irq_enable <= 1'h0;
-    else if (s_axi_arready) reads_irq_enable <= _047_;
+    else if (s_axi_arready) reads_irq_enable <= _051_;
   always @(posedge clk)
     if (rst) reads_error_instruction <= 1'h0;
-    else if (s_axi_arready) reads_error_instruction <= _046_;
+    else if (s_axi_arready) reads_error_instruction <= _050_;
   always @(posedge clk)
     if (rst) reads_error <= 1'h0;
-    else if (s_axi_arready) reads_error <= _045_;
+    else if (s_axi_arready) reads_error <= _049_;
   always @(posedge clk)
     if (rst) reads_status <= 1'h0;
-    else if (s_axi_arready) reads_status <= _044_;
+    else if (s_axi_arready) reads_status <= _048_;
   always @(posedge clk)
     if (rst) reads_control <= 1'h0;
-    else if (s_axi_arready) reads_control <= _043_;
+    else if (s_axi_arready) reads_control <= _047_;
   always @(posedge clk)
     if (rst) reads_digest_high <= 1'h0;
-    else if (s_axi_arready) reads_digest_high <= _042_;
+    else if (s_axi_arready) reads_digest_high <= _046_;
   always @(posedge clk)
     if (rst) reads_digest_low <= 1'h0;
-    else if (s_axi_arready) reads_digest_low <= _041_;
+    else if (s_axi_arready) reads_digest_low <= _044_;
   always @(posedge clk)
     if (rst) reads_version <= 1'h0;
-    else if (s_axi_arready) reads_version <= _040_;
+    else if (s_axi_arready) reads_version <= _043_;
   always @(posedge clk)
     if (rst) reads_id <= 1'h0;
-    else if (s_axi_arready) reads_id <= _039_;
+    else if (s_axi_arready) reads_id <= _042_;
   always @(posedge clk)
-    if (s_axi_arready) counters_slot <= _037_;
+    if (s_axi_arready) counters_slot <= _040_;
   always @(posedge clk)
     if (rst) read_sample <= 1'h0;
     else read_sample <= counters_read;
   always @(posedge clk)
     if (rst) counters_read <= 1'h0;
-    else counters_read <= _171_;
+    else counters_read <= _194_;
+  always @(posedge clk)
+    if (rst) counters_events <= 23'h000000;
+    else counters_events <= { _193_, _192_, _191_, _190_, _189_, _188_, _187_, _185_, _184_, _183_, _182_, _181_, _180_, _179_, _178_, _177_, _176_, _174_, _173_, _172_, _171_, _170_, _169_ };
   always @(posedge clk)
     if (hold_cycles) cycle_count_upper <= cycle_count[63:32];
   always @(posedge clk)
-    if (_204_) cycle_count <= 64'h0000000000000000;
-    else if (running) cycle_count <= _170_[63:0];
+    if (_227_) cycle_count <= 64'h0000000000000000;
+    else if (running) cycle_count <= _168_[63:0];
   always @(posedge clk)
     if (rst) irq <= 1'h0;
-    else irq <= _169_;
+    else irq <= _167_;
   always @(posedge clk)
     if (rst) irq_status <= 2'h0;
-    else irq_status <= _167_[1:0];
+    else irq_status <= _165_[1:0];
   always @(posedge clk)
     if (rst) irq_enable <= 2'h0;
-    else if (write_irq_enable) irq_enable <= _161_[1:0];
+    else if (write_irq_enable) irq_enable <= _159_[1:0];
   always @(posedge clk)
-    if (_205_) first_instruction <= 32'd0;
-    else if (_157_) first_instruction <= error_instruction;
+    if (_228_) first_instruction <= 32'd0;
+    else if (_155_) first_instruction <= error_instruction;
   always @(posedge clk)
-    if (_206_) first_engine <= 4'h0;
-    else if (_157_) first_engine <= error_engine;
+    if (_229_) first_engine <= 4'h0;
+    else if (_155_) first_engine <= error_engine;
   always @(posedge clk)
-    if (_207_) first_code <= 8'h00;
-    else if (_157_) first_code <= error_code;
+    if (_230_) first_code <= 8'h00;
+    else if (_155_) first_code <= error_code;
   always @(posedge clk)
-    if (_208_) status_error <= 1'h0;
-    else if (_157_) status_error <= 1'h1;
+    if (_231_) status_error <= 1'h0;
+    else if (_155_) status_error <= 1'h1;
   always @(posedge clk)
-    if (_209_) status_done <= 1'h0;
+    if (_232_) status_done <= 1'h0;
     else if (done) status_done <= 1'h1;
   always @(posedge clk)
     if (rst) program_count <= 32'd0;
-    else if (write_program_count) program_count <= _155_;
+    else if (write_program_count) program_count <= _152_;
   always @(posedge clk)
     if (rst) program_address <= 32'd0;
-    else if (write_program_low) program_address <= _150_;
+    else if (write_program_low) program_address <= _148_;
   always @(posedge clk)
     if (rst) stop <= 1'h0;
-    else stop <= _146_;
+    else stop <= _123_;
   always @(posedge clk)
     if (rst) start <= 1'h0;
-    else start <= _143_;
+    else start <= _089_;
   always @(posedge clk)
-    if (write_now) s_axi_bresp <= _138_;
+    if (write_now) s_axi_bresp <= _045_;
   always @(posedge clk)
     if (rst) s_axi_bvalid <= 1'h0;
-    else s_axi_bvalid <= _216_;
+    else s_axi_bvalid <= _239_;
   always @(posedge clk)
     if (rst) s_axi_wready <= 1'h1;
-    else s_axi_wready <= _218_;
+    else s_axi_wready <= _241_;
   always @(posedge clk)
     if (s_axi_wready) write_strobes <= s_axi_wstrb;
   always @(posedge clk)
     if (s_axi_wready) write_data <= s_axi_wdata;
   always @(posedge clk)
     if (rst) s_axi_awready <= 1'h1;
-    else s_axi_awready <= _220_;
+    else s_axi_awready <= _243_;
   always @(posedge clk)
     if (s_axi_awready) write_word <= s_axi_awaddr[11:2];
-  assign _204_ = | { start, rst };
-  assign _205_ = | { start, rst };
-  assign _206_ = | { start, rst };
-  assign _207_ = | { start, rst };
-  assign _208_ = | { start, rst };
-  assign _209_ = | { start, rst };
-  assign _210_ = _094_ ? 1'h0 : s_axi_rvalid;
-  assign _211_ = read_sample ? 1'h1 : _210_;
-  assign _212_ = s_axi_arready ? _093_ : s_axi_arready;
-  assign _213_ = _094_ ? 1'h1 : _212_;
-  assign _214_ = read_sample ? _212_ : _213_;
-  assign _215_ = s_axi_bready ? 1'h0 : s_axi_bvalid;
-  assign _216_ = write_now ? 1'h1 : _215_;
-  assign _217_ = write_now ? 1'h1 : s_axi_wready;
-  assign _218_ = s_axi_wready ? _136_ : _217_;
-  assign _219_ = write_now ? 1'h1 : s_axi_awready;
-  assign _220_ = s_axi_awready ? _135_ : _219_;
+  assign _227_ = | { start, rst };
+  assign _228_ = | { start, rst };
+  assign _229_ = | { start, rst };
+  assign _230_ = | { start, rst };
+  assign _231_ = | { start, rst };
+  assign _232_ = | { start, rst };
+  assign _233_ = _103_ ? 1'h0 : s_axi_rvalid;
+  assign _234_ = read_sample ? 1'h1 : _233_;
+  assign _235_ = s_axi_arready ? _102_ : s_axi_arready;
+  assign _236_ = _103_ ? 1'h1 : _235_;
+  assign _237_ = read_sample ? _235_ : _236_;
+  assign _238_ = s_axi_bready ? 1'h0 : s_axi_bvalid;
+  assign _239_ = write_now ? 1'h1 : _238_;
+  assign _240_ = write_now ? 1'h1 : s_axi_wready;
+  assign _241_ = s_axi_wready ? _023_ : _240_;
+  assign _242_ = write_now ? 1'h1 : s_axi_awready;
+  assign _243_ = s_axi_awready ? _012_ : _242_;
   accelerator_counters counters (
     .clear(start),
     .clk(clk),
@@ -3331,7 +3367,7 @@ module accelerator_counters(clear, read, slot, clk, rst, value, events);
   assign old__addr = now_index;
 endmodule
 
-module accelerator_dispatch(address, count, read_ready, data_valid, data, load_full, load_idle, sparse_full, sparse_idle, vec_full, vec_idle, store_full, store_idle, clk, rst, read_valid, read_address, read_beats, word, dispatched, position
+module accelerator_dispatch(address, count, read_ready, data_valid, data, load_began, load_idle, sparse_began, sparse_idle, vec_began, vec_idle, store_began, store_idle, clk, rst, read_valid, read_address, read_beats, word, dispatched, position
 , halted, illegal, truncated, stuck, load_push, sparse_push, vec_push, store_push, go);
   wire _000_;
   wire _001_;
@@ -3429,25 +3465,25 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   wire _093_;
   wire _094_;
   wire _095_;
-  wire [32:0] _096_;
+  wire _096_;
   wire _097_;
   wire _098_;
   wire _099_;
-  wire [4:0] _100_;
-  wire [127:0] _101_;
-  wire [127:0] _102_;
-  wire _103_;
-  wire [31:0] _104_;
-  wire [32:0] _105_;
-  wire [31:0] _106_;
-  wire [31:0] _107_;
-  wire _108_;
-  wire _109_;
-  wire _110_;
+  wire _100_;
+  wire _101_;
+  wire _102_;
+  wire [32:0] _103_;
+  wire _104_;
+  wire _105_;
+  wire _106_;
+  wire [4:0] _107_;
+  wire [127:0] _108_;
+  wire [127:0] _109_;
+  wire [31:0] _110_;
   wire _111_;
-  wire _112_;
-  wire _113_;
-  wire _114_;
+  wire [32:0] _112_;
+  wire [31:0] _113_;
+  wire [31:0] _114_;
   wire _115_;
   wire _116_;
   wire _117_;
@@ -3465,33 +3501,33 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   wire _129_;
   wire _130_;
   wire _131_;
-  wire [8:0] _132_;
-  wire [9:0] _133_;
-  wire [10:0] _134_;
-  wire [33:0] _135_;
+  wire _132_;
+  wire _133_;
+  wire _134_;
+  wire _135_;
   wire _136_;
   wire _137_;
-  wire _138_;
-  wire [32:0] _139_;
-  wire _140_;
-  wire _141_;
-  wire _142_;
-  wire [32:0] _143_;
+  wire [4:0] _138_;
+  wire [5:0] _139_;
+  wire [4:0] _140_;
+  wire [5:0] _141_;
+  wire [4:0] _142_;
+  wire [5:0] _143_;
   wire _144_;
-  wire _145_;
-  wire _146_;
-  wire _147_;
-  wire _148_;
-  wire _149_;
-  wire _150_;
+  wire [4:0] _145_;
+  wire [5:0] _146_;
+  wire [8:0] _147_;
+  wire [9:0] _148_;
+  wire [10:0] _149_;
+  wire [33:0] _150_;
   wire _151_;
   wire _152_;
-  wire _153_;
+  wire [32:0] _153_;
   wire _154_;
   wire _155_;
   wire _156_;
   wire _157_;
-  wire _158_;
+  wire [32:0] _158_;
   wire _159_;
   wire _160_;
   wire _161_;
@@ -3518,14 +3554,22 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   wire _182_;
   wire _183_;
   wire _184_;
-  wire [31:0] _185_;
-  wire [31:0] _186_;
+  wire _185_;
+  wire _186_;
   wire _187_;
   wire _188_;
   wire _189_;
   wire _190_;
-  wire [32:0] _191_;
-  wire [31:0] _192_;
+  wire _191_;
+  wire _192_;
+  wire [31:0] _193_;
+  wire [31:0] _194_;
+  wire _195_;
+  wire _196_;
+  wire _197_;
+  wire _198_;
+  wire [32:0] _199_;
+  wire [31:0] _200_;
   input [31:0] address;
   wire [31:0] address;
   wire ask;
@@ -3563,8 +3607,9 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   output illegal;
   wire illegal;
   reg [31:0] left = 32'd0;
-  input load_full;
-  wire load_full;
+  input load_began;
+  wire load_began;
+  reg [3:0] load_free = 4'h7;
   input load_idle;
   wire load_idle;
   output load_push;
@@ -3587,14 +3632,16 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   input rst;
   wire rst;
   reg running = 1'h0;
-  input sparse_full;
-  wire sparse_full;
+  input sparse_began;
+  wire sparse_began;
+  reg [3:0] sparse_free = 4'h7;
   input sparse_idle;
   wire sparse_idle;
   output sparse_push;
   wire sparse_push;
-  input store_full;
-  wire store_full;
+  input store_began;
+  wire store_began;
+  reg [3:0] store_free = 4'h7;
   input store_idle;
   wire store_idle;
   output store_push;
@@ -3605,8 +3652,9 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   output truncated;
   wire truncated;
   reg valid = 1'h0;
-  input vec_full;
-  wire vec_full;
+  input vec_began;
+  wire vec_began;
+  reg [3:0] vec_free = 4'h7;
   input vec_idle;
   wire vec_idle;
   output vec_push;
@@ -3615,261 +3663,281 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   reg [127:0] word = 128'h00000000000000000000000000000000;
   wire [127:0] word_held;
   assign idle = & { store_idle, vec_idle, sparse_idle, load_idle };
-  assign _000_ = ~ load_full;
+  assign _000_ = ~ load_free[3];
   assign _091_ = _000_ & for_load;
-  assign _116_ = ~ sparse_full;
-  assign _127_ = _116_ & for_sparse;
-  assign _138_ = ~ vec_full;
-  assign _144_ = _138_ & for_vec;
-  assign _153_ = ~ store_full;
-  assign _162_ = _153_ & for_store;
-  assign room = | { _162_, _144_, _127_, _091_ };
-  assign _171_ = running & valid;
+  assign _122_ = ~ sparse_free[3];
+  assign _133_ = _122_ & for_sparse;
+  assign _144_ = ~ vec_free[3];
+  assign _154_ = _144_ & for_vec;
+  assign _161_ = ~ store_free[3];
+  assign _170_ = _161_ & for_store;
+  assign room = | { _170_, _154_, _133_, _091_ };
+  assign _178_ = running & valid;
   assign _001_ = | { for_control, for_store, for_vec, for_sparse, for_load };
   assign _010_ = ~ _001_;
-  assign illegal = _171_ & _010_;
+  assign illegal = _178_ & _010_;
   assign _019_ = running & valid;
   assign _028_ = _019_ & for_control;
-  assign _038_ = ~ word[4];
-  assign _046_ = _028_ & _038_;
+  assign _037_ = ~ word[4];
+  assign _046_ = _028_ & _037_;
   assign halted = _046_ & idle;
   assign _055_ = running & valid;
-  assign _065_ = ~ idle;
+  assign _064_ = ~ idle;
   assign _073_ = | { for_control, for_store, for_vec, for_sparse, for_load };
   assign _082_ = ~ room;
   assign _092_ = _073_ & _082_;
-  assign _103_ = for_control ? _065_ : _092_;
-  assign stuck = _055_ & _103_;
-  assign _108_ = ~ valid;
-  assign _109_ = running & _108_;
-  assign _110_ = ~ more;
-  assign truncated = _109_ & _110_;
-  assign _111_ = running & valid;
-  assign _112_ = for_control & word[4];
-  assign _113_ = _112_ & idle;
-  assign _114_ = room | _113_;
-  assign take = _111_ & _114_;
+  assign _101_ = for_control ? _064_ : _092_;
+  assign stuck = _055_ & _101_;
+  assign _111_ = ~ valid;
+  assign _115_ = running & _111_;
+  assign _116_ = ~ more;
+  assign truncated = _115_ & _116_;
+  assign _117_ = running & valid;
+  assign _118_ = for_control & word[4];
+  assign _119_ = _118_ & idle;
+  assign _120_ = room | _119_;
+  assign take = _117_ & _120_;
   assign dispatched = take | halted;
-  assign _115_ = running & valid;
-  assign _117_ = _115_ & for_load;
-  assign _118_ = ~ load_full;
-  assign load_push = _117_ & _118_;
-  assign _119_ = running & valid;
-  assign _120_ = _119_ & for_sparse;
-  assign _121_ = ~ sparse_full;
-  assign sparse_push = _120_ & _121_;
-  assign _122_ = running & valid;
-  assign _123_ = _122_ & for_vec;
-  assign _124_ = ~ vec_full;
-  assign vec_push = _123_ & _124_;
+  assign _121_ = running & valid;
+  assign _123_ = _121_ & for_load;
+  assign _124_ = ~ load_free[3];
+  assign load_push = _123_ & _124_;
   assign _125_ = running & valid;
-  assign _126_ = _125_ & for_store;
-  assign _128_ = ~ store_full;
-  assign store_push = _126_ & _128_;
+  assign _126_ = _125_ & for_sparse;
+  assign _127_ = ~ sparse_free[3];
+  assign sparse_push = _126_ & _127_;
+  assign _128_ = running & valid;
+  assign _129_ = _128_ & for_vec;
+  assign _130_ = ~ vec_free[3];
+  assign vec_push = _129_ & _130_;
+  assign _131_ = running & valid;
+  assign _132_ = _131_ & for_store;
+  assign _134_ = ~ store_free[3];
+  assign store_push = _132_ & _134_;
   assign read_beats = beats_for_a_burst ? 9'h008 : beats_left[8:0];
-  assign _129_ = reserved <= 4'h8;
-  assign read_valid = beats_there & _129_;
+  assign _135_ = reserved <= 4'h8;
+  assign read_valid = beats_there & _135_;
   assign ask = read_valid & read_ready;
-  assign _130_ = ~ valid;
-  assign free = _130_ | take;
-  assign _131_ = buffer_valid & free;
-  assign buffer_pop = _131_ & more;
-  assign _132_ = ask ? read_beats : 9'h000;
-  assign _133_ = reserved + _132_;
-  assign _134_ = _133_ - buffer_pop;
-  assign _135_ = beats_left - read_beats;
-  assign _136_ = beats_left > 4'h8;
-  assign _137_ = beats_left >= 5'h10;
-  assign _139_ = read_address + { 3'h0, read_beats, 4'h0 };
-  assign _140_ = | count;
-  assign _141_ = { 1'h0, count } >= 4'h8;
-  assign _142_ = | count;
-  assign _143_ = left - 1'h1;
-  assign _145_ = left != 1'h1;
-  assign _146_ = ! buffer_head[7:0];
-  assign _147_ = ! { buffer_head[15:14], 3'h0, buffer_head[10:8] };
-  assign _148_ = ! { buffer_head[23:22], 3'h0, buffer_head[18:16] };
-  assign _149_ = ! buffer_head[127:112];
-  assign _150_ = | buffer_head[87:68];
-  assign _151_ = | buffer_head[103:88];
-  assign _152_ = & { _151_, _150_, _149_, _148_, _147_ };
-  assign _154_ = _146_ & _152_;
-  assign _155_ = buffer_head[7:0] == 5'h10;
-  assign _156_ = ! { buffer_head[15:14], 3'h0, buffer_head[10:8] };
-  assign _157_ = ! { buffer_head[23:22], 3'h0, buffer_head[18:16] };
-  assign _158_ = ! buffer_head[127:78];
-  assign _159_ = | buffer_head[77:62];
-  assign _160_ = & { _159_, _158_, _157_, _156_ };
-  assign _161_ = _155_ & _160_;
-  assign _163_ = buffer_head[7:0] == 6'h20;
-  assign _164_ = ! { buffer_head[15:14], 3'h0, buffer_head[10:8] };
-  assign _165_ = ! { buffer_head[23:22], 3'h0, buffer_head[18:16] };
-  assign _166_ = ! buffer_head[127:126];
-  assign _167_ = buffer_head[66:64] <= 3'h6;
-  assign _168_ = | buffer_head[110:91];
-  assign _169_ = | buffer_head[124:111];
-  assign _170_ = & { _169_, _168_, _167_, _166_, _165_, _164_ };
-  assign _172_ = _163_ & _170_;
-  assign _173_ = | { _172_, _161_, _154_ };
-  assign _174_ = buffer_head[7:0] == 2'h3;
-  assign _175_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:9], 1'h0 };
-  assign _176_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:17], 1'h0 };
-  assign _177_ = ! buffer_head[127:45];
-  assign _178_ = | buffer_head[33:24];
-  assign _179_ = | buffer_head[39:34];
-  assign _002_ = buffer_head[43:40] >= 2'h2;
-  assign _003_ = buffer_head[43:40] <= 4'h8;
-  assign _004_ = & { _003_, _002_, _179_, _178_, _177_, _176_, _175_ };
-  assign _005_ = _174_ & _004_;
-  assign _006_ = buffer_head[7:0] == 5'h13;
-  assign _007_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:9], 1'h0 };
-  assign _008_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:17], 1'h0 };
-  assign _009_ = ! buffer_head[127:84];
-  assign _011_ = | buffer_head[47:24];
-  assign _012_ = & { _011_, _009_, _008_, _007_ };
-  assign _013_ = _006_ & _012_;
-  assign _014_ = buffer_head[7:0] == 6'h23;
-  assign _015_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:9], 1'h0 };
-  assign _016_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:17], 1'h0 };
-  assign _017_ = ! buffer_head[127:126];
-  assign _018_ = | buffer_head[111:102];
-  assign _020_ = & { _018_, _017_, _016_, _015_ };
-  assign _021_ = _014_ & _020_;
-  assign _022_ = | { _021_, _013_, _005_ };
-  assign _023_ = buffer_head[7:0] == 3'h4;
-  assign _024_ = ! { buffer_head[15:14], 1'h0, buffer_head[12], 1'h0, buffer_head[10:9], 1'h0 };
-  assign _025_ = ! { buffer_head[23:22], 1'h0, buffer_head[20], 1'h0, buffer_head[18:17], 1'h0 };
-  assign _026_ = ! buffer_head[127:114];
-  assign _027_ = | buffer_head[29:24];
-  assign _029_ = | buffer_head[35:30];
-  assign _030_ = | buffer_head[47:36];
-  assign _031_ = | buffer_head[59:48];
-  assign _032_ = | buffer_head[71:60];
-  assign _033_ = ! buffer_head[113];
-  assign _034_ = & { _033_, _032_, _031_, _030_, _029_, _027_, _026_, _025_, _024_ };
-  assign _035_ = _023_ & _034_;
-  assign _036_ = buffer_head[7:0] == 5'h14;
-  assign _037_ = ! { buffer_head[15:14], 1'h0, buffer_head[12], 1'h0, buffer_head[10:9], 1'h0 };
-  assign _039_ = ! { buffer_head[23:22], 1'h0, buffer_head[20], 1'h0, buffer_head[18:17], 1'h0 };
-  assign _040_ = ! buffer_head[127:124];
-  assign _041_ = & { _040_, _039_, _037_ };
-  assign _042_ = _036_ & _041_;
-  assign _043_ = buffer_head[7:0] == 6'h24;
+  assign _136_ = ~ valid;
+  assign free = _136_ | take;
+  assign _137_ = buffer_valid & free;
+  assign buffer_pop = _137_ & more;
+  assign _138_ = $signed(load_free) - $signed({ 1'h0, load_push });
+  assign _139_ = $signed(_138_) + $signed({ 1'h0, load_began });
+  assign _140_ = $signed(sparse_free) - $signed({ 1'h0, sparse_push });
+  assign _141_ = $signed(_140_) + $signed({ 1'h0, sparse_began });
+  assign _142_ = $signed(vec_free) - $signed({ 1'h0, vec_push });
+  assign _143_ = $signed(_142_) + $signed({ 1'h0, vec_began });
+  assign _145_ = $signed(store_free) - $signed({ 1'h0, store_push });
+  assign _146_ = $signed(_145_) + $signed({ 1'h0, store_began });
+  assign _147_ = ask ? read_beats : 9'h000;
+  assign _148_ = reserved + _147_;
+  assign _149_ = _148_ - buffer_pop;
+  assign _150_ = beats_left - read_beats;
+  assign _151_ = beats_left > 4'h8;
+  assign _152_ = beats_left >= 5'h10;
+  assign _153_ = read_address + { 3'h0, read_beats, 4'h0 };
+  assign _155_ = | count;
+  assign _156_ = { 1'h0, count } >= 4'h8;
+  assign _157_ = | count;
+  assign _158_ = left - 1'h1;
+  assign _159_ = left != 1'h1;
+  assign _160_ = ! buffer_head[7:0];
+  assign _162_ = ! { buffer_head[15:14], 3'h0, buffer_head[10:8] };
+  assign _163_ = ! { buffer_head[23:22], 3'h0, buffer_head[18:16] };
+  assign _164_ = ! buffer_head[127:112];
+  assign _165_ = | buffer_head[87:68];
+  assign _166_ = | buffer_head[103:88];
+  assign _167_ = & { _166_, _165_, _164_, _163_, _162_ };
+  assign _168_ = _160_ & _167_;
+  assign _169_ = buffer_head[7:0] == 5'h10;
+  assign _171_ = ! { buffer_head[15:14], 3'h0, buffer_head[10:8] };
+  assign _172_ = ! { buffer_head[23:22], 3'h0, buffer_head[18:16] };
+  assign _173_ = ! buffer_head[127:78];
+  assign _174_ = | buffer_head[77:62];
+  assign _175_ = & { _174_, _173_, _172_, _171_ };
+  assign _176_ = _169_ & _175_;
+  assign _177_ = buffer_head[7:0] == 6'h20;
+  assign _179_ = ! { buffer_head[15:14], 3'h0, buffer_head[10:8] };
+  assign _180_ = ! { buffer_head[23:22], 3'h0, buffer_head[18:16] };
+  assign _181_ = ! buffer_head[127:126];
+  assign _182_ = buffer_head[66:64] <= 3'h6;
+  assign _183_ = | buffer_head[110:91];
+  assign _184_ = | buffer_head[124:111];
+  assign _185_ = & { _184_, _183_, _182_, _181_, _180_, _179_ };
+  assign _186_ = _177_ & _185_;
+  assign _187_ = | { _186_, _176_, _168_ };
+  assign _002_ = buffer_head[7:0] == 2'h3;
+  assign _003_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:9], 1'h0 };
+  assign _004_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:17], 1'h0 };
+  assign _005_ = ! buffer_head[127:45];
+  assign _006_ = | buffer_head[33:24];
+  assign _007_ = | buffer_head[39:34];
+  assign _008_ = buffer_head[43:40] >= 2'h2;
+  assign _009_ = buffer_head[43:40] <= 4'h8;
+  assign _011_ = & { _009_, _008_, _007_, _006_, _005_, _004_, _003_ };
+  assign _012_ = _002_ & _011_;
+  assign _013_ = buffer_head[7:0] == 5'h13;
+  assign _014_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:9], 1'h0 };
+  assign _015_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:17], 1'h0 };
+  assign _016_ = ! buffer_head[127:84];
+  assign _017_ = | buffer_head[47:24];
+  assign _018_ = & { _017_, _016_, _015_, _014_ };
+  assign _020_ = _013_ & _018_;
+  assign _021_ = buffer_head[7:0] == 6'h23;
+  assign _022_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:9], 1'h0 };
+  assign _023_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:17], 1'h0 };
+  assign _024_ = ! buffer_head[127:126];
+  assign _025_ = | buffer_head[111:102];
+  assign _026_ = & { _025_, _024_, _023_, _022_ };
+  assign _027_ = _021_ & _026_;
+  assign _029_ = | { _027_, _020_, _012_ };
+  assign _030_ = buffer_head[7:0] == 3'h4;
+  assign _031_ = ! { buffer_head[15:14], 1'h0, buffer_head[12], 1'h0, buffer_head[10:9], 1'h0 };
+  assign _032_ = ! { buffer_head[23:22], 1'h0, buffer_head[20], 1'h0, buffer_head[18:17], 1'h0 };
+  assign _033_ = ! buffer_head[127:114];
+  assign _034_ = | buffer_head[29:24];
+  assign _035_ = | buffer_head[35:30];
+  assign _036_ = | buffer_head[47:36];
+  assign _038_ = | buffer_head[59:48];
+  assign _039_ = | buffer_head[71:60];
+  assign _040_ = ! buffer_head[113];
+  assign _041_ = & { _040_, _039_, _038_, _036_, _035_, _034_, _033_, _032_, _031_ };
+  assign _042_ = _030_ & _041_;
+  assign _043_ = buffer_head[7:0] == 5'h14;
   assign _044_ = ! { buffer_head[15:14], 1'h0, buffer_head[12], 1'h0, buffer_head[10:9], 1'h0 };
   assign _045_ = ! { buffer_head[23:22], 1'h0, buffer_head[20], 1'h0, buffer_head[18:17], 1'h0 };
-  assign _047_ = ! buffer_head[127:118];
+  assign _047_ = ! buffer_head[127:124];
   assign _048_ = & { _047_, _045_, _044_ };
   assign _049_ = _043_ & _048_;
-  assign _050_ = buffer_head[7:0] == 6'h34;
+  assign _050_ = buffer_head[7:0] == 6'h24;
   assign _051_ = ! { buffer_head[15:14], 1'h0, buffer_head[12], 1'h0, buffer_head[10:9], 1'h0 };
   assign _052_ = ! { buffer_head[23:22], 1'h0, buffer_head[20], 1'h0, buffer_head[18:17], 1'h0 };
-  assign _053_ = ! buffer_head[127:90];
-  assign _054_ = buffer_head[27:24] <= 4'h9;
-  assign _056_ = buffer_head[27:24] != 3'h7;
-  assign _057_ = buffer_head[27:24] != 4'h8;
-  assign _058_ = | buffer_head[83:80];
-  assign _059_ = buffer_head[83:80] <= 4'h8;
-  assign _060_ = & { _059_, _058_, _057_, _056_, _054_, _053_, _052_, _051_ };
-  assign _061_ = _050_ & _060_;
-  assign _062_ = | { _061_, _049_, _042_, _035_ };
-  assign _063_ = buffer_head[7:0] == 3'h5;
-  assign _064_ = ! { buffer_head[15:13], 2'h0, buffer_head[10:9], 1'h0 };
-  assign _066_ = ! { buffer_head[23:21], 2'h0, buffer_head[18:17], 1'h0 };
-  assign _067_ = ! buffer_head[127:72];
-  assign _068_ = & { _067_, _066_, _064_ };
-  assign _069_ = _063_ & _068_;
-  assign _070_ = buffer_head[7:0] == 5'h15;
+  assign _053_ = ! buffer_head[127:118];
+  assign _054_ = & { _053_, _052_, _051_ };
+  assign _056_ = _050_ & _054_;
+  assign _057_ = buffer_head[7:0] == 6'h34;
+  assign _058_ = ! { buffer_head[15:14], 1'h0, buffer_head[12], 1'h0, buffer_head[10:9], 1'h0 };
+  assign _059_ = ! { buffer_head[23:22], 1'h0, buffer_head[20], 1'h0, buffer_head[18:17], 1'h0 };
+  assign _060_ = ! buffer_head[127:90];
+  assign _061_ = buffer_head[27:24] <= 4'h9;
+  assign _062_ = buffer_head[27:24] != 3'h7;
+  assign _063_ = buffer_head[27:24] != 4'h8;
+  assign _065_ = | buffer_head[83:80];
+  assign _066_ = buffer_head[83:80] <= 4'h8;
+  assign _067_ = & { _066_, _065_, _063_, _062_, _061_, _060_, _059_, _058_ };
+  assign _068_ = _057_ & _067_;
+  assign _069_ = | { _068_, _056_, _049_, _042_ };
+  assign _070_ = buffer_head[7:0] == 3'h5;
   assign _071_ = ! { buffer_head[15:13], 2'h0, buffer_head[10:9], 1'h0 };
   assign _072_ = ! { buffer_head[23:21], 2'h0, buffer_head[18:17], 1'h0 };
-  assign _074_ = ! buffer_head[127:118];
-  assign _075_ = | buffer_head[103:84];
-  assign _076_ = | buffer_head[117:104];
-  assign _077_ = & { _076_, _075_, _074_, _072_, _071_ };
-  assign _078_ = _070_ & _077_;
-  assign _079_ = | { _078_, _069_ };
-  assign _080_ = buffer_head[7:0] == 4'hf;
-  assign _081_ = ! buffer_head[15:8];
-  assign _083_ = ! buffer_head[23:16];
-  assign _084_ = ! buffer_head[127:24];
-  assign _085_ = & { _084_, _083_, _081_ };
-  assign _086_ = _080_ & _085_;
-  assign _087_ = buffer_head[7:0] == 5'h1f;
+  assign _074_ = ! buffer_head[127:72];
+  assign _075_ = & { _074_, _072_, _071_ };
+  assign _076_ = _070_ & _075_;
+  assign _077_ = buffer_head[7:0] == 5'h15;
+  assign _078_ = ! { buffer_head[15:13], 2'h0, buffer_head[10:9], 1'h0 };
+  assign _079_ = ! { buffer_head[23:21], 2'h0, buffer_head[18:17], 1'h0 };
+  assign _080_ = ! buffer_head[127:118];
+  assign _081_ = | buffer_head[103:84];
+  assign _083_ = | buffer_head[117:104];
+  assign _084_ = & { _083_, _081_, _080_, _079_, _078_ };
+  assign _085_ = _077_ & _084_;
+  assign _086_ = | { _085_, _076_ };
+  assign _087_ = buffer_head[7:0] == 4'hf;
   assign _088_ = ! buffer_head[15:8];
   assign _089_ = ! buffer_head[23:16];
   assign _090_ = ! buffer_head[127:24];
   assign _093_ = & { _090_, _089_, _088_ };
   assign _094_ = _087_ & _093_;
-  assign _095_ = | { _094_, _086_ };
-  assign _096_ = position + 1'h1;
-  assign _097_ = halted | illegal;
-  assign _098_ = _097_ | truncated;
+  assign _095_ = buffer_head[7:0] == 5'h1f;
+  assign _096_ = ! buffer_head[15:8];
+  assign _097_ = ! buffer_head[23:16];
+  assign _098_ = ! buffer_head[127:24];
+  assign _099_ = & { _098_, _097_, _096_ };
+  assign _100_ = _095_ & _099_;
+  assign _102_ = | { _100_, _094_ };
+  assign _103_ = position + 1'h1;
+  assign _104_ = halted | illegal;
+  assign _105_ = _104_ | truncated;
   always @(posedge clk)
-    position <= _104_;
+    position <= _110_;
   always @(posedge clk)
-    beats_left <= _105_;
+    beats_left <= _112_;
   always @(posedge clk)
-    left <= _107_;
+    left <= _114_;
   always @(posedge clk)
-    if (buffer_pop) for_control <= _095_;
+    if (buffer_pop) for_control <= _102_;
   always @(posedge clk)
-    if (buffer_pop) for_store <= _079_;
+    if (buffer_pop) for_store <= _086_;
   always @(posedge clk)
-    if (buffer_pop) for_vec <= _062_;
+    if (buffer_pop) for_vec <= _069_;
   always @(posedge clk)
-    if (buffer_pop) for_sparse <= _022_;
+    if (buffer_pop) for_sparse <= _029_;
   always @(posedge clk)
-    if (buffer_pop) for_load <= _173_;
+    if (buffer_pop) for_load <= _187_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
-    else valid <= _182_;
+    else valid <= _190_;
   always @(posedge clk)
     if (buffer_pop) word <= buffer_head;
   always @(posedge clk)
     if (rst) more <= 1'h0;
-    else more <= _184_;
+    else more <= _192_;
   always @(posedge clk)
-    read_address[31:12] <= _106_[31:12];
+    read_address[31:12] <= _113_[31:12];
   always @(posedge clk)
     if (go) read_address[11:0] <= 12'h000;
-    else if (ask) read_address[11:0] <= _139_[11:0];
+    else if (ask) read_address[11:0] <= _153_[11:0];
   always @(posedge clk)
     if (rst) beats_for_a_burst <= 1'h0;
-    else beats_for_a_burst <= _188_;
+    else beats_for_a_burst <= _196_;
   always @(posedge clk)
     if (rst) beats_there <= 1'h0;
-    else beats_there <= _190_;
+    else beats_there <= _198_;
   always @(posedge clk)
     if (rst) reserved <= 5'h00;
-    else reserved <= _134_[4:0];
+    else reserved <= _149_[4:0];
   always @(posedge clk)
-    if (_180_) running <= 1'h0;
+    if (rst) store_free <= 4'h7;
+    else store_free <= _146_[3:0];
+  always @(posedge clk)
+    if (rst) vec_free <= 4'h7;
+    else vec_free <= _143_[3:0];
+  always @(posedge clk)
+    if (rst) sparse_free <= 4'h7;
+    else sparse_free <= _141_[3:0];
+  always @(posedge clk)
+    if (rst) load_free <= 4'h7;
+    else load_free <= _139_[3:0];
+  always @(posedge clk)
+    if (_188_) running <= 1'h0;
     else if (go) running <= 1'h1;
-  assign _180_ = | { _098_, rst };
-  assign _181_ = take ? 1'h0 : valid;
-  assign _182_ = buffer_pop ? 1'h1 : _181_;
-  assign _183_ = go ? _142_ : more;
-  assign _184_ = buffer_pop ? _145_ : _183_;
-  assign _185_ = go ? count : left;
-  assign _107_ = buffer_pop ? _143_[31:0] : _185_;
-  assign _186_ = ask ? _139_[31:0] : read_address;
-  assign _106_ = go ? { address[31:12], 12'h000 } : _186_;
-  assign _187_ = ask ? _137_ : beats_for_a_burst;
-  assign _188_ = go ? _141_ : _187_;
-  assign _189_ = ask ? _136_ : beats_there;
-  assign _190_ = go ? _140_ : _189_;
-  assign _191_ = ask ? _135_[32:0] : beats_left;
-  assign _105_ = go ? { 1'h0, count } : _191_;
-  assign _192_ = go ? 32'd0 : position;
-  assign _104_ = take ? _096_[31:0] : _192_;
+  assign _188_ = | { _105_, rst };
+  assign _189_ = take ? 1'h0 : valid;
+  assign _190_ = buffer_pop ? 1'h1 : _189_;
+  assign _191_ = go ? _157_ : more;
+  assign _192_ = buffer_pop ? _159_ : _191_;
+  assign _193_ = go ? count : left;
+  assign _114_ = buffer_pop ? _158_[31:0] : _193_;
+  assign _194_ = ask ? _153_[31:0] : read_address;
+  assign _113_ = go ? { address[31:12], 12'h000 } : _194_;
+  assign _195_ = ask ? _152_ : beats_for_a_burst;
+  assign _196_ = go ? _156_ : _195_;
+  assign _197_ = ask ? _151_ : beats_there;
+  assign _198_ = go ? _155_ : _197_;
+  assign _199_ = ask ? _150_[32:0] : beats_left;
+  assign _112_ = go ? { 1'h0, count } : _199_;
+  assign _200_ = go ? 32'd0 : position;
+  assign _110_ = take ? _103_[31:0] : _200_;
   accelerator_fifo_fetch buffer (
     .clk(clk),
     .data(data),
-    .full(_099_),
+    .full(_106_),
     .head(buffer_head),
-    .kept(_102_),
-    .level(_100_),
+    .kept(_109_),
+    .level(_107_),
     .pop(buffer_pop),
-    .popped(_101_),
+    .popped(_108_),
     .push(data_valid),
     .rst(rst),
     .valid(buffer_valid)
@@ -3884,21 +3952,23 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
 endmodule
 
 module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
-  wire _00_;
-  wire [4:0] _01_;
+  wire [5:0] _00_;
+  wire [127:0] _01_;
   wire [4:0] _02_;
-  wire [5:0] _03_;
+  wire [4:0] _03_;
   wire [6:0] _04_;
   wire _05_;
   wire _06_;
   wire _07_;
   wire _08_;
   wire _09_;
-  wire [127:0] _10_;
+  wire _10_;
+  wire _11_;
   input clk;
   wire clk;
   input [127:0] data;
   wire [127:0] data;
+  wire few;
   wire [3:0] free;
   output full;
   wire full;
@@ -3932,27 +4002,29 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
-  assign _00_ = level == 1'h1;
-  assign popped = _00_ ? data : read__data;
+  assign few = ! level[4:1];
+  assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
-  assign _03_ = level + push;
-  assign _04_ = _03_ - pop;
+  assign _00_ = level + push;
+  assign _04_ = _00_ - pop;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
   assign _08_ = valid & _07_;
   assign _09_ = push | _08_;
-  assign _10_ = pop ? popped : kept;
-  assign _01_ = read__addr + 1'h1;
-  assign _02_ = write__addr + 1'h1;
-  always @(posedge clk)
-    head <= _10_;
+  assign _10_ = ~ valid;
+  assign _11_ = pop | _10_;
+  assign _01_ = few ? data : read__data;
+  assign _02_ = read__addr + 1'h1;
+  assign _03_ = write__addr + 1'h1;
   always @(posedge clk)
     if (rst) write__addr <= 4'h0;
-    else if (push) write__addr <= _02_[3:0];
+    else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _01_[3:0];
+    else if (pop) read__addr <= _02_[3:0];
+  always @(posedge clk)
+    if (_11_) head <= _01_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
     else valid <= _09_;
@@ -3969,10 +4041,10 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
 endmodule
 
 module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
-  wire _00_;
-  wire [2:0] _01_;
+  wire [3:0] _00_;
+  wire _01_;
   wire [2:0] _02_;
-  wire [3:0] _03_;
+  wire [2:0] _03_;
   wire [4:0] _04_;
   wire _05_;
   wire _06_;
@@ -3980,10 +4052,12 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
   wire _08_;
   wire _09_;
   wire _10_;
+  wire _11_;
   input clk;
   wire clk;
   input data;
   wire data;
+  wire few;
   wire [1:0] free;
   output full;
   wire full;
@@ -4017,27 +4091,29 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
-  assign _00_ = level == 1'h1;
-  assign popped = _00_ ? data : read__data;
+  assign few = ! level[2:1];
+  assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
-  assign _03_ = level + push;
-  assign _04_ = _03_ - pop;
+  assign _00_ = level + push;
+  assign _04_ = _00_ - pop;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
   assign _08_ = valid & _07_;
   assign _09_ = push | _08_;
-  assign _10_ = pop ? popped : kept;
-  assign _01_ = read__addr + 1'h1;
-  assign _02_ = write__addr + 1'h1;
-  always @(posedge clk)
-    head <= _10_;
+  assign _10_ = ~ valid;
+  assign _11_ = pop | _10_;
+  assign _01_ = few ? data : read__data;
+  assign _02_ = read__addr + 1'h1;
+  assign _03_ = write__addr + 1'h1;
   always @(posedge clk)
     if (rst) write__addr <= 2'h0;
-    else if (push) write__addr <= _02_[1:0];
+    else if (push) write__addr <= _03_[1:0];
   always @(posedge clk)
     if (rst) read__addr <= 2'h1;
-    else if (pop) read__addr <= _01_[1:0];
+    else if (pop) read__addr <= _02_[1:0];
+  always @(posedge clk)
+    if (_11_) head <= _01_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
     else valid <= _09_;
@@ -4054,21 +4130,23 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
 endmodule
 
 module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
-  wire _00_;
-  wire [2:0] _01_;
+  wire [3:0] _00_;
+  wire [8:0] _01_;
   wire [2:0] _02_;
-  wire [3:0] _03_;
+  wire [2:0] _03_;
   wire [4:0] _04_;
   wire _05_;
   wire _06_;
   wire _07_;
   wire _08_;
   wire _09_;
-  wire [8:0] _10_;
+  wire _10_;
+  wire _11_;
   input clk;
   wire clk;
   input [8:0] data;
   wire [8:0] data;
+  wire few;
   wire [1:0] free;
   output full;
   wire full;
@@ -4102,27 +4180,29 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
-  assign _00_ = level == 1'h1;
-  assign popped = _00_ ? data : read__data;
+  assign few = ! level[2:1];
+  assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
-  assign _03_ = level + push;
-  assign _04_ = _03_ - pop;
+  assign _00_ = level + push;
+  assign _04_ = _00_ - pop;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
   assign _08_ = valid & _07_;
   assign _09_ = push | _08_;
-  assign _10_ = pop ? popped : kept;
-  assign _01_ = read__addr + 1'h1;
-  assign _02_ = write__addr + 1'h1;
-  always @(posedge clk)
-    head <= _10_;
+  assign _10_ = ~ valid;
+  assign _11_ = pop | _10_;
+  assign _01_ = few ? data : read__data;
+  assign _02_ = read__addr + 1'h1;
+  assign _03_ = write__addr + 1'h1;
   always @(posedge clk)
     if (rst) write__addr <= 2'h0;
-    else if (push) write__addr <= _02_[1:0];
+    else if (push) write__addr <= _03_[1:0];
   always @(posedge clk)
     if (rst) read__addr <= 2'h1;
-    else if (pop) read__addr <= _01_[1:0];
+    else if (pop) read__addr <= _02_[1:0];
+  always @(posedge clk)
+    if (_11_) head <= _01_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
     else valid <= _09_;
@@ -4211,21 +4291,23 @@ module accelerator_fifo_prefetch_64(data, pop, clk, rst, valid, head, full, leve
 endmodule
 
 module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
-  wire _00_;
-  wire [3:0] _01_;
+  wire [4:0] _00_;
+  wire [127:0] _01_;
   wire [3:0] _02_;
-  wire [4:0] _03_;
+  wire [3:0] _03_;
   wire [5:0] _04_;
   wire _05_;
   wire _06_;
   wire _07_;
   wire _08_;
   wire _09_;
-  wire [127:0] _10_;
+  wire _10_;
+  wire _11_;
   input clk;
   wire clk;
   input [127:0] data;
   wire [127:0] data;
+  wire few;
   wire [2:0] free;
   output full;
   wire full;
@@ -4259,27 +4341,29 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
-  assign _00_ = level == 1'h1;
-  assign popped = _00_ ? data : read__data;
+  assign few = ! level[3:1];
+  assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
-  assign _03_ = level + push;
-  assign _04_ = _03_ - pop;
+  assign _00_ = level + push;
+  assign _04_ = _00_ - pop;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
   assign _08_ = valid & _07_;
   assign _09_ = push | _08_;
-  assign _10_ = pop ? popped : kept;
-  assign _01_ = read__addr + 1'h1;
-  assign _02_ = write__addr + 1'h1;
-  always @(posedge clk)
-    head <= _10_;
+  assign _10_ = ~ valid;
+  assign _11_ = pop | _10_;
+  assign _01_ = few ? data : read__data;
+  assign _02_ = read__addr + 1'h1;
+  assign _03_ = write__addr + 1'h1;
   always @(posedge clk)
     if (rst) write__addr <= 3'h0;
-    else if (push) write__addr <= _02_[2:0];
+    else if (push) write__addr <= _03_[2:0];
   always @(posedge clk)
     if (rst) read__addr <= 3'h1;
-    else if (pop) read__addr <= _01_[2:0];
+    else if (pop) read__addr <= _02_[2:0];
+  always @(posedge clk)
+    if (_11_) head <= _01_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
     else valid <= _09_;
@@ -4296,75 +4380,79 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
 endmodule
 
 module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
-  wire _00_;
-  wire [4:0] _01_;
+  wire [5:0] _00_;
+  wire [72:0] _01_;
   wire [4:0] _02_;
-  wire [5:0] _03_;
+  wire [4:0] _03_;
   wire [6:0] _04_;
   wire _05_;
   wire _06_;
   wire _07_;
   wire _08_;
   wire _09_;
-  wire [71:0] _10_;
+  wire _10_;
+  wire _11_;
   input clk;
   wire clk;
-  input [71:0] data;
-  wire [71:0] data;
+  input [72:0] data;
+  wire [72:0] data;
+  wire few;
   wire [3:0] free;
   output full;
   wire full;
-  output [71:0] head;
-  reg [71:0] head = 72'h000000000000000000;
-  output [71:0] kept;
-  wire [71:0] kept;
+  output [72:0] head;
+  reg [72:0] head = 73'h0000000000000000000;
+  output [72:0] kept;
+  wire [72:0] kept;
   output [4:0] level;
   reg [4:0] level = 5'h00;
   input pop;
   wire pop;
-  output [71:0] popped;
-  wire [71:0] popped;
+  output [72:0] popped;
+  wire [72:0] popped;
   input push;
   wire push;
   reg [3:0] read__addr = 4'h1;
-  wire [71:0] read__data;
+  wire [72:0] read__data;
   input rst;
   wire rst;
   wire [3:0] second;
-  wire [71:0] shown;
+  wire [72:0] shown;
   wire there;
   output valid;
   reg valid = 1'h0;
   reg [3:0] write__addr = 4'h0;
-  wire [71:0] write__data;
+  wire [72:0] write__data;
   wire write__en;
-  reg [71:0] memory [15:0];
+  reg [72:0] memory [15:0];
   always @(posedge clk) begin
     if (push)
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
-  assign _00_ = level == 1'h1;
-  assign popped = _00_ ? data : read__data;
+  assign few = ! level[4:1];
+  assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
-  assign _03_ = level + push;
-  assign _04_ = _03_ - pop;
+  assign _00_ = level + push;
+  assign _04_ = _00_ - pop;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
   assign _08_ = valid & _07_;
   assign _09_ = push | _08_;
-  assign _10_ = pop ? popped : kept;
-  assign _01_ = read__addr + 1'h1;
-  assign _02_ = write__addr + 1'h1;
-  always @(posedge clk)
-    head <= _10_;
+  assign _10_ = ~ valid;
+  assign _11_ = pop | _10_;
+  assign _01_ = few ? data : read__data;
+  assign _02_ = read__addr + 1'h1;
+  assign _03_ = write__addr + 1'h1;
   always @(posedge clk)
     if (rst) write__addr <= 4'h0;
-    else if (push) write__addr <= _02_[3:0];
+    else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _01_[3:0];
+    else if (pop) read__addr <= _02_[3:0];
+  always @(posedge clk)
+    if (_11_) head <= _01_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
     else valid <= _09_;
@@ -4452,10 +4540,10 @@ module accelerator_fifo_store(data, pop, clk, rst, valid, head, full, level, pus
   assign write__en = push;
 endmodule
 
-module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stall, read_valid, read_address, read_beats, data_take, write_en, write_address, write_data, start);
+module accelerator_load(begins, head, read_ready, data_valid, data, clk, rst, done, stall, read_valid, read_address, read_beats, data_take, write_en, write_address, write_data, start);
   wire _000_;
   wire _001_;
-  wire _002_;
+  wire [20:0] _002_;
   wire _003_;
   wire _004_;
   wire _005_;
@@ -4466,7 +4554,7 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   wire _010_;
   wire _011_;
   wire _012_;
-  wire _013_;
+  wire [20:0] _013_;
   wire _014_;
   wire _015_;
   wire _016_;
@@ -4476,318 +4564,347 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   wire _020_;
   wire _021_;
   wire _022_;
-  wire [8:0] _023_;
-  wire _024_;
-  wire [8:0] _025_;
-  wire _026_;
-  wire _027_;
-  wire [8:0] _028_;
+  wire _023_;
+  wire [7:0] _024_;
+  wire [7:0] _025_;
+  wire [7:0] _026_;
+  wire [7:0] _027_;
+  wire [7:0] _028_;
   wire _029_;
-  wire [8:0] _030_;
-  wire _031_;
-  wire [8:0] _032_;
-  wire _033_;
-  wire [24:0] _034_;
-  wire [24:0] _035_;
-  wire _036_;
-  wire _037_;
-  wire [24:0] _038_;
-  wire [24:0] _039_;
+  wire [7:0] _030_;
+  wire [7:0] _031_;
+  wire [7:0] _032_;
+  wire [7:0] _033_;
+  wire [7:0] _034_;
+  wire [7:0] _035_;
+  wire [7:0] _036_;
+  wire [7:0] _037_;
+  wire [7:0] _038_;
+  wire [7:0] _039_;
   wire _040_;
-  wire [24:0] _041_;
-  wire [24:0] _042_;
-  wire _043_;
-  wire [25:0] _044_;
-  wire _045_;
-  wire _046_;
-  wire [25:0] _047_;
-  wire [25:0] _048_;
-  wire [25:0] _049_;
-  wire _050_;
+  wire [7:0] _041_;
+  wire [127:0] _042_;
+  wire [3:0] _043_;
+  wire [4:0] _044_;
+  wire [5:0] _045_;
+  wire [127:0] _046_;
+  wire [127:0] _047_;
+  wire [127:0] _048_;
+  wire [127:0] _049_;
+  wire [127:0] _050_;
   wire _051_;
-  wire _052_;
-  wire _053_;
-  wire _054_;
-  wire [19:0] _055_;
-  wire [19:0] _056_;
-  wire [20:0] _057_;
-  wire [21:0] _058_;
-  wire [32:0] _059_;
-  wire _060_;
-  wire _061_;
+  wire [127:0] _052_;
+  wire [127:0] _053_;
+  wire [127:0] _054_;
+  wire [127:0] _055_;
+  wire [127:0] _056_;
+  wire [127:0] _057_;
+  wire [127:0] _058_;
+  wire [127:0] _059_;
+  wire [127:0] _060_;
+  wire [127:0] _061_;
   wire _062_;
-  wire _063_;
-  wire _064_;
-  wire _065_;
-  wire [20:0] _066_;
-  wire _067_;
-  wire _068_;
-  wire [20:0] _069_;
-  wire [21:0] _070_;
-  wire _071_;
-  wire _072_;
-  wire [18:0] _073_;
-  wire [28:0] _074_;
-  wire [15:0] _075_;
-  wire _076_;
-  wire [16:0] _077_;
-  wire [33:0] _078_;
-  wire [33:0] _079_;
-  wire [24:0] _080_;
-  wire [14:0] _081_;
-  wire [5:0] _082_;
-  wire [32:0] _083_;
-  wire [18:0] _084_;
-  wire [20:0] _085_;
-  wire _086_;
-  wire _087_;
-  wire _088_;
-  wire [20:0] _089_;
-  wire _090_;
-  wire [20:0] _091_;
+  wire [127:0] _063_;
+  wire [127:0] _064_;
+  wire [127:0] _065_;
+  wire [127:0] _066_;
+  wire [127:0] _067_;
+  wire [127:0] _068_;
+  wire [127:0] _069_;
+  wire [127:0] _070_;
+  wire [127:0] _071_;
+  wire [127:0] _072_;
+  wire _073_;
+  wire [127:0] _074_;
+  wire [127:0] _075_;
+  wire [127:0] _076_;
+  wire [127:0] _077_;
+  wire [127:0] _078_;
+  wire [127:0] _079_;
+  wire [127:0] _080_;
+  wire [127:0] _081_;
+  wire [127:0] _082_;
+  wire [127:0] _083_;
+  wire _084_;
+  wire [127:0] _085_;
+  wire [127:0] _086_;
+  wire [127:0] _087_;
+  wire [127:0] _088_;
+  wire [127:0] _089_;
+  wire [127:0] _090_;
+  wire _091_;
   wire _092_;
   wire _093_;
-  wire _094_;
+  wire [8:0] _094_;
   wire _095_;
   wire _096_;
   wire _097_;
-  wire [20:0] _098_;
-  wire _099_;
-  wire _100_;
-  wire [7:0] _101_;
-  wire [7:0] _102_;
-  wire [7:0] _103_;
-  wire [9:0] _104_;
+  wire _098_;
+  wire [12:0] _099_;
+  wire [9:0] _100_;
+  wire [9:0] _101_;
+  wire _102_;
+  wire [17:0] _103_;
+  wire _104_;
   wire _105_;
-  wire [7:0] _106_;
-  wire [7:0] _107_;
-  wire [7:0] _108_;
-  wire [7:0] _109_;
-  wire [7:0] _110_;
-  wire [7:0] _111_;
-  wire [7:0] _112_;
-  wire [7:0] _113_;
-  wire [7:0] _114_;
-  wire [7:0] _115_;
-  wire _116_;
-  wire [7:0] _117_;
-  wire [7:0] _118_;
-  wire [7:0] _119_;
-  wire [127:0] _120_;
-  wire [3:0] _121_;
-  wire [4:0] _122_;
-  wire [5:0] _123_;
-  wire [127:0] _124_;
-  wire [127:0] _125_;
-  wire [127:0] _126_;
+  wire _106_;
+  wire _107_;
+  wire _108_;
+  wire _109_;
+  wire _110_;
+  wire _111_;
+  wire _112_;
+  wire _113_;
+  wire _114_;
+  wire _115_;
+  wire [8:0] _116_;
+  wire _117_;
+  wire _118_;
+  wire _119_;
+  wire _120_;
+  wire _121_;
+  wire _122_;
+  wire _123_;
+  wire _124_;
+  wire _125_;
+  wire [5:0] _126_;
   wire _127_;
-  wire [127:0] _128_;
-  wire [127:0] _129_;
-  wire [127:0] _130_;
-  wire [127:0] _131_;
-  wire [127:0] _132_;
-  wire [127:0] _133_;
-  wire [127:0] _134_;
-  wire [127:0] _135_;
-  wire [127:0] _136_;
-  wire [127:0] _137_;
+  wire _128_;
+  wire _129_;
+  wire _130_;
+  wire _131_;
+  wire _132_;
+  wire _133_;
+  wire _134_;
+  wire [5:0] _135_;
+  wire _136_;
+  wire [4:0] _137_;
   wire _138_;
-  wire [127:0] _139_;
-  wire [127:0] _140_;
-  wire [127:0] _141_;
-  wire [127:0] _142_;
-  wire [127:0] _143_;
-  wire [127:0] _144_;
-  wire [127:0] _145_;
-  wire [127:0] _146_;
-  wire [127:0] _147_;
-  wire [127:0] _148_;
-  wire _149_;
-  wire [127:0] _150_;
-  wire [127:0] _151_;
-  wire [127:0] _152_;
-  wire [127:0] _153_;
-  wire [127:0] _154_;
-  wire [127:0] _155_;
-  wire [127:0] _156_;
-  wire [127:0] _157_;
-  wire [127:0] _158_;
-  wire [127:0] _159_;
-  wire _160_;
-  wire [127:0] _161_;
-  wire [127:0] _162_;
-  wire [127:0] _163_;
-  wire [127:0] _164_;
-  wire [127:0] _165_;
-  wire [127:0] _166_;
-  wire [127:0] _167_;
-  wire [127:0] _168_;
-  wire _169_;
+  wire [4:0] _139_;
+  wire [4:0] _140_;
+  wire [4:0] _141_;
+  wire _142_;
+  wire _143_;
+  wire _144_;
+  wire _145_;
+  wire _146_;
+  wire _147_;
+  wire _148_;
+  wire [8:0] _149_;
+  wire _150_;
+  wire _151_;
+  wire _152_;
+  wire _153_;
+  wire _154_;
+  wire _155_;
+  wire _156_;
+  wire [5:0] _157_;
+  wire _158_;
+  wire [7:0] _159_;
+  wire [8:0] _160_;
+  wire _161_;
+  wire [7:0] _162_;
+  wire _163_;
+  wire [7:0] _164_;
+  wire _165_;
+  wire [7:0] _166_;
+  wire _167_;
+  wire _168_;
+  wire [7:0] _169_;
   wire _170_;
-  wire _171_;
+  wire [7:0] _171_;
   wire _172_;
-  wire _173_;
+  wire [7:0] _173_;
   wire _174_;
-  wire _175_;
-  wire _176_;
-  wire [12:0] _177_;
-  wire [4:0] _178_;
-  wire [71:0] _179_;
-  wire [71:0] _180_;
+  wire [8:0] _175_;
+  wire [7:0] _176_;
+  wire _177_;
+  wire [7:0] _178_;
+  wire _179_;
+  wire [7:0] _180_;
   wire _181_;
-  wire [8:0] _182_;
-  wire [4:0] _183_;
+  wire [7:0] _182_;
+  wire _183_;
   wire _184_;
-  wire [19:0] _185_;
-  wire [19:0] _186_;
-  wire [31:0] _187_;
-  wire [17:0] _188_;
-  wire _189_;
-  wire [13:0] _190_;
-  wire [15:0] _191_;
-  wire [31:0] _192_;
-  wire [31:0] _193_;
-  wire [23:0] _194_;
-  wire [17:0] _195_;
-  wire [9:0] _196_;
-  wire _197_;
-  wire [19:0] _198_;
-  wire _199_;
+  wire [7:0] _185_;
+  wire _186_;
+  wire [7:0] _187_;
+  wire _188_;
+  wire [7:0] _189_;
+  wire [24:0] _190_;
+  wire _191_;
+  wire [7:0] _192_;
+  wire _193_;
+  wire _194_;
+  wire _195_;
+  wire [24:0] _196_;
+  wire [4:0] _197_;
+  wire [72:0] _198_;
+  wire [72:0] _199_;
   wire _200_;
-  wire [19:0] _201_;
-  wire [3:0] _202_;
-  wire _203_;
-  wire _204_;
-  wire [19:0] _205_;
+  wire [8:0] _201_;
+  wire [4:0] _202_;
+  wire [19:0] _203_;
+  wire [19:0] _204_;
+  wire [31:0] _205_;
   wire _206_;
-  wire _207_;
-  wire _208_;
-  wire [5:0] _209_;
-  wire [11:0] _210_;
-  wire _211_;
-  wire [4:0] _212_;
-  wire [4:0] _213_;
-  wire [4:0] _214_;
-  wire [4:0] _215_;
+  wire [17:0] _207_;
+  wire [13:0] _208_;
+  wire [15:0] _209_;
+  wire [24:0] _210_;
+  wire [31:0] _211_;
+  wire [31:0] _212_;
+  wire [23:0] _213_;
+  wire [17:0] _214_;
+  wire [19:0] _215_;
   wire _216_;
   wire _217_;
   wire _218_;
-  wire _219_;
-  wire _220_;
-  wire _221_;
+  wire [19:0] _219_;
+  wire [3:0] _220_;
+  wire [24:0] _221_;
   wire _222_;
   wire _223_;
-  wire _224_;
+  wire [19:0] _224_;
   wire _225_;
   wire _226_;
-  wire _227_;
-  wire _228_;
-  wire [17:0] _229_;
+  wire [24:0] _227_;
+  wire [11:0] _228_;
+  wire [24:0] _229_;
   wire _230_;
-  wire _231_;
-  wire [5:0] _232_;
+  wire [25:0] _231_;
+  wire _232_;
   wire _233_;
-  wire [7:0] _234_;
-  wire _235_;
-  wire [7:0] _236_;
-  wire _237_;
+  wire _234_;
+  wire [25:0] _235_;
+  wire [25:0] _236_;
+  wire [25:0] _237_;
   wire _238_;
-  wire [7:0] _239_;
+  wire _239_;
   wire _240_;
-  wire [7:0] _241_;
-  wire _242_;
-  wire [7:0] _243_;
+  wire _241_;
+  wire [19:0] _242_;
+  wire [19:0] _243_;
   wire _244_;
-  wire [7:0] _245_;
-  wire _246_;
-  wire _247_;
-  wire [7:0] _248_;
+  wire [20:0] _245_;
+  wire [21:0] _246_;
+  wire [32:0] _247_;
+  wire _248_;
   wire _249_;
-  wire [7:0] _250_;
+  wire _250_;
   wire _251_;
-  wire [7:0] _252_;
-  wire _253_;
+  wire _252_;
+  wire [20:0] _253_;
   wire _254_;
-  wire [7:0] _255_;
+  wire _255_;
   wire _256_;
-  wire [7:0] _257_;
-  wire _258_;
-  wire [7:0] _259_;
-  wire _260_;
-  wire _261_;
-  wire [7:0] _262_;
+  wire [20:0] _257_;
+  wire [21:0] _258_;
+  wire _259_;
+  wire [18:0] _260_;
+  wire [28:0] _261_;
+  wire [15:0] _262_;
   wire _263_;
-  wire [7:0] _264_;
-  wire _265_;
-  wire [7:0] _266_;
-  wire _267_;
-  wire _268_;
-  wire _269_;
-  wire _270_;
-  wire _271_;
-  wire [11:0] _272_;
+  wire _264_;
+  wire [16:0] _265_;
+  wire [33:0] _266_;
+  wire [33:0] _267_;
+  wire [24:0] _268_;
+  wire [14:0] _269_;
+  wire [32:0] _270_;
+  wire [18:0] _271_;
+  wire [20:0] _272_;
   wire _273_;
   wire _274_;
   wire _275_;
   wire _276_;
-  wire [19:0] _277_;
+  wire _277_;
   wire _278_;
   wire _279_;
-  wire [3:0] _280_;
-  wire [19:0] _281_;
+  wire _280_;
+  wire _281_;
   wire _282_;
   wire _283_;
-  wire [19:0] _284_;
-  wire [17:0] _285_;
-  wire [17:0] _286_;
-  wire [23:0] _287_;
-  wire [23:0] _288_;
-  wire [31:0] _289_;
-  wire [31:0] _290_;
-  wire [31:0] _291_;
-  wire [31:0] _292_;
-  wire [15:0] _293_;
-  wire [15:0] _294_;
-  wire [13:0] _295_;
-  wire [13:0] _296_;
+  wire _284_;
+  wire _285_;
+  wire _286_;
+  wire [20:0] _287_;
+  wire _288_;
+  wire [20:0] _289_;
+  wire _290_;
+  wire _291_;
+  wire _292_;
+  wire _293_;
+  wire _294_;
+  wire _295_;
+  wire _296_;
   wire _297_;
-  wire _298_;
-  wire _299_;
+  wire [4:0] _298_;
+  wire [4:0] _299_;
   wire _300_;
-  wire [17:0] _301_;
+  wire _301_;
   wire _302_;
   wire _303_;
   wire _304_;
   wire _305_;
-  wire _306_;
-  wire [31:0] _307_;
+  wire [11:0] _306_;
+  wire _307_;
   wire _308_;
   wire _309_;
   wire _310_;
-  wire _311_;
+  wire [19:0] _311_;
   wire _312_;
   wire _313_;
-  wire _314_;
-  wire _315_;
-  wire [2:0] _316_;
-  wire [2:0] _317_;
-  wire [2:0] _318_;
+  wire [3:0] _314_;
+  wire [19:0] _315_;
+  wire _316_;
+  wire _317_;
+  wire _318_;
   wire _319_;
   wire _320_;
-  wire _321_;
-  wire _322_;
-  wire [2:0] _323_;
-  wire _324_;
-  wire [4:0] _325_;
-  wire [8:0] _326_;
-  wire [4:0] _327_;
-  wire [4:0] _328_;
-  wire _329_;
-  wire _330_;
-  wire _331_;
-  wire _332_;
-  wire _333_;
+  wire [19:0] _321_;
+  wire [17:0] _322_;
+  wire [17:0] _323_;
+  wire [23:0] _324_;
+  wire [23:0] _325_;
+  wire [31:0] _326_;
+  wire [31:0] _327_;
+  wire [31:0] _328_;
+  wire [31:0] _329_;
+  wire [15:0] _330_;
+  wire [15:0] _331_;
+  wire [13:0] _332_;
+  wire [13:0] _333_;
   wire _334_;
+  wire _335_;
+  wire _336_;
+  wire _337_;
+  wire [17:0] _338_;
+  wire _339_;
+  wire _340_;
+  wire _341_;
+  wire _342_;
+  wire _343_;
+  wire [31:0] _344_;
+  wire _345_;
+  wire _346_;
+  wire _347_;
+  wire _348_;
+  wire _349_;
+  wire _350_;
+  wire _351_;
+  wire _352_;
+  wire [2:0] _353_;
+  wire [2:0] _354_;
+  wire [2:0] _355_;
+  wire _356_;
+  wire _357_;
+  wire _358_;
+  wire _359_;
+  wire [2:0] _360_;
+  wire _361_;
+  wire [4:0] _362_;
+  wire [8:0] _363_;
   reg active = 1'h0;
   wire [4:0] after;
   reg align = 1'h0;
@@ -4799,6 +4916,8 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   wire [8:0] beats_behind;
   reg [8:0] beats_to_boundary = 9'h000;
   wire [8:0] beats_to_first_boundary;
+  input begins;
+  wire begins;
   reg [4:0] burst_limit = 5'h00;
   reg [11:0] bus_word = 12'h000;
   reg [127:0] came = 128'h00000000000000000000000000000000;
@@ -4808,6 +4927,7 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   reg came_valid = 1'h0;
   input clk;
   wire clk;
+  reg closes = 1'h0;
   wire complete;
   wire counts_beats;
   input [127:0] data;
@@ -4868,13 +4988,12 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   input rst;
   wire rst;
   reg [31:0] run_address = 32'd0;
-  wire run_begins;
   reg [19:0] run_bytes = 20'h00000;
   reg run_end = 1'h0;
   wire [24:0] run_stop;
-  wire [71:0] runs_data;
+  wire [72:0] runs_data;
   wire runs_full;
-  wire [71:0] runs_head;
+  wire [72:0] runs_head;
   wire runs_pop;
   wire runs_push;
   wire runs_valid;
@@ -4914,332 +5033,359 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   reg [6:0] write_en = 7'h00;
   reg [23:0] x = 24'h000000;
   reg [17:0] y = 18'h00000;
-  assign _000_ = head[7:4] == 2'h2;
-  assign run_begins = start & _000_;
-  assign { _104_[9], beats_to_first_boundary } = 9'h100 - first_byte[11:4];
-  assign { _196_[9], beats_behind } = beats_to_boundary - burst_limit;
+  assign _000_ = ! head[7:4];
+  assign _105_ = start & _000_;
+  assign _195_ = ! head[7:4];
+  assign _233_ = start & _195_;
+  assign _244_ = ! head[7:4];
+  assign _254_ = start & _244_;
+  assign _264_ = ! head[7:4];
+  assign _275_ = start & _264_;
+  assign _285_ = head[7:4] == 1'h1;
+  assign _001_ = start & _285_;
+  assign _011_ = head[7:4] == 1'h1;
+  assign _019_ = start & _011_;
+  assign _029_ = head[7:4] == 1'h1;
+  assign _040_ = start & _029_;
+  assign _051_ = ! head[7:4];
+  assign _062_ = start & _051_;
+  assign _073_ = read_valid & read_ready;
+  assign _084_ = ! beats_behind;
+  assign _094_ = _084_ ? 9'h100 : beats_behind;
+  assign _106_ = ! beats_behind;
+  assign _116_ = _106_ ? 9'h100 : beats_behind;
+  assign _127_ = _116_ < 5'h10;
+  assign _138_ = ! beats_behind;
+  assign _149_ = _138_ ? 9'h100 : beats_behind;
+  assign _160_ = _127_ ? _149_ : 9'h010;
+  assign _167_ = beats_to_first_boundary < 5'h10;
+  assign _175_ = _167_ ? beats_to_first_boundary : 9'h010;
+  assign _183_ = $signed(x) < $signed(1'h0);
+  assign _190_ = - $signed(x);
+  assign _196_ = _183_ ? _190_ : 25'h0000000;
+  assign _200_ = $signed(_196_) < $signed({ 1'h0, run_bytes });
+  assign _206_ = $signed(x) < $signed(1'h0);
+  assign _210_ = - $signed(x);
+  assign _221_ = _206_ ? _210_ : 25'h0000000;
+  assign _227_ = _200_ ? _221_ : { 5'h00, run_bytes };
+  assign _229_ = whole ? 25'h0000000 : _227_;
+  assign _230_ = $signed(over) > $signed(1'h0);
+  assign _231_ = _230_ ? over : 26'h0000000;
+  assign _232_ = $signed(_231_) < $signed({ 1'h0, run_bytes });
+  assign _234_ = $signed(over) > $signed(1'h0);
+  assign _235_ = _234_ ? over : 26'h0000000;
+  assign _236_ = _232_ ? _235_ : { 6'h00, run_bytes };
+  assign _237_ = whole ? 26'h0000000 : _236_;
+  assign _238_ = $signed(y) >= $signed(1'h0);
+  assign _239_ = $signed(y) < $signed({ 1'h0, set_0_row_count });
+  assign _240_ = _238_ & _239_;
+  assign _241_ = whole | _240_;
+  assign _242_ = row_there ? lead : run_bytes;
+  assign _243_ = row_there ? trail : 20'h00000;
+  assign _245_ = run_bytes - lead;
+  assign _246_ = $signed(_245_) - $signed({ 1'h0, trail });
+  assign _247_ = run_address + lead;
+  assign _248_ = | data_bytes;
+  assign _249_ = | lead;
+  assign _250_ = | data_bytes;
+  assign _251_ = | trail;
+  assign _252_ = lead <= 5'h10;
+  assign _253_ = data_bytes + first_byte[3:0];
+  assign _255_ = _253_ <= 5'h10;
+  assign _256_ = trail <= 5'h10;
+  assign _257_ = first_byte[3:0] + data_bytes;
+  assign _258_ = _257_ + 4'hf;
+  assign _259_ = read_valid & read_ready;
+  assign _260_ = beats - burst_limit;
+  assign _261_ = first_byte[31:4] + burst_limit;
+  assign _262_ = head[125] ? set_1_group_count : 16'h0001;
+  assign _263_ = ~ head[125];
+  assign _265_ = groups_left - 1'h1;
+  assign _266_ = $signed({ 1'h0, group_address }) + $signed(set_0_x_step);
+  assign _267_ = $signed({ 1'h0, group_address }) + $signed(set_0_x_step);
+  assign _268_ = $signed(x) + $signed(set_0_x_step);
+  assign _269_ = rows_left - 1'h1;
+  assign _270_ = run_address + set_0_row_pitch;
+  assign _271_ = $signed(y) + $signed(2'h1);
+  assign _272_ = lead_left - 5'h10;
+  assign _273_ = ~ lead_ends;
+  assign _274_ = lead_left <= 6'h20;
+  assign _276_ = lead_left <= 6'h20;
+  assign _277_ = ~ data_there;
+  assign _278_ = _276_ & _277_;
+  assign _279_ = ~ trail_there;
+  assign _280_ = _278_ & _279_;
+  assign _281_ = ~ trail_there;
+  assign _282_ = data_ends & _281_;
+  assign _283_ = data_there ? _282_ : trail_ends;
+  assign _284_ = lead_ends ? _283_ : _280_;
+  assign _286_ = data_take & data_valid;
+  assign _287_ = data_left - space;
+  assign _288_ = ~ data_ends;
+  assign _289_ = data_left + low;
+  assign _290_ = _289_ <= 6'h20;
+  assign _291_ = lead_ends & data_ends;
+  assign _292_ = ~ trail_there;
+  assign _293_ = _291_ & _292_;
+  assign _002_ = data_left + low;
+  assign _003_ = _002_ <= 6'h20;
+  assign _004_ = ~ trail_there;
+  assign _005_ = _003_ & _004_;
+  assign _006_ = data_ends ? trail_ends : _005_;
+  assign _007_ = lead_there ? _293_ : _006_;
+  assign _008_ = ~ in_lead;
+  assign _009_ = active & _008_;
+  assign _010_ = ~ data_take;
+  assign _012_ = _009_ & _010_;
+  assign _013_ = trail_left - 5'h10;
+  assign _014_ = ~ trail_ends;
+  assign _015_ = trail_left <= 6'h20;
+  assign _016_ = ~ data_there;
+  assign _017_ = lead_ends & _016_;
+  assign _018_ = _017_ & trail_ends;
+  assign _020_ = data_ends & trail_ends;
+  assign _021_ = trail_left <= 6'h20;
+  assign _022_ = data_there ? _020_ : _021_;
+  assign _023_ = lead_there ? _018_ : _022_;
+  assign _024_ = whole ? 8'h00 : set_0_pad_value;
+  assign _025_ = whole ? 8'h00 : set_0_pad_value;
+  assign _026_ = whole ? 8'h00 : set_0_pad_value;
+  assign _027_ = whole ? 8'h00 : set_0_pad_value;
+  assign _028_ = whole ? 8'h00 : set_0_pad_value;
+  assign _030_ = whole ? 8'h00 : set_0_pad_value;
+  assign _031_ = whole ? 8'h00 : set_0_pad_value;
+  assign _032_ = whole ? 8'h00 : set_0_pad_value;
+  assign _033_ = whole ? 8'h00 : set_0_pad_value;
+  assign _034_ = whole ? 8'h00 : set_0_pad_value;
+  assign _035_ = whole ? 8'h00 : set_0_pad_value;
+  assign _036_ = whole ? 8'h00 : set_0_pad_value;
+  assign _037_ = whole ? 8'h00 : set_0_pad_value;
+  assign _038_ = whole ? 8'h00 : set_0_pad_value;
+  assign _039_ = whole ? 8'h00 : set_0_pad_value;
+  assign _041_ = whole ? 8'h00 : set_0_pad_value;
+  assign _042_ = data_take ? data : { _041_, _039_, _038_, _037_, _036_, _035_, _034_, _033_, _032_, _031_, _030_, _028_, _027_, _026_, _025_, _024_ };
+  assign _043_ = data_take ? low : 4'h0;
+  assign _044_ = offset - _043_;
+  assign _045_ = offset + amount;
+  assign _046_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _047_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _048_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _049_ = came_turn[1] ? { _047_[111:0], _046_[127:112] } : _048_;
+  assign _050_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _052_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _053_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _054_ = came_turn[1] ? { _052_[111:0], _050_[127:112] } : _053_;
+  assign _055_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _056_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _057_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _058_ = came_turn[1] ? { _056_[111:0], _055_[127:112] } : _057_;
+  assign _059_ = came_turn[2] ? { _054_[95:0], _049_[127:96] } : _058_;
+  assign _060_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _061_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _063_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _064_ = came_turn[1] ? { _061_[111:0], _060_[127:112] } : _063_;
+  assign _065_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _066_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _067_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _068_ = came_turn[1] ? { _066_[111:0], _065_[127:112] } : _067_;
+  assign _069_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _070_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _071_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _072_ = came_turn[1] ? { _070_[111:0], _069_[127:112] } : _071_;
+  assign _074_ = came_turn[2] ? { _068_[95:0], _064_[127:96] } : _072_;
+  assign _075_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _076_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _077_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _078_ = came_turn[1] ? { _076_[111:0], _075_[127:112] } : _077_;
+  assign _079_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _080_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _081_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _082_ = came_turn[1] ? { _080_[111:0], _079_[127:112] } : _081_;
+  assign _083_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _085_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _086_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
+  assign _087_ = came_turn[1] ? { _085_[111:0], _083_[127:112] } : _086_;
+  assign _088_ = came_turn[2] ? { _082_[95:0], _078_[127:96] } : _087_;
+  assign _089_ = came_turn[3] ? { _074_[63:0], _059_[127:64] } : _088_;
+  assign _090_ = complete ? turned : joined;
+  assign _091_ = ! head[66:64];
+  assign _092_ = head[66:64] == 1'h1;
+  assign _093_ = head[66:64] == 2'h2;
+  assign _095_ = head[66:64] == 2'h3;
+  assign _096_ = head[66:64] == 3'h4;
+  assign _097_ = head[66:64] == 3'h5;
+  assign _098_ = head[66:64] == 3'h6;
+  assign _099_ = bus_word + 1'h1;
+  assign { _100_[9], beats_to_first_boundary } = 9'h100 - first_byte[11:4];
+  assign { _101_[9], beats_behind } = beats_to_boundary - burst_limit;
   assign run_stop = $signed(x) + $signed({ 1'h0, run_bytes });
   assign over = $signed(run_stop) - $signed({ 1'h0, set_0_row_bytes });
   assign last_row = rows_left == 1'h1;
-  assign _218_ = groups_left == 1'h1;
-  assign last_run = last_row & _218_;
+  assign _102_ = groups_left == 1'h1;
+  assign last_run = last_row & _102_;
   assign last_burst = beats <= burst_limit;
-  assign { _229_[17:9], read_beats } = last_burst ? beats : { 13'h0000, burst_limit };
-  assign _238_ = ~ runs_full;
-  assign _246_ = pushed | _238_;
-  assign _253_ = ~ pushed;
-  assign _261_ = ~ runs_full;
-  assign _001_ = _253_ & _261_;
-  assign _007_ = may_ask & asks;
-  assign _018_ = ~ asks;
-  assign _029_ = read_ready & last_burst;
-  assign _040_ = _018_ | _029_;
-  assign _051_ = may_ask & _040_;
+  assign { _103_[17:9], read_beats } = last_burst ? beats : { 13'h0000, burst_limit };
+  assign _104_ = ~ parts_there[1];
+  assign _107_ = parts_end[0] & _104_;
+  assign _108_ = ~ parts_there[2];
+  assign _109_ = _107_ & _108_;
+  assign _110_ = ~ parts_there[2];
+  assign _111_ = parts_end[1] & _110_;
+  assign _112_ = parts_there[1] ? _111_ : parts_end[2];
+  assign runs_data[72] = parts_there[0] ? _109_ : _112_;
+  assign _113_ = ~ runs_full;
+  assign _114_ = pushed | _113_;
+  assign _115_ = ~ pushed;
+  assign _117_ = ~ runs_full;
+  assign _118_ = _115_ & _117_;
+  assign _119_ = may_ask & asks;
+  assign _120_ = ~ asks;
+  assign _121_ = read_ready & last_burst;
+  assign _122_ = _120_ | _121_;
+  assign _123_ = may_ask & _122_;
   assign in_lead = active & lead_there;
-  assign _061_ = ~ lead_there;
-  assign _071_ = active & _061_;
-  assign data_take = _071_ & data_there;
-  assign { _082_[5], space } = 5'h10 - low;
-  assign _093_ = | offset;
-  assign ragged = align & _093_;
-  assign _105_ = ~ data_take;
-  assign _116_ = _105_ | data_valid;
-  assign _127_ = active & _116_;
-  assign piece = _127_ | ragged;
-  assign _138_ = ~ data_there;
-  assign _149_ = lead_ends & _138_;
-  assign _160_ = ~ trail_there;
-  assign _170_ = _149_ & _160_;
-  assign _181_ = data_valid & data_ends;
-  assign _184_ = ~ trail_there;
-  assign _189_ = _181_ & _184_;
-  assign _197_ = data_take ? _189_ : trail_ends;
-  assign _208_ = in_lead ? _170_ : _197_;
-  assign finish = active & _208_;
-  assign { _209_[5], to_word } = 5'h10 - offset;
-  assign _211_ = to_word < 5'h10;
-  assign _212_ = _211_ ? to_word : 5'h10;
-  assign _213_ = lead_ends ? lead_left[4:0] : 5'h10;
-  assign _214_ = data_ends ? data_left[4:0] : space;
-  assign _215_ = trail_ends ? trail_left[4:0] : 5'h10;
-  assign _216_ = ~ ragged;
-  assign _217_ = to_word <= 5'h10;
-  assign _219_ = _216_ | _217_;
-  assign aligned = align & _219_;
-  assign _220_ = ~ active;
-  assign _221_ = ~ align;
-  assign _222_ = _220_ & _221_;
-  assign _223_ = ~ flush;
-  assign _224_ = _222_ & _223_;
-  assign _225_ = ~ group_end;
-  assign _226_ = finish & _225_;
-  assign _227_ = _224_ | _226_;
-  assign _228_ = ~ run_end;
-  assign _230_ = aligned & _228_;
-  assign _231_ = _227_ | _230_;
-  assign load = runs_valid & _231_;
-  assign { _232_[5], after } = kept_bytes + turned_amount;
+  assign _124_ = ~ lead_there;
+  assign _125_ = active & _124_;
+  assign data_take = _125_ & data_there;
+  assign { _126_[5], space } = 5'h10 - low;
+  assign _128_ = | offset;
+  assign ragged = align & _128_;
+  assign _129_ = ~ data_take;
+  assign _130_ = _129_ | data_valid;
+  assign _131_ = active & _130_;
+  assign piece = _131_ | ragged;
+  assign _132_ = active & closes;
+  assign _133_ = ~ data_take;
+  assign _134_ = data_valid | _133_;
+  assign finish = _132_ & _134_;
+  assign { _135_[5], to_word } = 5'h10 - offset;
+  assign _136_ = to_word < 5'h10;
+  assign _137_ = _136_ ? to_word : 5'h10;
+  assign _139_ = lead_ends ? lead_left[4:0] : 5'h10;
+  assign _140_ = data_ends ? data_left[4:0] : space;
+  assign _141_ = trail_ends ? trail_left[4:0] : 5'h10;
+  assign _142_ = ~ ragged;
+  assign _143_ = to_word <= 5'h10;
+  assign _144_ = _142_ | _143_;
+  assign aligned = align & _144_;
+  assign _145_ = ~ active;
+  assign _146_ = ~ align;
+  assign _147_ = _145_ & _146_;
+  assign _148_ = ~ flush;
+  assign _150_ = _147_ & _148_;
+  assign _151_ = ~ group_end;
+  assign _152_ = finish & _151_;
+  assign _153_ = _150_ | _152_;
+  assign _154_ = ~ run_end;
+  assign _155_ = aligned & _154_;
+  assign _156_ = _153_ | _155_;
+  assign load = runs_valid & _156_;
+  assign { _157_[5], after } = kept_bytes + turned_amount;
   assign complete = turned_valid & after[4];
-  assign _233_ = kept_bytes > 1'h0;
-  assign _234_ = turned_flush ? 8'h00 : turned[7:0];
-  assign joined[7:0] = _233_ ? kept[7:0] : _234_;
-  assign _235_ = kept_bytes > 1'h1;
-  assign _236_ = turned_flush ? 8'h00 : turned[15:8];
-  assign joined[15:8] = _235_ ? kept[15:8] : _236_;
-  assign _237_ = kept_bytes > 2'h2;
-  assign _239_ = turned_flush ? 8'h00 : turned[23:16];
-  assign joined[23:16] = _237_ ? kept[23:16] : _239_;
-  assign _240_ = kept_bytes > 2'h3;
-  assign _241_ = turned_flush ? 8'h00 : turned[31:24];
-  assign joined[31:24] = _240_ ? kept[31:24] : _241_;
-  assign _242_ = kept_bytes > 3'h4;
-  assign _243_ = turned_flush ? 8'h00 : turned[39:32];
-  assign joined[39:32] = _242_ ? kept[39:32] : _243_;
-  assign _244_ = kept_bytes > 3'h5;
-  assign _245_ = turned_flush ? 8'h00 : turned[47:40];
-  assign joined[47:40] = _244_ ? kept[47:40] : _245_;
-  assign _247_ = kept_bytes > 3'h6;
-  assign _248_ = turned_flush ? 8'h00 : turned[55:48];
-  assign joined[55:48] = _247_ ? kept[55:48] : _248_;
-  assign _249_ = kept_bytes > 3'h7;
-  assign _250_ = turned_flush ? 8'h00 : turned[63:56];
-  assign joined[63:56] = _249_ ? kept[63:56] : _250_;
-  assign _251_ = kept_bytes > 4'h8;
-  assign _252_ = turned_flush ? 8'h00 : turned[71:64];
-  assign joined[71:64] = _251_ ? kept[71:64] : _252_;
-  assign _254_ = kept_bytes > 4'h9;
-  assign _255_ = turned_flush ? 8'h00 : turned[79:72];
-  assign joined[79:72] = _254_ ? kept[79:72] : _255_;
-  assign _256_ = kept_bytes > 4'ha;
-  assign _257_ = turned_flush ? 8'h00 : turned[87:80];
-  assign joined[87:80] = _256_ ? kept[87:80] : _257_;
-  assign _258_ = kept_bytes > 4'hb;
-  assign _259_ = turned_flush ? 8'h00 : turned[95:88];
-  assign joined[95:88] = _258_ ? kept[95:88] : _259_;
-  assign _260_ = kept_bytes > 4'hc;
-  assign _262_ = turned_flush ? 8'h00 : turned[103:96];
-  assign joined[103:96] = _260_ ? kept[103:96] : _262_;
-  assign _263_ = kept_bytes > 4'hd;
-  assign _264_ = turned_flush ? 8'h00 : turned[111:104];
-  assign joined[111:104] = _263_ ? kept[111:104] : _264_;
-  assign _265_ = kept_bytes > 4'he;
-  assign _266_ = turned_flush ? 8'h00 : turned[119:112];
-  assign joined[119:112] = _265_ ? kept[119:112] : _266_;
+  assign _158_ = kept_bytes > 1'h0;
+  assign _159_ = turned_flush ? 8'h00 : turned[7:0];
+  assign joined[7:0] = _158_ ? kept[7:0] : _159_;
+  assign _161_ = kept_bytes > 1'h1;
+  assign _162_ = turned_flush ? 8'h00 : turned[15:8];
+  assign joined[15:8] = _161_ ? kept[15:8] : _162_;
+  assign _163_ = kept_bytes > 2'h2;
+  assign _164_ = turned_flush ? 8'h00 : turned[23:16];
+  assign joined[23:16] = _163_ ? kept[23:16] : _164_;
+  assign _165_ = kept_bytes > 2'h3;
+  assign _166_ = turned_flush ? 8'h00 : turned[31:24];
+  assign joined[31:24] = _165_ ? kept[31:24] : _166_;
+  assign _168_ = kept_bytes > 3'h4;
+  assign _169_ = turned_flush ? 8'h00 : turned[39:32];
+  assign joined[39:32] = _168_ ? kept[39:32] : _169_;
+  assign _170_ = kept_bytes > 3'h5;
+  assign _171_ = turned_flush ? 8'h00 : turned[47:40];
+  assign joined[47:40] = _170_ ? kept[47:40] : _171_;
+  assign _172_ = kept_bytes > 3'h6;
+  assign _173_ = turned_flush ? 8'h00 : turned[55:48];
+  assign joined[55:48] = _172_ ? kept[55:48] : _173_;
+  assign _174_ = kept_bytes > 3'h7;
+  assign _176_ = turned_flush ? 8'h00 : turned[63:56];
+  assign joined[63:56] = _174_ ? kept[63:56] : _176_;
+  assign _177_ = kept_bytes > 4'h8;
+  assign _178_ = turned_flush ? 8'h00 : turned[71:64];
+  assign joined[71:64] = _177_ ? kept[71:64] : _178_;
+  assign _179_ = kept_bytes > 4'h9;
+  assign _180_ = turned_flush ? 8'h00 : turned[79:72];
+  assign joined[79:72] = _179_ ? kept[79:72] : _180_;
+  assign _181_ = kept_bytes > 4'ha;
+  assign _182_ = turned_flush ? 8'h00 : turned[87:80];
+  assign joined[87:80] = _181_ ? kept[87:80] : _182_;
+  assign _184_ = kept_bytes > 4'hb;
+  assign _185_ = turned_flush ? 8'h00 : turned[95:88];
+  assign joined[95:88] = _184_ ? kept[95:88] : _185_;
+  assign _186_ = kept_bytes > 4'hc;
+  assign _187_ = turned_flush ? 8'h00 : turned[103:96];
+  assign joined[103:96] = _186_ ? kept[103:96] : _187_;
+  assign _188_ = kept_bytes > 4'hd;
+  assign _189_ = turned_flush ? 8'h00 : turned[111:104];
+  assign joined[111:104] = _188_ ? kept[111:104] : _189_;
+  assign _191_ = kept_bytes > 4'he;
+  assign _192_ = turned_flush ? 8'h00 : turned[119:112];
+  assign joined[119:112] = _191_ ? kept[119:112] : _192_;
   assign joined[127:120] = turned_flush ? 8'h00 : turned[127:120];
-  assign _267_ = | kept_bytes;
-  assign _002_ = turned_flush & _267_;
-  assign write = complete | _002_;
+  assign _193_ = | kept_bytes;
+  assign _194_ = turned_flush & _193_;
+  assign write = complete | _194_;
   assign stall = ~ piece;
-  assign _003_ = ! head[7:4];
-  assign _004_ = start & _003_;
-  assign _005_ = ! head[7:4];
-  assign _006_ = start & _005_;
-  assign _008_ = ! head[7:4];
-  assign _009_ = start & _008_;
-  assign _010_ = ! head[7:4];
-  assign _011_ = start & _010_;
-  assign _012_ = head[7:4] == 1'h1;
-  assign _013_ = start & _012_;
-  assign _014_ = head[7:4] == 1'h1;
-  assign _015_ = start & _014_;
-  assign _016_ = head[7:4] == 1'h1;
-  assign _017_ = start & _016_;
-  assign _019_ = ! head[7:4];
-  assign _020_ = start & _019_;
-  assign _021_ = read_valid & read_ready;
-  assign _022_ = ! beats_behind;
-  assign _023_ = _022_ ? 9'h100 : beats_behind;
-  assign _024_ = ! beats_behind;
-  assign _025_ = _024_ ? 9'h100 : beats_behind;
-  assign _026_ = _025_ < 5'h10;
-  assign _027_ = ! beats_behind;
-  assign _028_ = _027_ ? 9'h100 : beats_behind;
-  assign _030_ = _026_ ? _028_ : 9'h010;
-  assign _031_ = beats_to_first_boundary < 5'h10;
-  assign _032_ = _031_ ? beats_to_first_boundary : 9'h010;
-  assign _033_ = $signed(x) < $signed(1'h0);
-  assign _034_ = - $signed(x);
-  assign _035_ = _033_ ? _034_ : 25'h0000000;
-  assign _036_ = $signed(_035_) < $signed({ 1'h0, run_bytes });
-  assign _037_ = $signed(x) < $signed(1'h0);
-  assign _038_ = - $signed(x);
-  assign _039_ = _037_ ? _038_ : 25'h0000000;
-  assign _041_ = _036_ ? _039_ : { 5'h00, run_bytes };
-  assign _042_ = whole ? 25'h0000000 : _041_;
-  assign _043_ = $signed(over) > $signed(1'h0);
-  assign _044_ = _043_ ? over : 26'h0000000;
-  assign _045_ = $signed(_044_) < $signed({ 1'h0, run_bytes });
-  assign _046_ = $signed(over) > $signed(1'h0);
-  assign _047_ = _046_ ? over : 26'h0000000;
-  assign _048_ = _045_ ? _047_ : { 6'h00, run_bytes };
-  assign _049_ = whole ? 26'h0000000 : _048_;
-  assign _050_ = $signed(y) >= $signed(1'h0);
-  assign _052_ = $signed(y) < $signed({ 1'h0, set_0_row_count });
-  assign _053_ = _050_ & _052_;
-  assign _054_ = whole | _053_;
-  assign _055_ = row_there ? lead : run_bytes;
-  assign _056_ = row_there ? trail : 20'h00000;
-  assign _057_ = run_bytes - lead;
-  assign _058_ = $signed(_057_) - $signed({ 1'h0, trail });
-  assign _059_ = run_address + lead;
-  assign _060_ = | data_bytes;
-  assign _062_ = | lead;
-  assign _063_ = | data_bytes;
-  assign _064_ = | trail;
-  assign _065_ = lead <= 5'h10;
-  assign _066_ = data_bytes + first_byte[3:0];
-  assign _067_ = _066_ <= 5'h10;
-  assign _068_ = trail <= 5'h10;
-  assign _069_ = first_byte[3:0] + data_bytes;
-  assign _070_ = _069_ + 4'hf;
-  assign _072_ = read_valid & read_ready;
-  assign _073_ = beats - burst_limit;
-  assign _074_ = first_byte[31:4] + burst_limit;
-  assign _075_ = head[125] ? set_1_group_count : 16'h0001;
-  assign _076_ = ~ head[125];
-  assign _077_ = groups_left - 1'h1;
-  assign _078_ = $signed({ 1'h0, group_address }) + $signed(set_0_x_step);
-  assign _079_ = $signed({ 1'h0, group_address }) + $signed(set_0_x_step);
-  assign _080_ = $signed(x) + $signed(set_0_x_step);
-  assign _081_ = rows_left - 1'h1;
-  assign _083_ = run_address + set_0_row_pitch;
-  assign _084_ = $signed(y) + $signed(2'h1);
-  assign _085_ = lead_left - 5'h10;
-  assign _086_ = ~ lead_ends;
-  assign _087_ = lead_left <= 6'h20;
-  assign _088_ = data_take & data_valid;
-  assign _089_ = data_left - space;
-  assign _090_ = ~ data_ends;
-  assign _091_ = data_left + low;
-  assign _092_ = _091_ <= 6'h20;
-  assign _094_ = ~ in_lead;
-  assign _095_ = active & _094_;
-  assign _096_ = ~ data_take;
-  assign _097_ = _095_ & _096_;
-  assign _098_ = trail_left - 5'h10;
-  assign _099_ = ~ trail_ends;
-  assign _100_ = trail_left <= 6'h20;
-  assign _101_ = whole ? 8'h00 : set_0_pad_value;
-  assign _102_ = whole ? 8'h00 : set_0_pad_value;
-  assign _103_ = whole ? 8'h00 : set_0_pad_value;
-  assign _106_ = whole ? 8'h00 : set_0_pad_value;
-  assign _107_ = whole ? 8'h00 : set_0_pad_value;
-  assign _108_ = whole ? 8'h00 : set_0_pad_value;
-  assign _109_ = whole ? 8'h00 : set_0_pad_value;
-  assign _110_ = whole ? 8'h00 : set_0_pad_value;
-  assign _111_ = whole ? 8'h00 : set_0_pad_value;
-  assign _112_ = whole ? 8'h00 : set_0_pad_value;
-  assign _113_ = whole ? 8'h00 : set_0_pad_value;
-  assign _114_ = whole ? 8'h00 : set_0_pad_value;
-  assign _115_ = whole ? 8'h00 : set_0_pad_value;
-  assign _117_ = whole ? 8'h00 : set_0_pad_value;
-  assign _118_ = whole ? 8'h00 : set_0_pad_value;
-  assign _119_ = whole ? 8'h00 : set_0_pad_value;
-  assign _120_ = data_take ? data : { _119_, _118_, _117_, _115_, _114_, _113_, _112_, _111_, _110_, _109_, _108_, _107_, _106_, _103_, _102_, _101_ };
-  assign _121_ = data_take ? low : 4'h0;
-  assign _122_ = offset - _121_;
-  assign _123_ = offset + amount;
-  assign _124_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _125_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _126_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _128_ = came_turn[1] ? { _125_[111:0], _124_[127:112] } : _126_;
-  assign _129_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _130_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _131_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _132_ = came_turn[1] ? { _130_[111:0], _129_[127:112] } : _131_;
-  assign _133_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _134_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _135_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _136_ = came_turn[1] ? { _134_[111:0], _133_[127:112] } : _135_;
-  assign _137_ = came_turn[2] ? { _132_[95:0], _128_[127:96] } : _136_;
-  assign _139_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _140_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _141_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _142_ = came_turn[1] ? { _140_[111:0], _139_[127:112] } : _141_;
-  assign _143_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _144_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _145_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _146_ = came_turn[1] ? { _144_[111:0], _143_[127:112] } : _145_;
-  assign _147_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _148_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _150_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _151_ = came_turn[1] ? { _148_[111:0], _147_[127:112] } : _150_;
-  assign _152_ = came_turn[2] ? { _146_[95:0], _142_[127:96] } : _151_;
-  assign _153_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _154_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _155_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _156_ = came_turn[1] ? { _154_[111:0], _153_[127:112] } : _155_;
-  assign _157_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _158_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _159_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _161_ = came_turn[1] ? { _158_[111:0], _157_[127:112] } : _159_;
-  assign _162_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _163_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _164_ = came_turn[0] ? { came[119:0], came[127:120] } : came;
-  assign _165_ = came_turn[1] ? { _163_[111:0], _162_[127:112] } : _164_;
-  assign _166_ = came_turn[2] ? { _161_[95:0], _156_[127:96] } : _165_;
-  assign _167_ = came_turn[3] ? { _152_[63:0], _137_[127:64] } : _166_;
-  assign _168_ = complete ? turned : joined;
-  assign _169_ = ! head[66:64];
-  assign _171_ = head[66:64] == 1'h1;
-  assign _172_ = head[66:64] == 2'h2;
-  assign _173_ = head[66:64] == 2'h3;
-  assign _174_ = head[66:64] == 3'h4;
-  assign _175_ = head[66:64] == 3'h5;
-  assign _176_ = head[66:64] == 3'h6;
-  assign _177_ = bus_word + 1'h1;
   always @(posedge clk)
-    beats_to_boundary <= _182_;
+    beats_to_boundary <= _201_;
   always @(posedge clk)
-    burst_limit <= _183_;
+    burst_limit <= _202_;
   always @(posedge clk)
-    lead <= _185_;
+    lead <= _203_;
   always @(posedge clk)
-    trail <= _186_;
+    trail <= _204_;
   always @(posedge clk)
-    first_byte <= _187_;
+    first_byte <= _205_;
   always @(posedge clk)
-    beats <= _188_;
+    beats <= _207_;
   always @(posedge clk)
-    rows_left <= _190_;
+    rows_left <= _208_;
   always @(posedge clk)
-    groups_left <= _191_;
+    groups_left <= _209_;
   always @(posedge clk)
-    run_address <= _192_;
+    run_address <= _211_;
   always @(posedge clk)
-    group_address <= _193_;
+    group_address <= _212_;
   always @(posedge clk)
-    x <= _194_;
+    x <= _213_;
   always @(posedge clk)
-    y <= _195_;
+    y <= _214_;
   always @(posedge clk)
-    lead_left <= _198_;
+    lead_left <= _215_;
   always @(posedge clk)
-    lead_there <= _199_;
+    lead_there <= _216_;
   always @(posedge clk)
-    lead_ends <= _200_;
+    lead_ends <= _217_;
   always @(posedge clk)
-    data_left <= _201_;
+    closes <= _218_;
   always @(posedge clk)
-    low <= _202_;
+    data_left <= _219_;
   always @(posedge clk)
-    data_there <= _203_;
+    low <= _220_;
   always @(posedge clk)
-    data_ends <= _204_;
+    data_there <= _222_;
   always @(posedge clk)
-    trail_left <= _205_;
+    data_ends <= _223_;
   always @(posedge clk)
-    trail_there <= _206_;
+    trail_left <= _224_;
   always @(posedge clk)
-    trail_ends <= _207_;
+    trail_there <= _225_;
   always @(posedge clk)
-    came <= _120_;
+    trail_ends <= _226_;
   always @(posedge clk)
-    came_turn <= _122_[3:0];
+    came <= _042_;
+  always @(posedge clk)
+    came_turn <= _044_[3:0];
   always @(posedge clk)
     came_amount <= amount;
   always @(posedge clk)
-    turned <= _167_;
+    turned <= _089_;
   always @(posedge clk)
     turned_amount <= came_amount;
   always @(posedge clk)
@@ -5247,20 +5393,20 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   always @(posedge clk)
     write_data <= joined;
   always @(posedge clk)
-    bus_word <= _210_;
+    bus_word <= _228_;
   always @(posedge clk)
     if (rst) ending <= 4'h0;
     else ending <= { ending[2:0], flush };
   always @(posedge clk)
-    if (run_begins) targets <= { _176_, _175_, _174_, _173_, _172_, _171_, _169_ };
+    if (begins) targets <= { _098_, _097_, _096_, _095_, _093_, _092_, _091_ };
   always @(posedge clk)
-    if (_268_) write_en <= 7'h00;
+    if (_294_) write_en <= 7'h00;
     else write_en <= targets;
   always @(posedge clk)
-    if (run_begins) kept_bytes <= 4'h0;
+    if (begins) kept_bytes <= 4'h0;
     else if (turned_valid) kept_bytes <= after[3:0];
   always @(posedge clk)
-    if (turned_valid) kept <= _168_;
+    if (turned_valid) kept <= _090_;
   always @(posedge clk)
     if (rst) turned_flush <= 1'h0;
     else turned_flush <= came_flush;
@@ -5268,8 +5414,8 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
     if (rst) turned_valid <= 1'h0;
     else turned_valid <= came_valid;
   always @(posedge clk)
-    if (run_begins) offset <= 4'h0;
-    else if (piece) offset <= _123_[3:0];
+    if (begins) offset <= 4'h0;
+    else if (piece) offset <= _045_[3:0];
   always @(posedge clk)
     if (rst) came_flush <= 1'h0;
     else came_flush <= flush;
@@ -5281,264 +5427,268 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   always @(posedge clk)
     if (load) group_end <= runs_head[64];
   always @(posedge clk)
-    if (_269_) flush <= 1'h0;
+    if (_295_) flush <= 1'h0;
     else if (aligned) flush <= run_end;
   always @(posedge clk)
-    if (_270_) align <= 1'h0;
+    if (_296_) align <= 1'h0;
     else if (finish) align <= group_end;
   always @(posedge clk)
     if (rst) active <= 1'h0;
-    else active <= _274_;
+    else active <= _308_;
   always @(posedge clk)
-    if (run_begins) whole <= _076_;
+    if (begins) whole <= _263_;
   always @(posedge clk)
-    if (run_begins) rows <= head[124:111];
+    if (begins) rows <= head[124:111];
   always @(posedge clk)
-    if (run_begins) run_bytes <= head[110:91];
+    if (begins) run_bytes <= head[110:91];
   always @(posedge clk)
     if (rst) pushed <= 1'h0;
-    else pushed <= _298_;
+    else pushed <= _335_;
   always @(posedge clk)
-    if (_304_) parts_end <= { _068_, _067_, _065_ };
+    if (_341_) parts_end <= { _256_, _255_, _252_ };
   always @(posedge clk)
-    if (_305_) parts_there <= { _064_, _063_, _062_ };
+    if (_342_) parts_there <= { _251_, _250_, _249_ };
   always @(posedge clk)
-    if (_306_) asks <= _060_;
+    if (_343_) asks <= _248_;
   always @(posedge clk)
-    if (_310_)
+    if (_347_)
       if (!row_there) data_bytes <= 20'h00000;
-      else data_bytes <= _058_[19:0];
+      else data_bytes <= _246_[19:0];
   always @(posedge clk)
-    if (_311_) row_there <= _054_;
+    if (_348_) row_there <= _241_;
   always @(posedge clk)
     if (rst) walk_state <= 3'h0;
-    else walk_state <= _318_;
+    else walk_state <= _355_;
   always @(posedge clk)
-    if (_020_) set_0_pad_value <= head[111:104];
+    if (_062_) set_0_pad_value <= head[111:104];
   always @(posedge clk)
-    if (_017_) set_1_group_count <= head[77:62];
+    if (_040_) set_1_group_count <= head[77:62];
   always @(posedge clk)
-    if (_015_) set_1_y_start <= head[61:45];
+    if (_019_) set_1_y_start <= head[61:45];
   always @(posedge clk)
-    if (_013_) set_1_x_start <= head[44:24];
+    if (_001_) set_1_x_start <= head[44:24];
   always @(posedge clk)
-    if (_011_) set_0_row_count <= head[103:88];
+    if (_275_) set_0_row_count <= head[103:88];
   always @(posedge clk)
-    if (_009_) set_0_row_bytes <= head[87:68];
+    if (_254_) set_0_row_bytes <= head[87:68];
   always @(posedge clk)
-    if (_006_) set_0_x_step <= head[67:52];
+    if (_233_) set_0_x_step <= head[67:52];
   always @(posedge clk)
-    if (_004_) set_0_row_pitch <= head[51:24];
-  assign _271_ = ~ write;
-  assign _268_ = | { _271_, rst };
-  assign _269_ = | { flush, rst };
-  assign _270_ = | { aligned, rst };
-  assign _272_ = write ? _177_[11:0] : bus_word;
-  assign _210_ = run_begins ? head[82:71] : _272_;
-  assign _273_ = finish ? 1'h0 : active;
-  assign _274_ = load ? 1'h1 : _273_;
-  assign _275_ = _097_ ? _100_ : trail_ends;
-  assign _207_ = load ? runs_head[71] : _275_;
-  assign _276_ = _097_ ? _099_ : trail_there;
-  assign _206_ = load ? runs_head[68] : _276_;
-  assign _277_ = _097_ ? _098_[19:0] : trail_left;
-  assign _205_ = load ? runs_head[59:40] : _277_;
-  assign _278_ = _088_ ? _092_ : data_ends;
-  assign _204_ = load ? runs_head[70] : _278_;
-  assign _279_ = _088_ ? _090_ : data_there;
-  assign _203_ = load ? runs_head[67] : _279_;
-  assign _280_ = _088_ ? 4'h0 : low;
-  assign _202_ = load ? runs_head[63:60] : _280_;
-  assign _281_ = _088_ ? _089_[19:0] : data_left;
-  assign _201_ = load ? runs_head[39:20] : _281_;
-  assign _282_ = in_lead ? _087_ : lead_ends;
-  assign _200_ = load ? runs_head[69] : _282_;
-  assign _283_ = in_lead ? _086_ : lead_there;
-  assign _199_ = load ? runs_head[66] : _283_;
-  assign _284_ = in_lead ? _085_[19:0] : lead_left;
-  assign _198_ = load ? runs_head[19:0] : _284_;
-  assign _285_ = last_row ? (* full_case = 32'd1 *) { set_1_y_start[16], set_1_y_start } : _084_[17:0];
-  assign _286_ = go_on ? _285_ : y;
-  assign _195_ = run_begins ? { set_1_y_start[16], set_1_y_start } : _286_;
-  assign _287_ = last_row ? _080_[23:0] : x;
-  assign _288_ = go_on ? _287_ : x;
-  assign _194_ = run_begins ? { set_1_x_start[20], set_1_x_start[20], set_1_x_start[20], set_1_x_start } : _288_;
-  assign _289_ = last_row ? _079_[31:0] : group_address;
-  assign _290_ = go_on ? _289_ : group_address;
-  assign _193_ = run_begins ? head[55:24] : _290_;
-  assign _291_ = last_row ? (* full_case = 32'd1 *) _078_[31:0] : _083_[31:0];
-  assign _292_ = go_on ? _291_ : run_address;
-  assign _192_ = run_begins ? head[55:24] : _292_;
-  assign _293_ = last_row ? _077_[15:0] : groups_left;
-  assign _294_ = go_on ? _293_ : groups_left;
-  assign _191_ = run_begins ? _075_ : _294_;
-  assign _295_ = last_row ? (* full_case = 32'd1 *) rows : _081_[13:0];
-  assign _296_ = go_on ? _295_ : rows_left;
-  assign _190_ = run_begins ? head[124:111] : _296_;
-  assign _297_ = may_ask ? 1'h1 : pushed;
-  function [0:0] _719_;
+    if (_105_) set_0_row_pitch <= head[51:24];
+  assign _297_ = ~ write;
+  assign _294_ = | { _297_, rst };
+  assign _295_ = | { flush, rst };
+  assign _296_ = | { aligned, rst };
+  assign _298_ = data_take ? (* full_case = 32'd1 *) _140_ : _141_;
+  assign _299_ = in_lead ? (* full_case = 32'd1 *) _139_ : _298_;
+  assign amount = align ? (* full_case = 32'd1 *) _137_ : _299_;
+  assign go_on = _300_ ? asked_all : 1'h0;
+  assign _300_ = walk_state == 3'h4;
+  assign asked_all = _301_ ? _123_ : 1'h0;
+  assign _301_ = walk_state == 3'h4;
+  assign read_valid = _302_ ? _119_ : 1'h0;
+  assign _302_ = walk_state == 3'h4;
+  assign runs_push = _303_ ? _118_ : 1'h0;
+  assign _303_ = walk_state == 3'h4;
+  assign may_ask = _304_ ? _114_ : 1'h0;
+  assign _304_ = walk_state == 3'h4;
+  assign counts_beats = _305_ ? 1'h1 : 1'h0;
+  assign _305_ = walk_state == 3'h3;
+  assign _306_ = write ? _099_[11:0] : bus_word;
+  assign _228_ = begins ? head[82:71] : _306_;
+  assign _307_ = finish ? 1'h0 : active;
+  assign _308_ = load ? 1'h1 : _307_;
+  assign _309_ = _012_ ? _015_ : trail_ends;
+  assign _226_ = load ? runs_head[71] : _309_;
+  assign _310_ = _012_ ? _014_ : trail_there;
+  assign _225_ = load ? runs_head[68] : _310_;
+  assign _311_ = _012_ ? _013_[19:0] : trail_left;
+  assign _224_ = load ? runs_head[59:40] : _311_;
+  assign _312_ = _286_ ? _290_ : data_ends;
+  assign _223_ = load ? runs_head[70] : _312_;
+  assign _313_ = _286_ ? _288_ : data_there;
+  assign _222_ = load ? runs_head[67] : _313_;
+  assign _314_ = _286_ ? 4'h0 : low;
+  assign _220_ = load ? runs_head[63:60] : _314_;
+  assign _315_ = _286_ ? _287_[19:0] : data_left;
+  assign _219_ = load ? runs_head[39:20] : _315_;
+  assign _316_ = in_lead ? _284_ : closes;
+  assign _317_ = _286_ ? _007_ : _316_;
+  assign _318_ = _012_ ? _023_ : _317_;
+  assign _218_ = load ? runs_head[72] : _318_;
+  assign _319_ = in_lead ? _274_ : lead_ends;
+  assign _217_ = load ? runs_head[69] : _319_;
+  assign _320_ = in_lead ? _273_ : lead_there;
+  assign _216_ = load ? runs_head[66] : _320_;
+  assign _321_ = in_lead ? _272_[19:0] : lead_left;
+  assign _215_ = load ? runs_head[19:0] : _321_;
+  assign _322_ = last_row ? (* full_case = 32'd1 *) { set_1_y_start[16], set_1_y_start } : _271_[17:0];
+  assign _323_ = go_on ? _322_ : y;
+  assign _214_ = begins ? { set_1_y_start[16], set_1_y_start } : _323_;
+  assign _324_ = last_row ? _268_[23:0] : x;
+  assign _325_ = go_on ? _324_ : x;
+  assign _213_ = begins ? { set_1_x_start[20], set_1_x_start[20], set_1_x_start[20], set_1_x_start } : _325_;
+  assign _326_ = last_row ? _267_[31:0] : group_address;
+  assign _327_ = go_on ? _326_ : group_address;
+  assign _212_ = begins ? head[55:24] : _327_;
+  assign _328_ = last_row ? (* full_case = 32'd1 *) _266_[31:0] : _270_[31:0];
+  assign _329_ = go_on ? _328_ : run_address;
+  assign _211_ = begins ? head[55:24] : _329_;
+  assign _330_ = last_row ? _265_[15:0] : groups_left;
+  assign _331_ = go_on ? _330_ : groups_left;
+  assign _209_ = begins ? _262_ : _331_;
+  assign _332_ = last_row ? (* full_case = 32'd1 *) rows : _269_[13:0];
+  assign _333_ = go_on ? _332_ : rows_left;
+  assign _208_ = begins ? head[124:111] : _333_;
+  assign _334_ = may_ask ? 1'h1 : pushed;
+  function [0:0] _793_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _719_ = b[0:0];
+        _793_ = b[0:0];
       2'b1?:
-        _719_ = b[1:1];
+        _793_ = b[1:1];
       default:
-        _719_ = a;
+        _793_ = a;
     endcase
   endfunction
-  assign _298_ = _719_(pushed, { 1'h0, _297_ }, { _300_, _299_ });
-  assign _299_ = walk_state == 3'h4;
-  assign _300_ = walk_state == 3'h3;
-  assign _301_ = _072_ ? _073_[17:0] : beats;
-  function [17:0] _723_;
+  assign _335_ = _793_(pushed, { 1'h0, _334_ }, { _337_, _336_ });
+  assign _336_ = walk_state == 3'h4;
+  assign _337_ = walk_state == 3'h3;
+  assign _338_ = _259_ ? _260_[17:0] : beats;
+  function [17:0] _797_;
     input [17:0] a;
     input [35:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _723_ = b[17:0];
+        _797_ = b[17:0];
       2'b1?:
-        _723_ = b[35:18];
+        _797_ = b[35:18];
       default:
-        _723_ = a;
+        _797_ = a;
     endcase
   endfunction
-  assign _188_ = _723_(beats, { _070_[21:4], _301_ }, { _303_, _302_ });
-  assign _302_ = walk_state == 3'h4;
-  assign _303_ = walk_state == 3'h3;
-  assign _304_ = walk_state == 3'h3;
-  assign _305_ = walk_state == 3'h3;
-  assign _306_ = walk_state == 3'h3;
-  assign _307_ = _072_ ? { _074_[27:0], 4'h0 } : first_byte;
-  function [31:0] _730_;
+  assign _207_ = _797_(beats, { _258_[21:4], _338_ }, { _340_, _339_ });
+  assign _339_ = walk_state == 3'h4;
+  assign _340_ = walk_state == 3'h3;
+  assign _341_ = walk_state == 3'h3;
+  assign _342_ = walk_state == 3'h3;
+  assign _343_ = walk_state == 3'h3;
+  assign _344_ = _259_ ? { _261_[27:0], 4'h0 } : first_byte;
+  function [31:0] _804_;
     input [31:0] a;
     input [63:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _730_ = b[31:0];
+        _804_ = b[31:0];
       2'b1?:
-        _730_ = b[63:32];
+        _804_ = b[63:32];
       default:
-        _730_ = a;
+        _804_ = a;
     endcase
   endfunction
-  assign _187_ = _730_(first_byte, { _059_[31:0], _307_ }, { _309_, _308_ });
-  assign _308_ = walk_state == 3'h4;
-  assign _309_ = walk_state == 3'h2;
-  assign _310_ = walk_state == 3'h2;
-  assign _311_ = walk_state == 3'h1;
-  function [19:0] _735_;
+  assign _205_ = _804_(first_byte, { _247_[31:0], _344_ }, { _346_, _345_ });
+  assign _345_ = walk_state == 3'h4;
+  assign _346_ = walk_state == 3'h2;
+  assign _347_ = walk_state == 3'h2;
+  assign _348_ = walk_state == 3'h1;
+  function [19:0] _809_;
     input [19:0] a;
     input [39:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _735_ = b[19:0];
+        _809_ = b[19:0];
       2'b1?:
-        _735_ = b[39:20];
+        _809_ = b[39:20];
       default:
-        _735_ = a;
+        _809_ = a;
     endcase
   endfunction
-  assign _186_ = _735_(trail, { _049_[19:0], _056_ }, { _313_, _312_ });
-  assign _312_ = walk_state == 3'h2;
-  assign _313_ = walk_state == 3'h1;
-  function [19:0] _738_;
+  assign _204_ = _809_(trail, { _237_[19:0], _243_ }, { _350_, _349_ });
+  assign _349_ = walk_state == 3'h2;
+  assign _350_ = walk_state == 3'h1;
+  function [19:0] _812_;
     input [19:0] a;
     input [39:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _738_ = b[19:0];
+        _812_ = b[19:0];
       2'b1?:
-        _738_ = b[39:20];
+        _812_ = b[39:20];
       default:
-        _738_ = a;
+        _812_ = a;
     endcase
   endfunction
-  assign _185_ = _738_(lead, { _042_[19:0], _055_ }, { _315_, _314_ });
-  assign _314_ = walk_state == 3'h2;
-  assign _315_ = walk_state == 3'h1;
-  assign _316_ = last_run ? (* full_case = 32'd1 *) 3'h0 : 3'h1;
-  assign _317_ = asked_all ? _316_ : walk_state;
-  function [2:0] _743_;
+  assign _203_ = _812_(lead, { _229_[19:0], _242_ }, { _352_, _351_ });
+  assign _351_ = walk_state == 3'h2;
+  assign _352_ = walk_state == 3'h1;
+  assign _353_ = last_run ? (* full_case = 32'd1 *) 3'h0 : 3'h1;
+  assign _354_ = asked_all ? _353_ : walk_state;
+  function [2:0] _817_;
     input [2:0] a;
     input [14:0] b;
     input [4:0] s;
     (* parallel_case *)
     casez (s)
       5'b????1:
-        _743_ = b[2:0];
+        _817_ = b[2:0];
       5'b???1?:
-        _743_ = b[5:3];
+        _817_ = b[5:3];
       5'b??1??:
-        _743_ = b[8:6];
+        _817_ = b[8:6];
       5'b?1???:
-        _743_ = b[11:9];
+        _817_ = b[11:9];
       5'b1????:
-        _743_ = b[14:12];
+        _817_ = b[14:12];
       default:
-        _743_ = a;
+        _817_ = a;
     endcase
   endfunction
-  assign _318_ = _743_(walk_state, { _323_, 9'h09c, _317_ }, { _324_, _322_, _321_, _320_, _319_ });
-  assign _319_ = walk_state == 3'h4;
-  assign _320_ = walk_state == 3'h3;
-  assign _321_ = walk_state == 3'h2;
-  assign _322_ = walk_state == 3'h1;
-  assign _323_ = run_begins ? 3'h1 : walk_state;
-  assign _324_ = ! walk_state;
-  assign _325_ = _021_ ? _030_[4:0] : burst_limit;
-  assign _183_ = counts_beats ? _032_[4:0] : _325_;
-  assign _326_ = _021_ ? _023_ : beats_to_boundary;
-  assign _182_ = counts_beats ? beats_to_first_boundary : _326_;
-  assign _327_ = data_take ? (* full_case = 32'd1 *) _214_ : _215_;
-  assign _328_ = in_lead ? (* full_case = 32'd1 *) _213_ : _327_;
-  assign amount = align ? (* full_case = 32'd1 *) _212_ : _328_;
-  assign go_on = _329_ ? asked_all : 1'h0;
-  assign _329_ = walk_state == 3'h4;
-  assign asked_all = _330_ ? _051_ : 1'h0;
-  assign _330_ = walk_state == 3'h4;
-  assign read_valid = _331_ ? _007_ : 1'h0;
-  assign _331_ = walk_state == 3'h4;
-  assign runs_push = _332_ ? _001_ : 1'h0;
-  assign _332_ = walk_state == 3'h4;
-  assign may_ask = _333_ ? _246_ : 1'h0;
-  assign _333_ = walk_state == 3'h4;
-  assign counts_beats = _334_ ? 1'h1 : 1'h0;
-  assign _334_ = walk_state == 3'h3;
+  assign _355_ = _817_(walk_state, { _360_, 9'h09c, _354_ }, { _361_, _359_, _358_, _357_, _356_ });
+  assign _356_ = walk_state == 3'h4;
+  assign _357_ = walk_state == 3'h3;
+  assign _358_ = walk_state == 3'h2;
+  assign _359_ = walk_state == 3'h1;
+  assign _360_ = begins ? 3'h1 : walk_state;
+  assign _361_ = ! walk_state;
+  assign _362_ = _073_ ? _160_[4:0] : burst_limit;
+  assign _202_ = counts_beats ? _175_[4:0] : _362_;
+  assign _363_ = _073_ ? _094_ : beats_to_boundary;
+  assign _201_ = counts_beats ? beats_to_first_boundary : _363_;
   accelerator_fifo_runs runs (
     .clk(clk),
-    .data({ parts_end, parts_there, last_run, last_row, first_byte[3:0], trail, data_bytes, lead }),
+    .data({ runs_data[72], parts_end, parts_there, last_run, last_row, first_byte[3:0], trail, data_bytes, lead }),
     .full(runs_full),
     .head(runs_head),
-    .kept(_180_),
-    .level(_178_),
+    .kept(_199_),
+    .level(_197_),
     .pop(load),
-    .popped(_179_),
+    .popped(_198_),
     .push(runs_push),
     .rst(rst),
     .valid(runs_valid)
   );
-  assign _082_[4:0] = space;
-  assign _104_[8:0] = beats_to_first_boundary;
-  assign _196_[8:0] = beats_behind;
-  assign _209_[4:0] = to_word;
-  assign _229_[8:0] = read_beats;
-  assign _232_[4:0] = after;
+  assign _100_[8:0] = beats_to_first_boundary;
+  assign _101_[8:0] = beats_behind;
+  assign _103_[8:0] = read_beats;
+  assign _126_[4:0] = space;
+  assign _135_[4:0] = to_word;
+  assign _157_[4:0] = after;
   assign done = ending[3];
   assign in_data = data_take;
   assign read_address = { first_byte[31:4], 4'h0 };
-  assign runs_data = { parts_end, parts_there, last_run, last_row, first_byte[3:0], trail, data_bytes, lead };
+  assign runs_data[71:0] = { parts_end, parts_there, last_run, last_row, first_byte[3:0], trail, data_bytes, lead };
   assign runs_pop = load;
   assign write_address_held = write_address;
   assign write_data_held = write_data;
@@ -9556,7 +9706,7 @@ module accelerator_scratchpad_value(load_address, load_data, sparse_en, sparse_a
   assign sparse_out = sparse_data;
 endmodule
 
-module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head, busy, idle, waiting, began, ended, missing, overflow, push);
+module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, head, busy, idle, waiting, began, ended, missing, overflow, push);
   wire _000_;
   wire _001_;
   wire _002_;
@@ -9631,7 +9781,7 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   wire _071_;
   wire _072_;
   wire _073_;
-  wire [5:0] _074_;
+  wire _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -9642,7 +9792,7 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   wire _082_;
   wire _083_;
   wire _084_;
-  wire _085_;
+  wire [5:0] _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -9684,52 +9834,52 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   wire _124_;
   wire _125_;
   wire _126_;
-  wire [6:0] _127_;
-  wire [7:0] _128_;
+  wire _127_;
+  wire [6:0] _128_;
   wire _129_;
-  wire _130_;
+  wire [7:0] _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
   wire _135_;
-  wire [6:0] _136_;
-  wire [7:0] _137_;
-  wire _138_;
+  wire _136_;
+  wire [6:0] _137_;
+  wire [7:0] _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
   wire _143_;
-  wire [6:0] _144_;
-  wire [7:0] _145_;
-  wire _146_;
+  wire _144_;
+  wire [6:0] _145_;
+  wire [7:0] _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
   wire _152_;
-  wire [6:0] _153_;
-  wire [7:0] _154_;
-  wire _155_;
+  wire _153_;
+  wire [6:0] _154_;
+  wire [7:0] _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
   wire _160_;
-  wire [6:0] _161_;
-  wire [7:0] _162_;
-  wire _163_;
+  wire _161_;
+  wire [6:0] _162_;
+  wire [7:0] _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
   wire _168_;
-  wire [6:0] _169_;
-  wire [7:0] _170_;
+  wire _169_;
+  wire [6:0] _170_;
   wire _171_;
-  wire _172_;
+  wire [7:0] _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -9743,6 +9893,7 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   wire _183_;
   output began;
   wire began;
+  output begins;
   wire begins;
   reg blocked = 1'h0;
   output busy;
@@ -9754,8 +9905,6 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   output ended;
   wire ended;
   wire ends;
-  output full;
-  wire full;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -9778,7 +9927,6 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   input push;
   wire push;
   wire [127:0] queue_data;
-  wire queue_full;
   wire [127:0] queue_head;
   wire [127:0] queue_kept;
   wire queue_pop;
@@ -9829,237 +9977,237 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   assign _042_ = queue_valid & _031_;
   assign _053_ = ~ blocked;
   assign start = _042_ & _053_;
-  assign _063_ = start & single;
-  assign ended = busy ? done : _063_;
-  assign _074_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _074_ : 6'h00;
-  assign _095_ = ~ busy;
-  assign _099_ = ~ queue_valid;
-  assign idle = _095_ & _099_;
-  assign _100_ = ~ busy;
-  assign _101_ = _100_ & queue_valid;
-  assign waiting = _101_ & blocked;
+  assign _063_ = ~ single;
+  assign begins = start & _063_;
+  assign _074_ = start & single;
+  assign ended = busy ? done : _074_;
+  assign _085_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _099_ = ~ busy;
+  assign _100_ = ~ queue_valid;
+  assign idle = _099_ & _100_;
+  assign _101_ = ~ busy;
+  assign _102_ = _101_ & queue_valid;
+  assign waiting = _102_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _102_ = & tokens_load;
-  assign _103_ = _102_ & given[0];
-  assign _104_ = ~ takes_load;
-  assign _105_ = _103_ & _104_;
-  assign _106_ = & tokens_dsp;
-  assign _107_ = _106_ & given[1];
-  assign _109_ = ~ takes_dsp;
-  assign _110_ = _107_ & _109_;
-  assign _111_ = & tokens_lut;
-  assign _112_ = _111_ & given[2];
-  assign _113_ = ~ takes_lut;
-  assign _114_ = _112_ & _113_;
-  assign _115_ = & tokens_sparse;
-  assign _116_ = _115_ & given[3];
-  assign _117_ = ~ takes_sparse;
-  assign _118_ = _116_ & _117_;
-  assign _119_ = & tokens_vec;
-  assign _120_ = _119_ & given[4];
-  assign _121_ = ~ takes_vec;
-  assign _122_ = _120_ & _121_;
-  assign _123_ = & tokens_store;
-  assign _124_ = _123_ & given[5];
-  assign _125_ = ~ takes_store;
-  assign _126_ = _124_ & _125_;
-  assign overflow = | { _126_, _122_, _118_, _114_, _110_, _105_ };
-  assign _127_ = tokens_load + given[0];
-  assign _128_ = _127_ - takes_load;
-  assign _130_ = tokens_load != 1'h1;
-  assign _131_ = given[0] | _130_;
-  assign _132_ = & tokens_load;
-  assign _133_ = ~ _132_;
-  assign _134_ = given[0] ? _133_ : has_load;
-  assign _135_ = takes_load ? _131_ : _134_;
-  assign _136_ = tokens_dsp + given[1];
-  assign _137_ = _136_ - takes_dsp;
-  assign _138_ = tokens_dsp != 1'h1;
-  assign _139_ = given[1] | _138_;
-  assign _140_ = & tokens_dsp;
-  assign _141_ = ~ _140_;
-  assign _142_ = given[1] ? _141_ : has_dsp;
-  assign _143_ = takes_dsp ? _139_ : _142_;
-  assign _144_ = tokens_lut + given[2];
-  assign _145_ = _144_ - takes_lut;
-  assign _146_ = tokens_lut != 1'h1;
-  assign _147_ = given[2] | _146_;
-  assign _148_ = & tokens_lut;
-  assign _149_ = ~ _148_;
-  assign _151_ = given[2] ? _149_ : has_lut;
-  assign _152_ = takes_lut ? _147_ : _151_;
-  assign _153_ = tokens_sparse + given[3];
-  assign _154_ = _153_ - takes_sparse;
-  assign _155_ = tokens_sparse != 1'h1;
-  assign _156_ = given[3] | _155_;
-  assign _157_ = & tokens_sparse;
-  assign _158_ = ~ _157_;
-  assign _159_ = given[3] ? _158_ : has_sparse;
-  assign _160_ = takes_sparse ? _156_ : _159_;
-  assign _161_ = tokens_vec + given[4];
-  assign _162_ = _161_ - takes_vec;
-  assign _163_ = tokens_vec != 1'h1;
-  assign _164_ = given[4] | _163_;
-  assign _165_ = & tokens_vec;
-  assign _166_ = ~ _165_;
-  assign _167_ = given[4] ? _166_ : has_vec;
-  assign _168_ = takes_vec ? _164_ : _167_;
-  assign _169_ = tokens_store + given[5];
-  assign _170_ = _169_ - takes_store;
-  assign _172_ = tokens_store != 1'h1;
-  assign _173_ = given[5] | _172_;
-  assign _174_ = & tokens_store;
-  assign _175_ = ~ _174_;
-  assign _176_ = given[5] ? _175_ : has_store;
-  assign _177_ = takes_store ? _173_ : _176_;
-  assign _178_ = tokens_load != 1'h1;
-  assign _179_ = given[0] | _178_;
-  assign _180_ = & tokens_load;
-  assign _181_ = ~ _180_;
-  assign _001_ = given[0] ? _181_ : has_load;
-  assign _002_ = head[8] ? _179_ : _001_;
-  assign _003_ = ~ _002_;
-  assign _004_ = queue_popped[8] & _003_;
-  assign _005_ = tokens_dsp != 1'h1;
-  assign _006_ = given[1] | _005_;
-  assign _007_ = & tokens_dsp;
-  assign _008_ = ~ _007_;
-  assign _009_ = given[1] ? _008_ : has_dsp;
-  assign _011_ = head[9] ? _006_ : _009_;
-  assign _012_ = ~ _011_;
-  assign _013_ = queue_popped[9] & _012_;
-  assign _014_ = _004_ | _013_;
-  assign _015_ = tokens_lut != 1'h1;
-  assign _016_ = given[2] | _015_;
-  assign _017_ = & tokens_lut;
-  assign _018_ = ~ _017_;
-  assign _019_ = given[2] ? _018_ : has_lut;
-  assign _020_ = head[10] ? _016_ : _019_;
-  assign _021_ = ~ _020_;
-  assign _022_ = queue_popped[10] & _021_;
-  assign _023_ = _014_ | _022_;
-  assign _024_ = tokens_sparse != 1'h1;
-  assign _025_ = given[3] | _024_;
-  assign _026_ = & tokens_sparse;
-  assign _027_ = ~ _026_;
-  assign _028_ = given[3] ? _027_ : has_sparse;
-  assign _029_ = head[11] ? _025_ : _028_;
-  assign _030_ = ~ _029_;
-  assign _032_ = queue_popped[11] & _030_;
-  assign _033_ = _023_ | _032_;
-  assign _034_ = tokens_vec != 1'h1;
-  assign _035_ = given[4] | _034_;
-  assign _036_ = & tokens_vec;
-  assign _037_ = ~ _036_;
-  assign _038_ = given[4] ? _037_ : has_vec;
-  assign _039_ = head[12] ? _035_ : _038_;
-  assign _040_ = ~ _039_;
-  assign _041_ = queue_popped[12] & _040_;
-  assign _043_ = _033_ | _041_;
-  assign _044_ = tokens_store != 1'h1;
-  assign _045_ = given[5] | _044_;
-  assign _046_ = & tokens_store;
-  assign _047_ = ~ _046_;
-  assign _048_ = given[5] ? _047_ : has_store;
-  assign _049_ = head[13] ? _045_ : _048_;
-  assign _050_ = ~ _049_;
-  assign _051_ = queue_popped[13] & _050_;
-  assign _052_ = _043_ | _051_;
-  assign _054_ = & tokens_load;
-  assign _055_ = ~ _054_;
-  assign _056_ = given[0] ? _055_ : has_load;
-  assign _057_ = ~ _056_;
-  assign _058_ = queue_kept[8] & _057_;
-  assign _059_ = & tokens_dsp;
-  assign _060_ = ~ _059_;
-  assign _061_ = given[1] ? _060_ : has_dsp;
-  assign _062_ = ~ _061_;
-  assign _064_ = queue_kept[9] & _062_;
-  assign _065_ = _058_ | _064_;
-  assign _066_ = & tokens_lut;
-  assign _067_ = ~ _066_;
-  assign _068_ = given[2] ? _067_ : has_lut;
-  assign _069_ = ~ _068_;
-  assign _070_ = queue_kept[10] & _069_;
-  assign _071_ = _065_ | _070_;
-  assign _072_ = & tokens_sparse;
-  assign _073_ = ~ _072_;
-  assign _075_ = given[3] ? _073_ : has_sparse;
-  assign _076_ = ~ _075_;
-  assign _077_ = queue_kept[11] & _076_;
-  assign _078_ = _071_ | _077_;
-  assign _079_ = & tokens_vec;
-  assign _080_ = ~ _079_;
-  assign _081_ = given[4] ? _080_ : has_vec;
-  assign _082_ = ~ _081_;
-  assign _083_ = queue_kept[12] & _082_;
-  assign _084_ = _078_ | _083_;
-  assign _085_ = & tokens_store;
-  assign _086_ = ~ _085_;
-  assign _087_ = given[5] ? _086_ : has_store;
+  assign _103_ = & tokens_load;
+  assign _104_ = _103_ & given[0];
+  assign _105_ = ~ takes_load;
+  assign _106_ = _104_ & _105_;
+  assign _107_ = & tokens_dsp;
+  assign _109_ = _107_ & given[1];
+  assign _110_ = ~ takes_dsp;
+  assign _111_ = _109_ & _110_;
+  assign _112_ = & tokens_lut;
+  assign _113_ = _112_ & given[2];
+  assign _114_ = ~ takes_lut;
+  assign _115_ = _113_ & _114_;
+  assign _116_ = & tokens_sparse;
+  assign _117_ = _116_ & given[3];
+  assign _118_ = ~ takes_sparse;
+  assign _119_ = _117_ & _118_;
+  assign _120_ = & tokens_vec;
+  assign _121_ = _120_ & given[4];
+  assign _122_ = ~ takes_vec;
+  assign _123_ = _121_ & _122_;
+  assign _124_ = & tokens_store;
+  assign _125_ = _124_ & given[5];
+  assign _126_ = ~ takes_store;
+  assign _127_ = _125_ & _126_;
+  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
+  assign _128_ = tokens_load + given[0];
+  assign _130_ = _128_ - takes_load;
+  assign _131_ = tokens_load != 1'h1;
+  assign _132_ = given[0] | _131_;
+  assign _133_ = & tokens_load;
+  assign _134_ = ~ _133_;
+  assign _135_ = given[0] ? _134_ : has_load;
+  assign _136_ = takes_load ? _132_ : _135_;
+  assign _137_ = tokens_dsp + given[1];
+  assign _138_ = _137_ - takes_dsp;
+  assign _139_ = tokens_dsp != 1'h1;
+  assign _140_ = given[1] | _139_;
+  assign _141_ = & tokens_dsp;
+  assign _142_ = ~ _141_;
+  assign _143_ = given[1] ? _142_ : has_dsp;
+  assign _144_ = takes_dsp ? _140_ : _143_;
+  assign _145_ = tokens_lut + given[2];
+  assign _146_ = _145_ - takes_lut;
+  assign _147_ = tokens_lut != 1'h1;
+  assign _148_ = given[2] | _147_;
+  assign _149_ = & tokens_lut;
+  assign _151_ = ~ _149_;
+  assign _152_ = given[2] ? _151_ : has_lut;
+  assign _153_ = takes_lut ? _148_ : _152_;
+  assign _154_ = tokens_sparse + given[3];
+  assign _155_ = _154_ - takes_sparse;
+  assign _156_ = tokens_sparse != 1'h1;
+  assign _157_ = given[3] | _156_;
+  assign _158_ = & tokens_sparse;
+  assign _159_ = ~ _158_;
+  assign _160_ = given[3] ? _159_ : has_sparse;
+  assign _161_ = takes_sparse ? _157_ : _160_;
+  assign _162_ = tokens_vec + given[4];
+  assign _163_ = _162_ - takes_vec;
+  assign _164_ = tokens_vec != 1'h1;
+  assign _165_ = given[4] | _164_;
+  assign _166_ = & tokens_vec;
+  assign _167_ = ~ _166_;
+  assign _168_ = given[4] ? _167_ : has_vec;
+  assign _169_ = takes_vec ? _165_ : _168_;
+  assign _170_ = tokens_store + given[5];
+  assign _172_ = _170_ - takes_store;
+  assign _173_ = tokens_store != 1'h1;
+  assign _174_ = given[5] | _173_;
+  assign _175_ = & tokens_store;
+  assign _176_ = ~ _175_;
+  assign _177_ = given[5] ? _176_ : has_store;
+  assign _178_ = takes_store ? _174_ : _177_;
+  assign _179_ = tokens_load != 1'h1;
+  assign _180_ = given[0] | _179_;
+  assign _181_ = & tokens_load;
+  assign _001_ = ~ _181_;
+  assign _002_ = given[0] ? _001_ : has_load;
+  assign _003_ = head[8] ? _180_ : _002_;
+  assign _004_ = ~ _003_;
+  assign _005_ = queue_popped[8] & _004_;
+  assign _006_ = tokens_dsp != 1'h1;
+  assign _007_ = given[1] | _006_;
+  assign _008_ = & tokens_dsp;
+  assign _009_ = ~ _008_;
+  assign _011_ = given[1] ? _009_ : has_dsp;
+  assign _012_ = head[9] ? _007_ : _011_;
+  assign _013_ = ~ _012_;
+  assign _014_ = queue_popped[9] & _013_;
+  assign _015_ = _005_ | _014_;
+  assign _016_ = tokens_lut != 1'h1;
+  assign _017_ = given[2] | _016_;
+  assign _018_ = & tokens_lut;
+  assign _019_ = ~ _018_;
+  assign _020_ = given[2] ? _019_ : has_lut;
+  assign _021_ = head[10] ? _017_ : _020_;
+  assign _022_ = ~ _021_;
+  assign _023_ = queue_popped[10] & _022_;
+  assign _024_ = _015_ | _023_;
+  assign _025_ = tokens_sparse != 1'h1;
+  assign _026_ = given[3] | _025_;
+  assign _027_ = & tokens_sparse;
+  assign _028_ = ~ _027_;
+  assign _029_ = given[3] ? _028_ : has_sparse;
+  assign _030_ = head[11] ? _026_ : _029_;
+  assign _032_ = ~ _030_;
+  assign _033_ = queue_popped[11] & _032_;
+  assign _034_ = _024_ | _033_;
+  assign _035_ = tokens_vec != 1'h1;
+  assign _036_ = given[4] | _035_;
+  assign _037_ = & tokens_vec;
+  assign _038_ = ~ _037_;
+  assign _039_ = given[4] ? _038_ : has_vec;
+  assign _040_ = head[12] ? _036_ : _039_;
+  assign _041_ = ~ _040_;
+  assign _043_ = queue_popped[12] & _041_;
+  assign _044_ = _034_ | _043_;
+  assign _045_ = tokens_store != 1'h1;
+  assign _046_ = given[5] | _045_;
+  assign _047_ = & tokens_store;
+  assign _048_ = ~ _047_;
+  assign _049_ = given[5] ? _048_ : has_store;
+  assign _050_ = head[13] ? _046_ : _049_;
+  assign _051_ = ~ _050_;
+  assign _052_ = queue_popped[13] & _051_;
+  assign _054_ = _044_ | _052_;
+  assign _055_ = & tokens_load;
+  assign _056_ = ~ _055_;
+  assign _057_ = given[0] ? _056_ : has_load;
+  assign _058_ = ~ _057_;
+  assign _059_ = queue_kept[8] & _058_;
+  assign _060_ = & tokens_dsp;
+  assign _061_ = ~ _060_;
+  assign _062_ = given[1] ? _061_ : has_dsp;
+  assign _064_ = ~ _062_;
+  assign _065_ = queue_kept[9] & _064_;
+  assign _066_ = _059_ | _065_;
+  assign _067_ = & tokens_lut;
+  assign _068_ = ~ _067_;
+  assign _069_ = given[2] ? _068_ : has_lut;
+  assign _070_ = ~ _069_;
+  assign _071_ = queue_kept[10] & _070_;
+  assign _072_ = _066_ | _071_;
+  assign _073_ = & tokens_sparse;
+  assign _075_ = ~ _073_;
+  assign _076_ = given[3] ? _075_ : has_sparse;
+  assign _077_ = ~ _076_;
+  assign _078_ = queue_kept[11] & _077_;
+  assign _079_ = _072_ | _078_;
+  assign _080_ = & tokens_vec;
+  assign _081_ = ~ _080_;
+  assign _082_ = given[4] ? _081_ : has_vec;
+  assign _083_ = ~ _082_;
+  assign _084_ = queue_kept[12] & _083_;
+  assign _086_ = _079_ | _084_;
+  assign _087_ = & tokens_store;
   assign _088_ = ~ _087_;
-  assign _089_ = queue_kept[13] & _088_;
-  assign _090_ = _084_ | _089_;
-  assign _091_ = start ? _052_ : _090_;
-  assign _092_ = queue_popped[7:4] != 1'h1;
-  assign _093_ = queue_kept[7:4] != 1'h1;
-  assign _094_ = start ? _092_ : _093_;
-  assign _096_ = ~ single;
-  assign _097_ = start & _096_;
+  assign _089_ = given[5] ? _088_ : has_store;
+  assign _090_ = ~ _089_;
+  assign _091_ = queue_kept[13] & _090_;
+  assign _092_ = _086_ | _091_;
+  assign _093_ = start ? _054_ : _092_;
+  assign _094_ = queue_popped[7:4] != 1'h1;
+  assign _095_ = queue_kept[7:4] != 1'h1;
+  assign _096_ = start ? _094_ : _095_;
   always @(posedge clk)
-    if (_097_) signals <= head[21:16];
+    if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
     else busy <= _183_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _094_;
+    else single <= _096_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _091_;
+    else blocked <= _093_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _177_;
+    else has_store <= _178_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _170_[5:0];
+    else tokens_store <= _172_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _168_;
+    else has_vec <= _169_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _162_[5:0];
+    else tokens_vec <= _163_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _160_;
+    else has_sparse <= _161_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _154_[5:0];
+    else tokens_sparse <= _155_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _152_;
+    else has_lut <= _153_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _145_[5:0];
+    else tokens_lut <= _146_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _143_;
+    else has_dsp <= _144_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _137_[5:0];
+    else tokens_dsp <= _138_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _135_;
+    else has_load <= _136_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _128_[5:0];
+    else tokens_load <= _130_[5:0];
   assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = _097_ ? 1'h1 : _182_;
+  assign _183_ = begins ? 1'h1 : _182_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(full),
+    .full(_097_),
     .head(head),
     .kept(queue_kept),
     .level(_098_),
@@ -10070,18 +10218,16 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
     .valid(queue_valid)
   );
   assign began = start;
-  assign begins = start;
   assign ends = ended;
   assign gives[7:6] = 2'h0;
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
-  assign queue_full = full;
   assign queue_head = head;
   assign queue_pop = start;
   assign queue_push = push;
 endmodule
 
-module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head, busy, idle, waiting, began, ended, missing, overflow, push);
+module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, head, busy, idle, waiting, began, ended, missing, overflow, push);
   wire _000_;
   wire _001_;
   wire _002_;
@@ -10156,7 +10302,7 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   wire _071_;
   wire _072_;
   wire _073_;
-  wire [5:0] _074_;
+  wire _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -10167,7 +10313,7 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   wire _082_;
   wire _083_;
   wire _084_;
-  wire _085_;
+  wire [5:0] _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -10209,52 +10355,52 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   wire _124_;
   wire _125_;
   wire _126_;
-  wire [6:0] _127_;
-  wire [7:0] _128_;
+  wire _127_;
+  wire [6:0] _128_;
   wire _129_;
-  wire _130_;
+  wire [7:0] _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
   wire _135_;
-  wire [6:0] _136_;
-  wire [7:0] _137_;
-  wire _138_;
+  wire _136_;
+  wire [6:0] _137_;
+  wire [7:0] _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
   wire _143_;
-  wire [6:0] _144_;
-  wire [7:0] _145_;
-  wire _146_;
+  wire _144_;
+  wire [6:0] _145_;
+  wire [7:0] _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
   wire _152_;
-  wire [6:0] _153_;
-  wire [7:0] _154_;
-  wire _155_;
+  wire _153_;
+  wire [6:0] _154_;
+  wire [7:0] _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
   wire _160_;
-  wire [6:0] _161_;
-  wire [7:0] _162_;
-  wire _163_;
+  wire _161_;
+  wire [6:0] _162_;
+  wire [7:0] _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
   wire _168_;
-  wire [6:0] _169_;
-  wire [7:0] _170_;
+  wire _169_;
+  wire [6:0] _170_;
   wire _171_;
-  wire _172_;
+  wire [7:0] _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -10268,6 +10414,7 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   wire _183_;
   output began;
   wire began;
+  output begins;
   wire begins;
   reg blocked = 1'h0;
   output busy;
@@ -10279,8 +10426,6 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   output ended;
   wire ended;
   wire ends;
-  output full;
-  wire full;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -10303,7 +10448,6 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   input push;
   wire push;
   wire [127:0] queue_data;
-  wire queue_full;
   wire [127:0] queue_head;
   wire [127:0] queue_kept;
   wire queue_pop;
@@ -10354,237 +10498,237 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   assign _042_ = queue_valid & _031_;
   assign _053_ = ~ blocked;
   assign start = _042_ & _053_;
-  assign _063_ = start & single;
-  assign ended = busy ? done : _063_;
-  assign _074_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _074_ : 6'h00;
-  assign _095_ = ~ busy;
-  assign _099_ = ~ queue_valid;
-  assign idle = _095_ & _099_;
-  assign _100_ = ~ busy;
-  assign _101_ = _100_ & queue_valid;
-  assign waiting = _101_ & blocked;
+  assign _063_ = ~ single;
+  assign begins = start & _063_;
+  assign _074_ = start & single;
+  assign ended = busy ? done : _074_;
+  assign _085_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _099_ = ~ busy;
+  assign _100_ = ~ queue_valid;
+  assign idle = _099_ & _100_;
+  assign _101_ = ~ busy;
+  assign _102_ = _101_ & queue_valid;
+  assign waiting = _102_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _102_ = & tokens_load;
-  assign _103_ = _102_ & given[0];
-  assign _104_ = ~ takes_load;
-  assign _105_ = _103_ & _104_;
-  assign _106_ = & tokens_dsp;
-  assign _107_ = _106_ & given[1];
-  assign _109_ = ~ takes_dsp;
-  assign _110_ = _107_ & _109_;
-  assign _111_ = & tokens_lut;
-  assign _112_ = _111_ & given[2];
-  assign _113_ = ~ takes_lut;
-  assign _114_ = _112_ & _113_;
-  assign _115_ = & tokens_sparse;
-  assign _116_ = _115_ & given[3];
-  assign _117_ = ~ takes_sparse;
-  assign _118_ = _116_ & _117_;
-  assign _119_ = & tokens_vec;
-  assign _120_ = _119_ & given[4];
-  assign _121_ = ~ takes_vec;
-  assign _122_ = _120_ & _121_;
-  assign _123_ = & tokens_store;
-  assign _124_ = _123_ & given[5];
-  assign _125_ = ~ takes_store;
-  assign _126_ = _124_ & _125_;
-  assign overflow = | { _126_, _122_, _118_, _114_, _110_, _105_ };
-  assign _127_ = tokens_load + given[0];
-  assign _128_ = _127_ - takes_load;
-  assign _130_ = tokens_load != 1'h1;
-  assign _131_ = given[0] | _130_;
-  assign _132_ = & tokens_load;
-  assign _133_ = ~ _132_;
-  assign _134_ = given[0] ? _133_ : has_load;
-  assign _135_ = takes_load ? _131_ : _134_;
-  assign _136_ = tokens_dsp + given[1];
-  assign _137_ = _136_ - takes_dsp;
-  assign _138_ = tokens_dsp != 1'h1;
-  assign _139_ = given[1] | _138_;
-  assign _140_ = & tokens_dsp;
-  assign _141_ = ~ _140_;
-  assign _142_ = given[1] ? _141_ : has_dsp;
-  assign _143_ = takes_dsp ? _139_ : _142_;
-  assign _144_ = tokens_lut + given[2];
-  assign _145_ = _144_ - takes_lut;
-  assign _146_ = tokens_lut != 1'h1;
-  assign _147_ = given[2] | _146_;
-  assign _148_ = & tokens_lut;
-  assign _149_ = ~ _148_;
-  assign _151_ = given[2] ? _149_ : has_lut;
-  assign _152_ = takes_lut ? _147_ : _151_;
-  assign _153_ = tokens_sparse + given[3];
-  assign _154_ = _153_ - takes_sparse;
-  assign _155_ = tokens_sparse != 1'h1;
-  assign _156_ = given[3] | _155_;
-  assign _157_ = & tokens_sparse;
-  assign _158_ = ~ _157_;
-  assign _159_ = given[3] ? _158_ : has_sparse;
-  assign _160_ = takes_sparse ? _156_ : _159_;
-  assign _161_ = tokens_vec + given[4];
-  assign _162_ = _161_ - takes_vec;
-  assign _163_ = tokens_vec != 1'h1;
-  assign _164_ = given[4] | _163_;
-  assign _165_ = & tokens_vec;
-  assign _166_ = ~ _165_;
-  assign _167_ = given[4] ? _166_ : has_vec;
-  assign _168_ = takes_vec ? _164_ : _167_;
-  assign _169_ = tokens_store + given[5];
-  assign _170_ = _169_ - takes_store;
-  assign _172_ = tokens_store != 1'h1;
-  assign _173_ = given[5] | _172_;
-  assign _174_ = & tokens_store;
-  assign _175_ = ~ _174_;
-  assign _176_ = given[5] ? _175_ : has_store;
-  assign _177_ = takes_store ? _173_ : _176_;
-  assign _178_ = tokens_load != 1'h1;
-  assign _179_ = given[0] | _178_;
-  assign _180_ = & tokens_load;
-  assign _181_ = ~ _180_;
-  assign _001_ = given[0] ? _181_ : has_load;
-  assign _002_ = head[8] ? _179_ : _001_;
-  assign _003_ = ~ _002_;
-  assign _004_ = queue_popped[8] & _003_;
-  assign _005_ = tokens_dsp != 1'h1;
-  assign _006_ = given[1] | _005_;
-  assign _007_ = & tokens_dsp;
-  assign _008_ = ~ _007_;
-  assign _009_ = given[1] ? _008_ : has_dsp;
-  assign _011_ = head[9] ? _006_ : _009_;
-  assign _012_ = ~ _011_;
-  assign _013_ = queue_popped[9] & _012_;
-  assign _014_ = _004_ | _013_;
-  assign _015_ = tokens_lut != 1'h1;
-  assign _016_ = given[2] | _015_;
-  assign _017_ = & tokens_lut;
-  assign _018_ = ~ _017_;
-  assign _019_ = given[2] ? _018_ : has_lut;
-  assign _020_ = head[10] ? _016_ : _019_;
-  assign _021_ = ~ _020_;
-  assign _022_ = queue_popped[10] & _021_;
-  assign _023_ = _014_ | _022_;
-  assign _024_ = tokens_sparse != 1'h1;
-  assign _025_ = given[3] | _024_;
-  assign _026_ = & tokens_sparse;
-  assign _027_ = ~ _026_;
-  assign _028_ = given[3] ? _027_ : has_sparse;
-  assign _029_ = head[11] ? _025_ : _028_;
-  assign _030_ = ~ _029_;
-  assign _032_ = queue_popped[11] & _030_;
-  assign _033_ = _023_ | _032_;
-  assign _034_ = tokens_vec != 1'h1;
-  assign _035_ = given[4] | _034_;
-  assign _036_ = & tokens_vec;
-  assign _037_ = ~ _036_;
-  assign _038_ = given[4] ? _037_ : has_vec;
-  assign _039_ = head[12] ? _035_ : _038_;
-  assign _040_ = ~ _039_;
-  assign _041_ = queue_popped[12] & _040_;
-  assign _043_ = _033_ | _041_;
-  assign _044_ = tokens_store != 1'h1;
-  assign _045_ = given[5] | _044_;
-  assign _046_ = & tokens_store;
-  assign _047_ = ~ _046_;
-  assign _048_ = given[5] ? _047_ : has_store;
-  assign _049_ = head[13] ? _045_ : _048_;
-  assign _050_ = ~ _049_;
-  assign _051_ = queue_popped[13] & _050_;
-  assign _052_ = _043_ | _051_;
-  assign _054_ = & tokens_load;
-  assign _055_ = ~ _054_;
-  assign _056_ = given[0] ? _055_ : has_load;
-  assign _057_ = ~ _056_;
-  assign _058_ = queue_kept[8] & _057_;
-  assign _059_ = & tokens_dsp;
-  assign _060_ = ~ _059_;
-  assign _061_ = given[1] ? _060_ : has_dsp;
-  assign _062_ = ~ _061_;
-  assign _064_ = queue_kept[9] & _062_;
-  assign _065_ = _058_ | _064_;
-  assign _066_ = & tokens_lut;
-  assign _067_ = ~ _066_;
-  assign _068_ = given[2] ? _067_ : has_lut;
-  assign _069_ = ~ _068_;
-  assign _070_ = queue_kept[10] & _069_;
-  assign _071_ = _065_ | _070_;
-  assign _072_ = & tokens_sparse;
-  assign _073_ = ~ _072_;
-  assign _075_ = given[3] ? _073_ : has_sparse;
-  assign _076_ = ~ _075_;
-  assign _077_ = queue_kept[11] & _076_;
-  assign _078_ = _071_ | _077_;
-  assign _079_ = & tokens_vec;
-  assign _080_ = ~ _079_;
-  assign _081_ = given[4] ? _080_ : has_vec;
-  assign _082_ = ~ _081_;
-  assign _083_ = queue_kept[12] & _082_;
-  assign _084_ = _078_ | _083_;
-  assign _085_ = & tokens_store;
-  assign _086_ = ~ _085_;
-  assign _087_ = given[5] ? _086_ : has_store;
+  assign _103_ = & tokens_load;
+  assign _104_ = _103_ & given[0];
+  assign _105_ = ~ takes_load;
+  assign _106_ = _104_ & _105_;
+  assign _107_ = & tokens_dsp;
+  assign _109_ = _107_ & given[1];
+  assign _110_ = ~ takes_dsp;
+  assign _111_ = _109_ & _110_;
+  assign _112_ = & tokens_lut;
+  assign _113_ = _112_ & given[2];
+  assign _114_ = ~ takes_lut;
+  assign _115_ = _113_ & _114_;
+  assign _116_ = & tokens_sparse;
+  assign _117_ = _116_ & given[3];
+  assign _118_ = ~ takes_sparse;
+  assign _119_ = _117_ & _118_;
+  assign _120_ = & tokens_vec;
+  assign _121_ = _120_ & given[4];
+  assign _122_ = ~ takes_vec;
+  assign _123_ = _121_ & _122_;
+  assign _124_ = & tokens_store;
+  assign _125_ = _124_ & given[5];
+  assign _126_ = ~ takes_store;
+  assign _127_ = _125_ & _126_;
+  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
+  assign _128_ = tokens_load + given[0];
+  assign _130_ = _128_ - takes_load;
+  assign _131_ = tokens_load != 1'h1;
+  assign _132_ = given[0] | _131_;
+  assign _133_ = & tokens_load;
+  assign _134_ = ~ _133_;
+  assign _135_ = given[0] ? _134_ : has_load;
+  assign _136_ = takes_load ? _132_ : _135_;
+  assign _137_ = tokens_dsp + given[1];
+  assign _138_ = _137_ - takes_dsp;
+  assign _139_ = tokens_dsp != 1'h1;
+  assign _140_ = given[1] | _139_;
+  assign _141_ = & tokens_dsp;
+  assign _142_ = ~ _141_;
+  assign _143_ = given[1] ? _142_ : has_dsp;
+  assign _144_ = takes_dsp ? _140_ : _143_;
+  assign _145_ = tokens_lut + given[2];
+  assign _146_ = _145_ - takes_lut;
+  assign _147_ = tokens_lut != 1'h1;
+  assign _148_ = given[2] | _147_;
+  assign _149_ = & tokens_lut;
+  assign _151_ = ~ _149_;
+  assign _152_ = given[2] ? _151_ : has_lut;
+  assign _153_ = takes_lut ? _148_ : _152_;
+  assign _154_ = tokens_sparse + given[3];
+  assign _155_ = _154_ - takes_sparse;
+  assign _156_ = tokens_sparse != 1'h1;
+  assign _157_ = given[3] | _156_;
+  assign _158_ = & tokens_sparse;
+  assign _159_ = ~ _158_;
+  assign _160_ = given[3] ? _159_ : has_sparse;
+  assign _161_ = takes_sparse ? _157_ : _160_;
+  assign _162_ = tokens_vec + given[4];
+  assign _163_ = _162_ - takes_vec;
+  assign _164_ = tokens_vec != 1'h1;
+  assign _165_ = given[4] | _164_;
+  assign _166_ = & tokens_vec;
+  assign _167_ = ~ _166_;
+  assign _168_ = given[4] ? _167_ : has_vec;
+  assign _169_ = takes_vec ? _165_ : _168_;
+  assign _170_ = tokens_store + given[5];
+  assign _172_ = _170_ - takes_store;
+  assign _173_ = tokens_store != 1'h1;
+  assign _174_ = given[5] | _173_;
+  assign _175_ = & tokens_store;
+  assign _176_ = ~ _175_;
+  assign _177_ = given[5] ? _176_ : has_store;
+  assign _178_ = takes_store ? _174_ : _177_;
+  assign _179_ = tokens_load != 1'h1;
+  assign _180_ = given[0] | _179_;
+  assign _181_ = & tokens_load;
+  assign _001_ = ~ _181_;
+  assign _002_ = given[0] ? _001_ : has_load;
+  assign _003_ = head[8] ? _180_ : _002_;
+  assign _004_ = ~ _003_;
+  assign _005_ = queue_popped[8] & _004_;
+  assign _006_ = tokens_dsp != 1'h1;
+  assign _007_ = given[1] | _006_;
+  assign _008_ = & tokens_dsp;
+  assign _009_ = ~ _008_;
+  assign _011_ = given[1] ? _009_ : has_dsp;
+  assign _012_ = head[9] ? _007_ : _011_;
+  assign _013_ = ~ _012_;
+  assign _014_ = queue_popped[9] & _013_;
+  assign _015_ = _005_ | _014_;
+  assign _016_ = tokens_lut != 1'h1;
+  assign _017_ = given[2] | _016_;
+  assign _018_ = & tokens_lut;
+  assign _019_ = ~ _018_;
+  assign _020_ = given[2] ? _019_ : has_lut;
+  assign _021_ = head[10] ? _017_ : _020_;
+  assign _022_ = ~ _021_;
+  assign _023_ = queue_popped[10] & _022_;
+  assign _024_ = _015_ | _023_;
+  assign _025_ = tokens_sparse != 1'h1;
+  assign _026_ = given[3] | _025_;
+  assign _027_ = & tokens_sparse;
+  assign _028_ = ~ _027_;
+  assign _029_ = given[3] ? _028_ : has_sparse;
+  assign _030_ = head[11] ? _026_ : _029_;
+  assign _032_ = ~ _030_;
+  assign _033_ = queue_popped[11] & _032_;
+  assign _034_ = _024_ | _033_;
+  assign _035_ = tokens_vec != 1'h1;
+  assign _036_ = given[4] | _035_;
+  assign _037_ = & tokens_vec;
+  assign _038_ = ~ _037_;
+  assign _039_ = given[4] ? _038_ : has_vec;
+  assign _040_ = head[12] ? _036_ : _039_;
+  assign _041_ = ~ _040_;
+  assign _043_ = queue_popped[12] & _041_;
+  assign _044_ = _034_ | _043_;
+  assign _045_ = tokens_store != 1'h1;
+  assign _046_ = given[5] | _045_;
+  assign _047_ = & tokens_store;
+  assign _048_ = ~ _047_;
+  assign _049_ = given[5] ? _048_ : has_store;
+  assign _050_ = head[13] ? _046_ : _049_;
+  assign _051_ = ~ _050_;
+  assign _052_ = queue_popped[13] & _051_;
+  assign _054_ = _044_ | _052_;
+  assign _055_ = & tokens_load;
+  assign _056_ = ~ _055_;
+  assign _057_ = given[0] ? _056_ : has_load;
+  assign _058_ = ~ _057_;
+  assign _059_ = queue_kept[8] & _058_;
+  assign _060_ = & tokens_dsp;
+  assign _061_ = ~ _060_;
+  assign _062_ = given[1] ? _061_ : has_dsp;
+  assign _064_ = ~ _062_;
+  assign _065_ = queue_kept[9] & _064_;
+  assign _066_ = _059_ | _065_;
+  assign _067_ = & tokens_lut;
+  assign _068_ = ~ _067_;
+  assign _069_ = given[2] ? _068_ : has_lut;
+  assign _070_ = ~ _069_;
+  assign _071_ = queue_kept[10] & _070_;
+  assign _072_ = _066_ | _071_;
+  assign _073_ = & tokens_sparse;
+  assign _075_ = ~ _073_;
+  assign _076_ = given[3] ? _075_ : has_sparse;
+  assign _077_ = ~ _076_;
+  assign _078_ = queue_kept[11] & _077_;
+  assign _079_ = _072_ | _078_;
+  assign _080_ = & tokens_vec;
+  assign _081_ = ~ _080_;
+  assign _082_ = given[4] ? _081_ : has_vec;
+  assign _083_ = ~ _082_;
+  assign _084_ = queue_kept[12] & _083_;
+  assign _086_ = _079_ | _084_;
+  assign _087_ = & tokens_store;
   assign _088_ = ~ _087_;
-  assign _089_ = queue_kept[13] & _088_;
-  assign _090_ = _084_ | _089_;
-  assign _091_ = start ? _052_ : _090_;
-  assign _092_ = queue_popped[7:4] != 2'h2;
-  assign _093_ = queue_kept[7:4] != 2'h2;
-  assign _094_ = start ? _092_ : _093_;
-  assign _096_ = ~ single;
-  assign _097_ = start & _096_;
+  assign _089_ = given[5] ? _088_ : has_store;
+  assign _090_ = ~ _089_;
+  assign _091_ = queue_kept[13] & _090_;
+  assign _092_ = _086_ | _091_;
+  assign _093_ = start ? _054_ : _092_;
+  assign _094_ = queue_popped[7:4] != 2'h2;
+  assign _095_ = queue_kept[7:4] != 2'h2;
+  assign _096_ = start ? _094_ : _095_;
   always @(posedge clk)
-    if (_097_) signals <= head[21:16];
+    if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
     else busy <= _183_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _094_;
+    else single <= _096_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _091_;
+    else blocked <= _093_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _177_;
+    else has_store <= _178_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _170_[5:0];
+    else tokens_store <= _172_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _168_;
+    else has_vec <= _169_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _162_[5:0];
+    else tokens_vec <= _163_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _160_;
+    else has_sparse <= _161_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _154_[5:0];
+    else tokens_sparse <= _155_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _152_;
+    else has_lut <= _153_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _145_[5:0];
+    else tokens_lut <= _146_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _143_;
+    else has_dsp <= _144_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _137_[5:0];
+    else tokens_dsp <= _138_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _135_;
+    else has_load <= _136_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _128_[5:0];
+    else tokens_load <= _130_[5:0];
   assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = _097_ ? 1'h1 : _182_;
+  assign _183_ = begins ? 1'h1 : _182_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(full),
+    .full(_097_),
     .head(head),
     .kept(queue_kept),
     .level(_098_),
@@ -10595,18 +10739,16 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
     .valid(queue_valid)
   );
   assign began = start;
-  assign begins = start;
   assign ends = ended;
   assign gives[7:6] = 2'h0;
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
-  assign queue_full = full;
   assign queue_head = head;
   assign queue_pop = start;
   assign queue_push = push;
 endmodule
 
-module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head, busy, idle, waiting, began, ended, missing, overflow, push);
+module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, head, busy, idle, waiting, began, ended, missing, overflow, push);
   wire _000_;
   wire _001_;
   wire _002_;
@@ -10681,7 +10823,7 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   wire _071_;
   wire _072_;
   wire _073_;
-  wire [5:0] _074_;
+  wire _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -10692,7 +10834,7 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   wire _082_;
   wire _083_;
   wire _084_;
-  wire _085_;
+  wire [5:0] _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -10734,52 +10876,52 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   wire _124_;
   wire _125_;
   wire _126_;
-  wire [6:0] _127_;
-  wire [7:0] _128_;
+  wire _127_;
+  wire [6:0] _128_;
   wire _129_;
-  wire _130_;
+  wire [7:0] _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
   wire _135_;
-  wire [6:0] _136_;
-  wire [7:0] _137_;
-  wire _138_;
+  wire _136_;
+  wire [6:0] _137_;
+  wire [7:0] _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
   wire _143_;
-  wire [6:0] _144_;
-  wire [7:0] _145_;
-  wire _146_;
+  wire _144_;
+  wire [6:0] _145_;
+  wire [7:0] _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
   wire _152_;
-  wire [6:0] _153_;
-  wire [7:0] _154_;
-  wire _155_;
+  wire _153_;
+  wire [6:0] _154_;
+  wire [7:0] _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
   wire _160_;
-  wire [6:0] _161_;
-  wire [7:0] _162_;
-  wire _163_;
+  wire _161_;
+  wire [6:0] _162_;
+  wire [7:0] _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
   wire _168_;
-  wire [6:0] _169_;
-  wire [7:0] _170_;
+  wire _169_;
+  wire [6:0] _170_;
   wire _171_;
-  wire _172_;
+  wire [7:0] _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -10793,6 +10935,7 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   wire _183_;
   output began;
   wire began;
+  output begins;
   wire begins;
   reg blocked = 1'h0;
   output busy;
@@ -10804,8 +10947,6 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   output ended;
   wire ended;
   wire ends;
-  output full;
-  wire full;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -10828,7 +10969,6 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   input push;
   wire push;
   wire [127:0] queue_data;
-  wire queue_full;
   wire [127:0] queue_head;
   wire [127:0] queue_kept;
   wire queue_pop;
@@ -10879,237 +11019,237 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   assign _042_ = queue_valid & _031_;
   assign _053_ = ~ blocked;
   assign start = _042_ & _053_;
-  assign _063_ = start & single;
-  assign ended = busy ? done : _063_;
-  assign _074_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _074_ : 6'h00;
-  assign _095_ = ~ busy;
-  assign _099_ = ~ queue_valid;
-  assign idle = _095_ & _099_;
-  assign _100_ = ~ busy;
-  assign _101_ = _100_ & queue_valid;
-  assign waiting = _101_ & blocked;
+  assign _063_ = ~ single;
+  assign begins = start & _063_;
+  assign _074_ = start & single;
+  assign ended = busy ? done : _074_;
+  assign _085_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _099_ = ~ busy;
+  assign _100_ = ~ queue_valid;
+  assign idle = _099_ & _100_;
+  assign _101_ = ~ busy;
+  assign _102_ = _101_ & queue_valid;
+  assign waiting = _102_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _102_ = & tokens_load;
-  assign _103_ = _102_ & given[0];
-  assign _104_ = ~ takes_load;
-  assign _105_ = _103_ & _104_;
-  assign _106_ = & tokens_dsp;
-  assign _107_ = _106_ & given[1];
-  assign _109_ = ~ takes_dsp;
-  assign _110_ = _107_ & _109_;
-  assign _111_ = & tokens_lut;
-  assign _112_ = _111_ & given[2];
-  assign _113_ = ~ takes_lut;
-  assign _114_ = _112_ & _113_;
-  assign _115_ = & tokens_sparse;
-  assign _116_ = _115_ & given[3];
-  assign _117_ = ~ takes_sparse;
-  assign _118_ = _116_ & _117_;
-  assign _119_ = & tokens_vec;
-  assign _120_ = _119_ & given[4];
-  assign _121_ = ~ takes_vec;
-  assign _122_ = _120_ & _121_;
-  assign _123_ = & tokens_store;
-  assign _124_ = _123_ & given[5];
-  assign _125_ = ~ takes_store;
-  assign _126_ = _124_ & _125_;
-  assign overflow = | { _126_, _122_, _118_, _114_, _110_, _105_ };
-  assign _127_ = tokens_load + given[0];
-  assign _128_ = _127_ - takes_load;
-  assign _130_ = tokens_load != 1'h1;
-  assign _131_ = given[0] | _130_;
-  assign _132_ = & tokens_load;
-  assign _133_ = ~ _132_;
-  assign _134_ = given[0] ? _133_ : has_load;
-  assign _135_ = takes_load ? _131_ : _134_;
-  assign _136_ = tokens_dsp + given[1];
-  assign _137_ = _136_ - takes_dsp;
-  assign _138_ = tokens_dsp != 1'h1;
-  assign _139_ = given[1] | _138_;
-  assign _140_ = & tokens_dsp;
-  assign _141_ = ~ _140_;
-  assign _142_ = given[1] ? _141_ : has_dsp;
-  assign _143_ = takes_dsp ? _139_ : _142_;
-  assign _144_ = tokens_lut + given[2];
-  assign _145_ = _144_ - takes_lut;
-  assign _146_ = tokens_lut != 1'h1;
-  assign _147_ = given[2] | _146_;
-  assign _148_ = & tokens_lut;
-  assign _149_ = ~ _148_;
-  assign _151_ = given[2] ? _149_ : has_lut;
-  assign _152_ = takes_lut ? _147_ : _151_;
-  assign _153_ = tokens_sparse + given[3];
-  assign _154_ = _153_ - takes_sparse;
-  assign _155_ = tokens_sparse != 1'h1;
-  assign _156_ = given[3] | _155_;
-  assign _157_ = & tokens_sparse;
-  assign _158_ = ~ _157_;
-  assign _159_ = given[3] ? _158_ : has_sparse;
-  assign _160_ = takes_sparse ? _156_ : _159_;
-  assign _161_ = tokens_vec + given[4];
-  assign _162_ = _161_ - takes_vec;
-  assign _163_ = tokens_vec != 1'h1;
-  assign _164_ = given[4] | _163_;
-  assign _165_ = & tokens_vec;
-  assign _166_ = ~ _165_;
-  assign _167_ = given[4] ? _166_ : has_vec;
-  assign _168_ = takes_vec ? _164_ : _167_;
-  assign _169_ = tokens_store + given[5];
-  assign _170_ = _169_ - takes_store;
-  assign _172_ = tokens_store != 1'h1;
-  assign _173_ = given[5] | _172_;
-  assign _174_ = & tokens_store;
-  assign _175_ = ~ _174_;
-  assign _176_ = given[5] ? _175_ : has_store;
-  assign _177_ = takes_store ? _173_ : _176_;
-  assign _178_ = tokens_load != 1'h1;
-  assign _179_ = given[0] | _178_;
-  assign _180_ = & tokens_load;
-  assign _181_ = ~ _180_;
-  assign _001_ = given[0] ? _181_ : has_load;
-  assign _002_ = head[8] ? _179_ : _001_;
-  assign _003_ = ~ _002_;
-  assign _004_ = queue_popped[8] & _003_;
-  assign _005_ = tokens_dsp != 1'h1;
-  assign _006_ = given[1] | _005_;
-  assign _007_ = & tokens_dsp;
-  assign _008_ = ~ _007_;
-  assign _009_ = given[1] ? _008_ : has_dsp;
-  assign _011_ = head[9] ? _006_ : _009_;
-  assign _012_ = ~ _011_;
-  assign _013_ = queue_popped[9] & _012_;
-  assign _014_ = _004_ | _013_;
-  assign _015_ = tokens_lut != 1'h1;
-  assign _016_ = given[2] | _015_;
-  assign _017_ = & tokens_lut;
-  assign _018_ = ~ _017_;
-  assign _019_ = given[2] ? _018_ : has_lut;
-  assign _020_ = head[10] ? _016_ : _019_;
-  assign _021_ = ~ _020_;
-  assign _022_ = queue_popped[10] & _021_;
-  assign _023_ = _014_ | _022_;
-  assign _024_ = tokens_sparse != 1'h1;
-  assign _025_ = given[3] | _024_;
-  assign _026_ = & tokens_sparse;
-  assign _027_ = ~ _026_;
-  assign _028_ = given[3] ? _027_ : has_sparse;
-  assign _029_ = head[11] ? _025_ : _028_;
-  assign _030_ = ~ _029_;
-  assign _032_ = queue_popped[11] & _030_;
-  assign _033_ = _023_ | _032_;
-  assign _034_ = tokens_vec != 1'h1;
-  assign _035_ = given[4] | _034_;
-  assign _036_ = & tokens_vec;
-  assign _037_ = ~ _036_;
-  assign _038_ = given[4] ? _037_ : has_vec;
-  assign _039_ = head[12] ? _035_ : _038_;
-  assign _040_ = ~ _039_;
-  assign _041_ = queue_popped[12] & _040_;
-  assign _043_ = _033_ | _041_;
-  assign _044_ = tokens_store != 1'h1;
-  assign _045_ = given[5] | _044_;
-  assign _046_ = & tokens_store;
-  assign _047_ = ~ _046_;
-  assign _048_ = given[5] ? _047_ : has_store;
-  assign _049_ = head[13] ? _045_ : _048_;
-  assign _050_ = ~ _049_;
-  assign _051_ = queue_popped[13] & _050_;
-  assign _052_ = _043_ | _051_;
-  assign _054_ = & tokens_load;
-  assign _055_ = ~ _054_;
-  assign _056_ = given[0] ? _055_ : has_load;
-  assign _057_ = ~ _056_;
-  assign _058_ = queue_kept[8] & _057_;
-  assign _059_ = & tokens_dsp;
-  assign _060_ = ~ _059_;
-  assign _061_ = given[1] ? _060_ : has_dsp;
-  assign _062_ = ~ _061_;
-  assign _064_ = queue_kept[9] & _062_;
-  assign _065_ = _058_ | _064_;
-  assign _066_ = & tokens_lut;
-  assign _067_ = ~ _066_;
-  assign _068_ = given[2] ? _067_ : has_lut;
-  assign _069_ = ~ _068_;
-  assign _070_ = queue_kept[10] & _069_;
-  assign _071_ = _065_ | _070_;
-  assign _072_ = & tokens_sparse;
-  assign _073_ = ~ _072_;
-  assign _075_ = given[3] ? _073_ : has_sparse;
-  assign _076_ = ~ _075_;
-  assign _077_ = queue_kept[11] & _076_;
-  assign _078_ = _071_ | _077_;
-  assign _079_ = & tokens_vec;
-  assign _080_ = ~ _079_;
-  assign _081_ = given[4] ? _080_ : has_vec;
-  assign _082_ = ~ _081_;
-  assign _083_ = queue_kept[12] & _082_;
-  assign _084_ = _078_ | _083_;
-  assign _085_ = & tokens_store;
-  assign _086_ = ~ _085_;
-  assign _087_ = given[5] ? _086_ : has_store;
+  assign _103_ = & tokens_load;
+  assign _104_ = _103_ & given[0];
+  assign _105_ = ~ takes_load;
+  assign _106_ = _104_ & _105_;
+  assign _107_ = & tokens_dsp;
+  assign _109_ = _107_ & given[1];
+  assign _110_ = ~ takes_dsp;
+  assign _111_ = _109_ & _110_;
+  assign _112_ = & tokens_lut;
+  assign _113_ = _112_ & given[2];
+  assign _114_ = ~ takes_lut;
+  assign _115_ = _113_ & _114_;
+  assign _116_ = & tokens_sparse;
+  assign _117_ = _116_ & given[3];
+  assign _118_ = ~ takes_sparse;
+  assign _119_ = _117_ & _118_;
+  assign _120_ = & tokens_vec;
+  assign _121_ = _120_ & given[4];
+  assign _122_ = ~ takes_vec;
+  assign _123_ = _121_ & _122_;
+  assign _124_ = & tokens_store;
+  assign _125_ = _124_ & given[5];
+  assign _126_ = ~ takes_store;
+  assign _127_ = _125_ & _126_;
+  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
+  assign _128_ = tokens_load + given[0];
+  assign _130_ = _128_ - takes_load;
+  assign _131_ = tokens_load != 1'h1;
+  assign _132_ = given[0] | _131_;
+  assign _133_ = & tokens_load;
+  assign _134_ = ~ _133_;
+  assign _135_ = given[0] ? _134_ : has_load;
+  assign _136_ = takes_load ? _132_ : _135_;
+  assign _137_ = tokens_dsp + given[1];
+  assign _138_ = _137_ - takes_dsp;
+  assign _139_ = tokens_dsp != 1'h1;
+  assign _140_ = given[1] | _139_;
+  assign _141_ = & tokens_dsp;
+  assign _142_ = ~ _141_;
+  assign _143_ = given[1] ? _142_ : has_dsp;
+  assign _144_ = takes_dsp ? _140_ : _143_;
+  assign _145_ = tokens_lut + given[2];
+  assign _146_ = _145_ - takes_lut;
+  assign _147_ = tokens_lut != 1'h1;
+  assign _148_ = given[2] | _147_;
+  assign _149_ = & tokens_lut;
+  assign _151_ = ~ _149_;
+  assign _152_ = given[2] ? _151_ : has_lut;
+  assign _153_ = takes_lut ? _148_ : _152_;
+  assign _154_ = tokens_sparse + given[3];
+  assign _155_ = _154_ - takes_sparse;
+  assign _156_ = tokens_sparse != 1'h1;
+  assign _157_ = given[3] | _156_;
+  assign _158_ = & tokens_sparse;
+  assign _159_ = ~ _158_;
+  assign _160_ = given[3] ? _159_ : has_sparse;
+  assign _161_ = takes_sparse ? _157_ : _160_;
+  assign _162_ = tokens_vec + given[4];
+  assign _163_ = _162_ - takes_vec;
+  assign _164_ = tokens_vec != 1'h1;
+  assign _165_ = given[4] | _164_;
+  assign _166_ = & tokens_vec;
+  assign _167_ = ~ _166_;
+  assign _168_ = given[4] ? _167_ : has_vec;
+  assign _169_ = takes_vec ? _165_ : _168_;
+  assign _170_ = tokens_store + given[5];
+  assign _172_ = _170_ - takes_store;
+  assign _173_ = tokens_store != 1'h1;
+  assign _174_ = given[5] | _173_;
+  assign _175_ = & tokens_store;
+  assign _176_ = ~ _175_;
+  assign _177_ = given[5] ? _176_ : has_store;
+  assign _178_ = takes_store ? _174_ : _177_;
+  assign _179_ = tokens_load != 1'h1;
+  assign _180_ = given[0] | _179_;
+  assign _181_ = & tokens_load;
+  assign _001_ = ~ _181_;
+  assign _002_ = given[0] ? _001_ : has_load;
+  assign _003_ = head[8] ? _180_ : _002_;
+  assign _004_ = ~ _003_;
+  assign _005_ = queue_popped[8] & _004_;
+  assign _006_ = tokens_dsp != 1'h1;
+  assign _007_ = given[1] | _006_;
+  assign _008_ = & tokens_dsp;
+  assign _009_ = ~ _008_;
+  assign _011_ = given[1] ? _009_ : has_dsp;
+  assign _012_ = head[9] ? _007_ : _011_;
+  assign _013_ = ~ _012_;
+  assign _014_ = queue_popped[9] & _013_;
+  assign _015_ = _005_ | _014_;
+  assign _016_ = tokens_lut != 1'h1;
+  assign _017_ = given[2] | _016_;
+  assign _018_ = & tokens_lut;
+  assign _019_ = ~ _018_;
+  assign _020_ = given[2] ? _019_ : has_lut;
+  assign _021_ = head[10] ? _017_ : _020_;
+  assign _022_ = ~ _021_;
+  assign _023_ = queue_popped[10] & _022_;
+  assign _024_ = _015_ | _023_;
+  assign _025_ = tokens_sparse != 1'h1;
+  assign _026_ = given[3] | _025_;
+  assign _027_ = & tokens_sparse;
+  assign _028_ = ~ _027_;
+  assign _029_ = given[3] ? _028_ : has_sparse;
+  assign _030_ = head[11] ? _026_ : _029_;
+  assign _032_ = ~ _030_;
+  assign _033_ = queue_popped[11] & _032_;
+  assign _034_ = _024_ | _033_;
+  assign _035_ = tokens_vec != 1'h1;
+  assign _036_ = given[4] | _035_;
+  assign _037_ = & tokens_vec;
+  assign _038_ = ~ _037_;
+  assign _039_ = given[4] ? _038_ : has_vec;
+  assign _040_ = head[12] ? _036_ : _039_;
+  assign _041_ = ~ _040_;
+  assign _043_ = queue_popped[12] & _041_;
+  assign _044_ = _034_ | _043_;
+  assign _045_ = tokens_store != 1'h1;
+  assign _046_ = given[5] | _045_;
+  assign _047_ = & tokens_store;
+  assign _048_ = ~ _047_;
+  assign _049_ = given[5] ? _048_ : has_store;
+  assign _050_ = head[13] ? _046_ : _049_;
+  assign _051_ = ~ _050_;
+  assign _052_ = queue_popped[13] & _051_;
+  assign _054_ = _044_ | _052_;
+  assign _055_ = & tokens_load;
+  assign _056_ = ~ _055_;
+  assign _057_ = given[0] ? _056_ : has_load;
+  assign _058_ = ~ _057_;
+  assign _059_ = queue_kept[8] & _058_;
+  assign _060_ = & tokens_dsp;
+  assign _061_ = ~ _060_;
+  assign _062_ = given[1] ? _061_ : has_dsp;
+  assign _064_ = ~ _062_;
+  assign _065_ = queue_kept[9] & _064_;
+  assign _066_ = _059_ | _065_;
+  assign _067_ = & tokens_lut;
+  assign _068_ = ~ _067_;
+  assign _069_ = given[2] ? _068_ : has_lut;
+  assign _070_ = ~ _069_;
+  assign _071_ = queue_kept[10] & _070_;
+  assign _072_ = _066_ | _071_;
+  assign _073_ = & tokens_sparse;
+  assign _075_ = ~ _073_;
+  assign _076_ = given[3] ? _075_ : has_sparse;
+  assign _077_ = ~ _076_;
+  assign _078_ = queue_kept[11] & _077_;
+  assign _079_ = _072_ | _078_;
+  assign _080_ = & tokens_vec;
+  assign _081_ = ~ _080_;
+  assign _082_ = given[4] ? _081_ : has_vec;
+  assign _083_ = ~ _082_;
+  assign _084_ = queue_kept[12] & _083_;
+  assign _086_ = _079_ | _084_;
+  assign _087_ = & tokens_store;
   assign _088_ = ~ _087_;
-  assign _089_ = queue_kept[13] & _088_;
-  assign _090_ = _084_ | _089_;
-  assign _091_ = start ? _052_ : _090_;
-  assign _092_ = queue_popped[7:4] != 2'h3;
-  assign _093_ = queue_kept[7:4] != 2'h3;
-  assign _094_ = start ? _092_ : _093_;
-  assign _096_ = ~ single;
-  assign _097_ = start & _096_;
+  assign _089_ = given[5] ? _088_ : has_store;
+  assign _090_ = ~ _089_;
+  assign _091_ = queue_kept[13] & _090_;
+  assign _092_ = _086_ | _091_;
+  assign _093_ = start ? _054_ : _092_;
+  assign _094_ = queue_popped[7:4] != 2'h3;
+  assign _095_ = queue_kept[7:4] != 2'h3;
+  assign _096_ = start ? _094_ : _095_;
   always @(posedge clk)
-    if (_097_) signals <= head[21:16];
+    if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
     else busy <= _183_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _094_;
+    else single <= _096_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _091_;
+    else blocked <= _093_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _177_;
+    else has_store <= _178_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _170_[5:0];
+    else tokens_store <= _172_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _168_;
+    else has_vec <= _169_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _162_[5:0];
+    else tokens_vec <= _163_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _160_;
+    else has_sparse <= _161_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _154_[5:0];
+    else tokens_sparse <= _155_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _152_;
+    else has_lut <= _153_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _145_[5:0];
+    else tokens_lut <= _146_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _143_;
+    else has_dsp <= _144_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _137_[5:0];
+    else tokens_dsp <= _138_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _135_;
+    else has_load <= _136_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _128_[5:0];
+    else tokens_load <= _130_[5:0];
   assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = _097_ ? 1'h1 : _182_;
+  assign _183_ = begins ? 1'h1 : _182_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(full),
+    .full(_097_),
     .head(head),
     .kept(queue_kept),
     .level(_098_),
@@ -11120,51 +11260,49 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
     .valid(queue_valid)
   );
   assign began = start;
-  assign begins = start;
   assign ends = ended;
   assign gives[7:6] = 2'h0;
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
-  assign queue_full = full;
   assign queue_head = head;
   assign queue_pop = start;
   assign queue_push = push;
 endmodule
 
-module accelerator_sparse(head, operand_en, operand_address, operand_data, operand_spread, code_data, value_data, index_data, clk, rst, done, acc_en, acc_address, acc_data, error, code_en, code_address, value_en, value_address, index_en, index_address
-, start);
+module accelerator_sparse(begins, head, operand_en, operand_address, operand_data, operand_spread, code_data, value_data, index_data, clk, rst, done, acc_en, acc_address, acc_data, error, code_en, code_address, value_en, value_address, index_en
+, index_address, start);
   wire _000_;
   wire _001_;
   wire _002_;
   wire _003_;
   wire _004_;
   wire _005_;
-  wire _006_;
+  wire [9:0] _006_;
   wire _007_;
-  wire _008_;
+  wire [10:0] _008_;
   wire _009_;
-  wire [9:0] _010_;
+  wire [10:0] _010_;
   wire _011_;
-  wire [10:0] _012_;
+  wire [11:0] _012_;
   wire _013_;
-  wire [10:0] _014_;
-  wire [11:0] _015_;
+  wire _014_;
+  wire _015_;
   wire _016_;
-  wire _017_;
+  wire [10:0] _017_;
   wire _018_;
   wire _019_;
-  wire [10:0] _020_;
-  wire _021_;
+  wire _020_;
+  wire [12:0] _021_;
   wire _022_;
-  wire _023_;
+  wire [19:0] _023_;
   wire [12:0] _024_;
   wire [19:0] _025_;
-  wire [12:0] _026_;
-  wire [19:0] _027_;
-  wire _028_;
+  wire _026_;
+  wire _027_;
+  wire [25:0] _028_;
   wire _029_;
   wire _030_;
-  wire [25:0] _031_;
+  wire _031_;
   wire _032_;
   wire _033_;
   wire _034_;
@@ -11174,34 +11312,33 @@ module accelerator_sparse(head, operand_en, operand_address, operand_data, opera
   wire _038_;
   wire _039_;
   wire _040_;
-  wire _041_;
-  wire [8:0] _042_;
+  wire [8:0] _041_;
+  wire [9:0] _042_;
   wire _043_;
   wire [9:0] _044_;
-  wire [9:0] _045_;
-  wire [10:0] _046_;
-  wire [11:0] _047_;
+  wire [10:0] _045_;
+  wire [11:0] _046_;
+  wire [18:0] _047_;
   wire _048_;
-  wire [18:0] _049_;
-  wire [11:0] _050_;
-  wire [18:0] _051_;
-  wire [24:0] _052_;
+  wire [11:0] _049_;
+  wire [18:0] _050_;
+  wire [24:0] _051_;
+  wire _052_;
   wire _053_;
   wire _054_;
-  wire _055_;
-  wire [24:0] _056_;
-  wire [18:0] _057_;
-  wire [11:0] _058_;
-  wire [18:0] _059_;
-  wire [11:0] _060_;
+  wire [24:0] _055_;
+  wire [18:0] _056_;
+  wire [11:0] _057_;
+  wire [18:0] _058_;
+  wire [11:0] _059_;
+  wire [10:0] _060_;
   wire [10:0] _061_;
-  wire [10:0] _062_;
+  wire [9:0] _062_;
   wire [9:0] _063_;
   wire [9:0] _064_;
-  wire [9:0] _065_;
-  wire [8:0] _066_;
+  wire [8:0] _065_;
+  wire _066_;
   wire _067_;
-  wire _068_;
   output [9:0] acc_address;
   reg [9:0] acc_address = 10'h000;
   output [511:0] acc_data;
@@ -11209,7 +11346,9 @@ module accelerator_sparse(head, operand_en, operand_address, operand_data, opera
   wire [511:0] acc_data_held;
   output acc_en;
   reg acc_en = 1'h0;
-  wire asks_for_codes;
+  reg asks_for_codes = 1'h0;
+  input begins;
+  wire begins;
   wire [5:0] chains_base;
   wire chains_begins;
   wire [6:0] chains_blocks;
@@ -11235,7 +11374,7 @@ module accelerator_sparse(head, operand_en, operand_address, operand_data, opera
   wire chains_value_ready;
   wire [127:0] chains_value_row;
   wire chains_value_take;
-  reg [3:0] chains_weight_bits = 4'h0;
+  wire [3:0] chains_weight_bits;
   input clk;
   wire clk;
   output [8:0] code_address;
@@ -11244,7 +11383,7 @@ module accelerator_sparse(head, operand_en, operand_address, operand_data, opera
   wire [63:0] code_data;
   output code_en;
   wire code_en;
-  reg codes_ask = 1'h0;
+  wire codes_ask;
   wire codes_clear;
   wire [63:0] codes_data;
   wire codes_last;
@@ -11283,11 +11422,10 @@ module accelerator_sparse(head, operand_en, operand_address, operand_data, opera
   reg [10:0] rounds_left = 11'h000;
   input rst;
   wire rst;
-  wire run_begins;
   reg [9:0] set_0_blocks = 10'h000;
   reg [5:0] set_0_rows = 6'h00;
   reg set_0_spread = 1'h0;
-  wire [3:0] set_0_weight_bits;
+  reg [3:0] set_0_weight_bits = 4'h0;
   reg [17:0] set_1_index_rows = 18'h00000;
   reg [23:0] set_1_steps = 24'h000000;
   reg [17:0] set_1_value_rows = 18'h00000;
@@ -11309,90 +11447,88 @@ module accelerator_sparse(head, operand_en, operand_address, operand_data, opera
   reg [18:0] value_rows_left = 19'h00000;
   wire way_ends;
   reg writes = 1'h0;
-  assign _010_ = code_address + 1'h1;
-  assign _011_ = chains_coming & way_ends;
-  assign _012_ = tile_sums + tile_stride;
-  assign _013_ = | tiles_left;
-  assign _014_ = tiles_left - 1'h1;
-  assign _015_ = rounds_left - 1'h1;
-  assign _016_ = chains_number < set_0_rows;
-  assign _017_ = chains_coming & _016_;
-  assign _018_ = | tiles_left;
-  assign _019_ = _017_ & _018_;
-  assign _020_ = tile_sums + chains_number;
-  assign _021_ = chains_coming & round_ends;
-  assign _022_ = rounds_left == 1'h1;
-  assign _023_ = _021_ & _022_;
-  assign _024_ = value_address + 1'h1;
-  assign _025_ = value_rows_left - 1'h1;
-  assign _026_ = index_address + 1'h1;
-  assign _027_ = index_rows_left - 1'h1;
-  assign _028_ = chains_begins | counts_steps;
-  assign _029_ = _028_ & chains_busy;
-  assign _031_ = steps_left - 1'h1;
-  assign _032_ = | value_rows_left;
-  assign _033_ = | index_rows_left;
-  assign _034_ = | steps_left;
-  assign _035_ = | { _034_, _033_, _032_ };
-  assign _036_ = stream_failed | _035_;
-  assign _037_ = done & _036_;
+  assign _017_ = tile_sums + chains_number;
+  assign _018_ = chains_coming & round_ends;
+  assign _019_ = rounds_left == 1'h1;
+  assign _020_ = _018_ & _019_;
+  assign _021_ = value_address + 1'h1;
+  assign _023_ = value_rows_left - 1'h1;
+  assign _024_ = index_address + 1'h1;
+  assign _025_ = index_rows_left - 1'h1;
+  assign _026_ = chains_begins | counts_steps;
+  assign _027_ = _026_ & chains_busy;
+  assign _028_ = steps_left - 1'h1;
+  assign _029_ = | value_rows_left;
+  assign _030_ = | index_rows_left;
+  assign _032_ = | steps_left;
+  assign _033_ = | { _032_, _030_, _029_ };
+  assign _034_ = stream_failed | _033_;
+  assign _035_ = done & _034_;
+  assign rounds = set_0_spread ? { 1'h0, head[111:102] } : { 1'h0, head[111:102] };
+  assign round_ends = chains_number == 2'h3;
+  assign _036_ = chains_number == 2'h3;
+  assign way_ends = set_0_spread ? _036_ : round_ends;
   always @(posedge clk)
-    code_address <= _042_;
+    code_address <= _041_;
   always @(posedge clk)
-    tile_sums <= _044_;
+    tile_sums <= _042_;
   always @(posedge clk)
-    tiles_left <= _045_;
+    tiles_left <= _044_;
   always @(posedge clk)
-    rounds_left <= _046_;
+    rounds_left <= _045_;
   always @(posedge clk)
-    sums_address <= _020_[9:0];
+    sums_address <= _017_[9:0];
   always @(posedge clk)
     acc_data <= { chains_row[415], chains_row[415], chains_row[415], chains_row[415], chains_row[415], chains_row[415], chains_row[415:389], chains_row[389], chains_row[389], chains_row[389], chains_row[389], chains_row[389], chains_row[389:363], chains_row[363], chains_row[363], chains_row[363], chains_row[363], chains_row[363], chains_row[363:337], chains_row[337], chains_row[337], chains_row[337], chains_row[337], chains_row[337], chains_row[337:311], chains_row[311], chains_row[311], chains_row[311], chains_row[311], chains_row[311], chains_row[311:285], chains_row[285], chains_row[285], chains_row[285], chains_row[285], chains_row[285], chains_row[285:259], chains_row[259], chains_row[259], chains_row[259], chains_row[259], chains_row[259], chains_row[259:233], chains_row[233], chains_row[233], chains_row[233], chains_row[233], chains_row[233], chains_row[233:207], chains_row[207], chains_row[207], chains_row[207], chains_row[207], chains_row[207], chains_row[207:181], chains_row[181], chains_row[181], chains_row[181], chains_row[181], chains_row[181], chains_row[181:155], chains_row[155], chains_row[155], chains_row[155], chains_row[155], chains_row[155], chains_row[155:129], chains_row[129], chains_row[129], chains_row[129], chains_row[129], chains_row[129], chains_row[129:103], chains_row[103], chains_row[103], chains_row[103], chains_row[103], chains_row[103], chains_row[103:77], chains_row[77], chains_row[77], chains_row[77], chains_row[77], chains_row[77], chains_row[77:51], chains_row[51], chains_row[51], chains_row[51], chains_row[51], chains_row[51], chains_row[51:25], chains_row[25], chains_row[25], chains_row[25], chains_row[25], chains_row[25], chains_row[25:0] };
   always @(posedge clk)
-    value_address <= _047_;
+    value_address <= _046_;
   always @(posedge clk)
-    index_address <= _050_;
+    index_address <= _049_;
   always @(posedge clk)
-    steps_left <= _052_;
-  assign _000_ = head[7:4] == 2'h2;
-  assign run_begins = start & _000_;
-  assign rounds = set_0_spread ? { 1'h0, head[111:102] } : { 1'h0, head[111:102] };
-  assign round_ends = chains_number == 2'h3;
-  assign _030_ = chains_number == 2'h3;
-  assign way_ends = set_0_spread ? _030_ : round_ends;
+    steps_left <= _051_;
+  assign _000_ = ! head[7:4];
+  assign _011_ = start & _000_;
+  assign _022_ = ! head[7:4];
+  assign _031_ = start & _022_;
   assign _040_ = ! head[7:4];
   assign _043_ = start & _040_;
   assign _048_ = ! head[7:4];
-  assign _053_ = start & _048_;
-  assign _054_ = ! head[7:4];
-  assign _001_ = start & _054_;
-  assign _002_ = ! head[7:4];
+  assign _052_ = start & _048_;
+  assign _053_ = head[7:4] == 1'h1;
+  assign _001_ = start & _053_;
+  assign _002_ = head[7:4] == 1'h1;
   assign _003_ = start & _002_;
   assign _004_ = head[7:4] == 1'h1;
   assign _005_ = start & _004_;
-  assign _006_ = head[7:4] == 1'h1;
-  assign _007_ = start & _006_;
-  assign _008_ = head[7:4] == 1'h1;
-  assign _009_ = start & _008_;
+  assign _006_ = code_address + 1'h1;
+  assign _007_ = chains_coming & way_ends;
+  assign _008_ = tile_sums + tile_stride;
+  assign _009_ = | tiles_left;
+  assign _010_ = tiles_left - 1'h1;
+  assign _012_ = rounds_left - 1'h1;
+  assign _013_ = chains_number < set_0_rows;
+  assign _014_ = chains_coming & _013_;
+  assign _015_ = | tiles_left;
+  assign _016_ = _014_ & _015_;
   always @(posedge clk)
     if (rst) error <= 1'h0;
-    else error <= _037_;
+    else error <= _035_;
   always @(posedge clk)
     if (rst) stream_failed <= 1'h0;
     else if (chains_error) stream_failed <= 1'h1;
   always @(posedge clk)
-    if (_055_) counts_steps <= 1'h0;
-    else if (_029_) counts_steps <= 1'h1;
+    if (_054_) counts_steps <= 1'h0;
+    else if (_027_) counts_steps <= 1'h1;
   always @(posedge clk)
-    index_rows_left[17:0] <= _051_[17:0];
+    index_rows_left[17:0] <= _050_[17:0];
   always @(posedge clk)
-    if (run_begins) index_rows_left[18] <= 1'h0;
-    else if (index_en) index_rows_left[18] <= _027_[18];
+    if (begins) index_rows_left[18] <= 1'h0;
+    else if (index_en) index_rows_left[18] <= _025_[18];
   always @(posedge clk)
-    value_rows_left[17:0] <= _049_[17:0];
+    value_rows_left[17:0] <= _047_[17:0];
   always @(posedge clk)
-    if (run_begins) value_rows_left[18] <= 1'h0;
-    else if (value_en) value_rows_left[18] <= _025_[18];
+    if (begins) value_rows_left[18] <= 1'h0;
+    else if (value_en) value_rows_left[18] <= _023_[18];
   always @(posedge clk)
     if (rst) done <= 1'h0;
     else done <= last_word;
@@ -11404,52 +11540,52 @@ module accelerator_sparse(head, operand_en, operand_address, operand_data, opera
     else acc_en <= writes;
   always @(posedge clk)
     if (rst) last_word <= 1'h0;
-    else last_word <= _023_;
+    else last_word <= _020_;
   always @(posedge clk)
     if (rst) writes <= 1'h0;
-    else writes <= _019_;
+    else writes <= _016_;
   always @(posedge clk)
-    if (run_begins) tile_stride <= head[121:112];
+    if (begins) tile_stride <= head[121:112];
   always @(posedge clk)
-    if (rst) codes_ask <= 1'h0;
-    else codes_ask <= _068_;
+    if (rst) asks_for_codes <= 1'h0;
+    else asks_for_codes <= _067_;
   always @(posedge clk)
-    if (_009_) set_1_index_rows <= head[83:66];
+    if (_005_) set_1_index_rows <= head[83:66];
   always @(posedge clk)
-    if (_007_) set_1_value_rows <= head[65:48];
+    if (_003_) set_1_value_rows <= head[65:48];
   always @(posedge clk)
-    if (_005_) set_1_steps <= head[47:24];
+    if (_001_) set_1_steps <= head[47:24];
   always @(posedge clk)
-    if (_003_) set_0_spread <= head[44];
+    if (_052_) set_0_spread <= head[44];
   always @(posedge clk)
-    if (_001_) chains_weight_bits <= head[43:40];
+    if (_043_) set_0_weight_bits <= head[43:40];
   always @(posedge clk)
-    if (_053_) set_0_rows <= head[39:34];
+    if (_031_) set_0_rows <= head[39:34];
   always @(posedge clk)
-    if (_043_) set_0_blocks <= head[33:24];
-  assign _055_ = | { run_begins, rst };
-  assign _056_ = _029_ ? _031_[24:0] : steps_left;
-  assign _052_ = run_begins ? { 1'h0, set_1_steps } : _056_;
-  assign _057_ = index_en ? _027_[18:0] : index_rows_left;
-  assign _051_ = run_begins ? { 1'h0, set_1_index_rows } : _057_;
-  assign _058_ = index_en ? _026_[11:0] : index_address;
-  assign _050_ = run_begins ? head[79:68] : _058_;
-  assign _059_ = value_en ? _025_[18:0] : value_rows_left;
-  assign _049_ = run_begins ? { 1'h0, set_1_value_rows } : _059_;
-  assign _060_ = value_en ? _024_[11:0] : value_address;
-  assign _047_ = run_begins ? head[61:50] : _060_;
-  assign _061_ = round_ends ? _015_[10:0] : rounds_left;
-  assign _062_ = _011_ ? _061_ : rounds_left;
-  assign _046_ = run_begins ? rounds : _062_;
-  assign _063_ = _013_ ? _014_[9:0] : tiles_left;
-  assign _064_ = _011_ ? _063_ : tiles_left;
-  assign _045_ = run_begins ? head[111:102] : _064_;
-  assign _065_ = _011_ ? _012_[9:0] : tile_sums;
-  assign _044_ = run_begins ? head[95:86] : _065_;
-  assign _066_ = code_en ? _010_[8:0] : code_address;
-  assign _042_ = run_begins ? (* full_case = 32'd1 *) head[42:34] : _066_;
-  assign _067_ = done ? 1'h0 : codes_ask;
-  assign _068_ = run_begins ? (* full_case = 32'd1 *) 1'h1 : _067_;
+    if (_011_) set_0_blocks <= head[33:24];
+  assign _054_ = | { begins, rst };
+  assign _055_ = _027_ ? _028_[24:0] : steps_left;
+  assign _051_ = begins ? { 1'h0, set_1_steps } : _055_;
+  assign _056_ = index_en ? _025_[18:0] : index_rows_left;
+  assign _050_ = begins ? { 1'h0, set_1_index_rows } : _056_;
+  assign _057_ = index_en ? _024_[11:0] : index_address;
+  assign _049_ = begins ? head[79:68] : _057_;
+  assign _058_ = value_en ? _023_[18:0] : value_rows_left;
+  assign _047_ = begins ? { 1'h0, set_1_value_rows } : _058_;
+  assign _059_ = value_en ? _021_[11:0] : value_address;
+  assign _046_ = begins ? head[61:50] : _059_;
+  assign _060_ = round_ends ? _012_[10:0] : rounds_left;
+  assign _061_ = _007_ ? _060_ : rounds_left;
+  assign _045_ = begins ? rounds : _061_;
+  assign _062_ = _009_ ? _010_[9:0] : tiles_left;
+  assign _063_ = _007_ ? _062_ : tiles_left;
+  assign _044_ = begins ? head[111:102] : _063_;
+  assign _064_ = _007_ ? _008_[9:0] : tile_sums;
+  assign _042_ = begins ? head[95:86] : _064_;
+  assign _065_ = code_en ? _006_[8:0] : code_address;
+  assign _041_ = begins ? (* full_case = 32'd1 *) head[42:34] : _065_;
+  assign _066_ = done ? 1'h0 : asks_for_codes;
+  assign _067_ = begins ? (* full_case = 32'd1 *) 1'h1 : _066_;
   accelerator_nm_chains chains (
     .base(head[29:24]),
     .begins(chains_begins),
@@ -11468,26 +11604,26 @@ module accelerator_sparse(head, operand_en, operand_address, operand_data, opera
     .index_ready(1'h1),
     .index_row(index_data),
     .index_take(index_en),
-    .last(_038_),
+    .last(_037_),
     .number(chains_number),
     .room(1'h1),
     .rounds({ 9'h000, rounds }),
     .row(chains_row),
     .rst(rst),
     .spread(set_0_spread),
-    .start(run_begins),
-    .valid(_039_),
+    .start(begins),
+    .valid(_038_),
     .value_ready(1'h1),
     .value_row(value_data),
     .value_take(value_en),
-    .weight_bits(chains_weight_bits)
+    .weight_bits(set_0_weight_bits)
   );
   accelerator_prefetch_64 codes (
-    .ask(codes_ask),
+    .ask(asks_for_codes),
     .clear(done),
     .clk(clk),
     .data(chains_code),
-    .is_last(_041_),
+    .is_last(_039_),
     .last(1'h0),
     .read_data(code_data),
     .ready(codes_ready),
@@ -11496,7 +11632,6 @@ module accelerator_sparse(head, operand_en, operand_address, operand_data, opera
     .valid(chains_code_valid)
   );
   assign acc_data_held = acc_data;
-  assign asks_for_codes = codes_ask;
   assign chains_base = head[29:24];
   assign chains_blocks = set_0_blocks[6:0];
   assign chains_code_take = codes_ready;
@@ -11510,10 +11645,12 @@ module accelerator_sparse(head, operand_en, operand_address, operand_data, opera
   assign chains_room = 1'h1;
   assign chains_rounds = { 9'h000, rounds };
   assign chains_spread = set_0_spread;
-  assign chains_start = run_begins;
+  assign chains_start = begins;
   assign chains_value_ready = 1'h1;
   assign chains_value_row = value_data;
   assign chains_value_take = value_en;
+  assign chains_weight_bits = set_0_weight_bits;
+  assign codes_ask = asks_for_codes;
   assign codes_clear = done;
   assign codes_data = chains_code;
   assign codes_last = 1'h0;
@@ -11523,11 +11660,10 @@ module accelerator_sparse(head, operand_en, operand_address, operand_data, opera
   assign next_code = code_address;
   assign next_index = index_address;
   assign next_value = value_address;
-  assign set_0_weight_bits = chains_weight_bits;
   assign sums_row = chains_number;
 endmodule
 
-module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, clk, rst, done, stall, read_en, read_address, burst_valid, burst_address, burst_beats, beat_valid, beat_data, beat_strobe, start);
+module accelerator_store(begins, head, read_data, burst_ready, beat_ready, port_idle, clk, rst, done, stall, read_en, read_address, burst_valid, burst_address, burst_beats, beat_valid, beat_data, beat_strobe, start);
   wire _000_;
   wire _001_;
   wire _002_;
@@ -11550,42 +11686,42 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire _019_;
   wire _020_;
   wire _021_;
-  wire _022_;
+  wire [3:0] _022_;
   wire _023_;
-  wire [3:0] _024_;
-  wire [8:0] _025_;
-  wire [4:0] _026_;
-  wire [16:0] _027_;
-  wire [31:0] _028_;
-  wire [8:0] _029_;
-  wire [13:0] _030_;
-  wire [31:0] _031_;
-  wire [16:0] _032_;
-  wire [11:0] _033_;
-  wire [13:0] _034_;
-  wire [11:0] _035_;
-  wire [8:0] _036_;
-  wire _037_;
-  wire [8:0] _038_;
-  wire [17:0] _039_;
-  wire _040_;
-  wire [32:0] _041_;
-  wire _042_;
-  wire [14:0] _043_;
-  wire [32:0] _044_;
-  wire [4:0] _045_;
-  wire [5:0] _046_;
-  wire [17:0] _047_;
-  wire [12:0] _048_;
-  wire [14:0] _049_;
-  wire _050_;
-  wire [21:0] _051_;
+  wire [8:0] _024_;
+  wire [4:0] _025_;
+  wire [16:0] _026_;
+  wire [31:0] _027_;
+  wire [8:0] _028_;
+  wire [13:0] _029_;
+  wire [31:0] _030_;
+  wire [16:0] _031_;
+  wire [11:0] _032_;
+  wire [13:0] _033_;
+  wire [11:0] _034_;
+  wire [8:0] _035_;
+  wire _036_;
+  wire [8:0] _037_;
+  wire [17:0] _038_;
+  wire _039_;
+  wire [32:0] _040_;
+  wire _041_;
+  wire [14:0] _042_;
+  wire [32:0] _043_;
+  wire [4:0] _044_;
+  wire [5:0] _045_;
+  wire [17:0] _046_;
+  wire [12:0] _047_;
+  wire [14:0] _048_;
+  wire _049_;
+  wire [21:0] _050_;
+  wire _051_;
   wire _052_;
-  wire _053_;
-  wire _054_;
-  wire [9:0] _055_;
-  wire [9:0] _056_;
-  wire [16:0] _057_;
+  wire [9:0] _053_;
+  wire [9:0] _054_;
+  wire [16:0] _055_;
+  wire _056_;
+  wire _057_;
   wire _058_;
   wire _059_;
   wire _060_;
@@ -11596,8 +11732,8 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire _065_;
   wire _066_;
   wire _067_;
-  wire _068_;
-  wire [20:0] _069_;
+  wire [20:0] _068_;
+  wire _069_;
   wire _070_;
   wire _071_;
   wire _072_;
@@ -11631,8 +11767,8 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire _100_;
   wire _101_;
   wire _102_;
-  wire _103_;
-  wire [8:0] _104_;
+  wire [8:0] _103_;
+  wire _104_;
   wire _105_;
   wire _106_;
   wire _107_;
@@ -11652,55 +11788,54 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire _121_;
   wire _122_;
   wire _123_;
-  wire _124_;
+  wire [11:0] _124_;
   wire [11:0] _125_;
   wire [11:0] _126_;
-  wire [11:0] _127_;
-  wire _128_;
+  wire _127_;
+  wire [13:0] _128_;
   wire [13:0] _129_;
   wire [13:0] _130_;
-  wire [13:0] _131_;
-  wire _132_;
-  wire [11:0] _133_;
+  wire _131_;
+  wire [11:0] _132_;
+  wire _133_;
   wire _134_;
-  wire _135_;
-  wire [16:0] _136_;
+  wire [16:0] _135_;
+  wire _136_;
   wire _137_;
-  wire _138_;
+  wire [1:0] _138_;
   wire [1:0] _139_;
-  wire [1:0] _140_;
-  wire _141_;
+  wire _140_;
+  wire [1:0] _141_;
   wire [1:0] _142_;
   wire [1:0] _143_;
-  wire [1:0] _144_;
+  wire _144_;
   wire _145_;
-  wire _146_;
-  wire [1:0] _147_;
-  wire _148_;
-  wire [31:0] _149_;
-  wire [13:0] _150_;
+  wire [1:0] _146_;
+  wire _147_;
+  wire [31:0] _148_;
+  wire [13:0] _149_;
+  wire _150_;
   wire _151_;
   wire _152_;
   wire _153_;
   wire _154_;
   wire _155_;
-  wire _156_;
-  wire [31:0] _157_;
+  wire [31:0] _156_;
+  wire _157_;
   wire _158_;
-  wire _159_;
-  wire [16:0] _160_;
+  wire [16:0] _159_;
+  wire _160_;
   wire _161_;
-  wire _162_;
+  wire [1:0] _162_;
   wire [1:0] _163_;
   wire [1:0] _164_;
   wire [1:0] _165_;
-  wire [1:0] _166_;
+  wire _166_;
   wire _167_;
-  wire _168_;
-  wire [1:0] _169_;
-  wire _170_;
-  wire [4:0] _171_;
-  wire [8:0] _172_;
+  wire [1:0] _168_;
+  wire _169_;
+  wire [4:0] _170_;
+  wire [8:0] _171_;
   reg [1:0] ask_state = 2'h0;
   reg asked = 1'h1;
   output [127:0] beat_data;
@@ -11714,6 +11849,8 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire [8:0] beats_behind;
   reg [8:0] beats_to_boundary = 9'h000;
   wire [8:0] beats_to_first_boundary;
+  input begins;
+  wire begins;
   output [31:0] burst_address;
   wire [31:0] burst_address;
   reg [31:0] burst_at = 32'd0;
@@ -11763,7 +11900,6 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire row_starts;
   input rst;
   wire rst;
-  wire run_begins;
   reg running = 1'h0;
   reg [27:0] set_0_row_pitch = 28'h0000000;
   reg [19:0] set_0_source_pitch = 20'h00000;
@@ -11771,245 +11907,244 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire stall;
   input start;
   wire start;
+  wire stops;
   reg [3:0] tail = 4'h0;
   assign _000_ = ! head[7:4];
-  assign _040_ = start & _000_;
-  assign _050_ = ! head[7:4];
-  assign _060_ = start & _050_;
-  assign _069_ = head[103:84] + 4'hf;
-  assign _086_ = burst_valid & burst_ready;
-  assign _095_ = ! beats_behind;
-  assign _104_ = _095_ ? 9'h100 : beats_behind;
+  assign _039_ = start & _000_;
+  assign _049_ = ! head[7:4];
+  assign _059_ = start & _049_;
+  assign _068_ = head[103:84] + 4'hf;
+  assign _085_ = burst_valid & burst_ready;
+  assign _094_ = ! beats_behind;
+  assign _103_ = _094_ ? 9'h100 : beats_behind;
   assign _001_ = ! beats_behind;
   assign _010_ = _001_ ? 9'h100 : beats_behind;
   assign _019_ = _010_ < 5'h10;
   assign _023_ = ! beats_behind;
-  assign _029_ = _023_ ? 9'h100 : beats_behind;
-  assign _036_ = _019_ ? _029_ : 9'h010;
-  assign _037_ = beats_to_first_boundary < 5'h10;
-  assign _038_ = _037_ ? beats_to_first_boundary : 9'h010;
-  assign _039_ = burst_beats_left - burst_limit;
-  assign _041_ = burst_at + { 3'h0, burst_limit, 4'h0 };
-  assign _042_ = burst_rows_left == 1'h1;
-  assign _043_ = burst_rows_left - 1'h1;
-  assign _044_ = row_address + set_0_row_pitch;
-  assign _045_ = reserved + read_en;
-  assign _046_ = _045_ - pop;
-  assign _047_ = read_beats_left - 1'h1;
-  assign _048_ = read_address + 1'h1;
-  assign _049_ = read_rows_left - 1'h1;
-  assign _051_ = read_row + { 1'h0, set_0_source_pitch };
-  assign _052_ = read_rows_left == 1'h1;
-  assign _053_ = ! on_way;
-  assign _054_ = head[7:4] == 1'h1;
-  assign run_begins = start & _054_;
-  assign { _055_[9], beats_to_first_boundary } = 9'h100 - row_address[11:4];
-  assign { _056_[9], beats_behind } = beats_to_boundary - burst_limit;
+  assign _028_ = _023_ ? 9'h100 : beats_behind;
+  assign _035_ = _019_ ? _028_ : 9'h010;
+  assign _036_ = beats_to_first_boundary < 5'h10;
+  assign _037_ = _036_ ? beats_to_first_boundary : 9'h010;
+  assign _038_ = burst_beats_left - burst_limit;
+  assign _040_ = burst_at + { 3'h0, burst_limit, 4'h0 };
+  assign _041_ = burst_rows_left == 1'h1;
+  assign _042_ = burst_rows_left - 1'h1;
+  assign _043_ = row_address + set_0_row_pitch;
+  assign _044_ = reserved + read_en;
+  assign _045_ = _044_ - pop;
+  assign _046_ = read_beats_left - 1'h1;
+  assign _047_ = read_address + 1'h1;
+  assign _048_ = read_rows_left - 1'h1;
+  assign _050_ = read_row + { 1'h0, set_0_source_pitch };
+  assign _051_ = read_rows_left == 1'h1;
+  assign _052_ = ! on_way;
+  assign { _053_[9], beats_to_first_boundary } = 9'h100 - row_address[11:4];
+  assign { _054_[9], beats_behind } = beats_to_boundary - burst_limit;
   assign last_burst = burst_beats_left <= burst_limit;
-  assign { _057_[16:9], burst_beats } = last_burst ? burst_beats_left : { 12'h000, burst_limit };
+  assign { _055_[16:9], burst_beats } = last_burst ? burst_beats_left : { 12'h000, burst_limit };
   assign row_final = read_beats_left == 1'h1;
-  assign _058_ = ~ queue_head[128];
-  assign _059_ = ! tail;
-  assign _061_ = _058_ | _059_;
-  assign _062_ = tail > 1'h0;
-  assign beat_strobe[0] = _061_ | _062_;
-  assign _063_ = ~ queue_head[128];
-  assign _064_ = ! tail;
-  assign _065_ = _063_ | _064_;
-  assign _066_ = tail > 1'h1;
-  assign beat_strobe[1] = _065_ | _066_;
-  assign _067_ = ~ queue_head[128];
-  assign _068_ = ! tail;
-  assign _070_ = _067_ | _068_;
-  assign _071_ = tail > 2'h2;
-  assign beat_strobe[2] = _070_ | _071_;
-  assign _072_ = ~ queue_head[128];
-  assign _073_ = ! tail;
-  assign _074_ = _072_ | _073_;
-  assign _075_ = tail > 2'h3;
-  assign beat_strobe[3] = _074_ | _075_;
-  assign _076_ = ~ queue_head[128];
-  assign _077_ = ! tail;
-  assign _078_ = _076_ | _077_;
-  assign _079_ = tail > 3'h4;
-  assign beat_strobe[4] = _078_ | _079_;
-  assign _080_ = ~ queue_head[128];
-  assign _081_ = ! tail;
-  assign _082_ = _080_ | _081_;
-  assign _083_ = tail > 3'h5;
-  assign beat_strobe[5] = _082_ | _083_;
-  assign _084_ = ~ queue_head[128];
-  assign _085_ = ! tail;
-  assign _087_ = _084_ | _085_;
-  assign _088_ = tail > 3'h6;
-  assign beat_strobe[6] = _087_ | _088_;
-  assign _089_ = ~ queue_head[128];
-  assign _090_ = ! tail;
-  assign _091_ = _089_ | _090_;
-  assign _092_ = tail > 3'h7;
-  assign beat_strobe[7] = _091_ | _092_;
-  assign _093_ = ~ queue_head[128];
-  assign _094_ = ! tail;
-  assign _096_ = _093_ | _094_;
-  assign _097_ = tail > 4'h8;
-  assign beat_strobe[8] = _096_ | _097_;
-  assign _098_ = ~ queue_head[128];
-  assign _099_ = ! tail;
-  assign _100_ = _098_ | _099_;
-  assign _101_ = tail > 4'h9;
-  assign beat_strobe[9] = _100_ | _101_;
-  assign _102_ = ~ queue_head[128];
-  assign _103_ = ! tail;
-  assign _105_ = _102_ | _103_;
-  assign _106_ = tail > 4'ha;
-  assign beat_strobe[10] = _105_ | _106_;
-  assign _107_ = ~ queue_head[128];
-  assign _108_ = ! tail;
-  assign _109_ = _107_ | _108_;
-  assign _110_ = tail > 4'hb;
-  assign beat_strobe[11] = _109_ | _110_;
-  assign _111_ = ~ queue_head[128];
-  assign _112_ = ! tail;
-  assign _002_ = _111_ | _112_;
-  assign _003_ = tail > 4'hc;
-  assign beat_strobe[12] = _002_ | _003_;
-  assign _004_ = ~ queue_head[128];
-  assign _005_ = ! tail;
-  assign _006_ = _004_ | _005_;
-  assign _007_ = tail > 4'hd;
-  assign beat_strobe[13] = _006_ | _007_;
-  assign _008_ = ~ queue_head[128];
-  assign _009_ = ! tail;
-  assign _011_ = _008_ | _009_;
-  assign _012_ = tail > 4'he;
-  assign beat_strobe[14] = _011_ | _012_;
-  assign _013_ = ~ queue_head[128];
-  assign _014_ = ! tail;
-  assign beat_strobe[15] = _013_ | _014_;
+  assign _056_ = ~ queue_head[128];
+  assign _057_ = ! tail;
+  assign _058_ = _056_ | _057_;
+  assign _060_ = tail > 1'h0;
+  assign beat_strobe[0] = _058_ | _060_;
+  assign _061_ = ~ queue_head[128];
+  assign _062_ = ! tail;
+  assign _063_ = _061_ | _062_;
+  assign _064_ = tail > 1'h1;
+  assign beat_strobe[1] = _063_ | _064_;
+  assign _065_ = ~ queue_head[128];
+  assign _066_ = ! tail;
+  assign _067_ = _065_ | _066_;
+  assign _069_ = tail > 2'h2;
+  assign beat_strobe[2] = _067_ | _069_;
+  assign _070_ = ~ queue_head[128];
+  assign _071_ = ! tail;
+  assign _072_ = _070_ | _071_;
+  assign _073_ = tail > 2'h3;
+  assign beat_strobe[3] = _072_ | _073_;
+  assign _074_ = ~ queue_head[128];
+  assign _075_ = ! tail;
+  assign _076_ = _074_ | _075_;
+  assign _077_ = tail > 3'h4;
+  assign beat_strobe[4] = _076_ | _077_;
+  assign _078_ = ~ queue_head[128];
+  assign _079_ = ! tail;
+  assign _080_ = _078_ | _079_;
+  assign _081_ = tail > 3'h5;
+  assign beat_strobe[5] = _080_ | _081_;
+  assign _082_ = ~ queue_head[128];
+  assign _083_ = ! tail;
+  assign _084_ = _082_ | _083_;
+  assign _086_ = tail > 3'h6;
+  assign beat_strobe[6] = _084_ | _086_;
+  assign _087_ = ~ queue_head[128];
+  assign _088_ = ! tail;
+  assign _089_ = _087_ | _088_;
+  assign _090_ = tail > 3'h7;
+  assign beat_strobe[7] = _089_ | _090_;
+  assign _091_ = ~ queue_head[128];
+  assign _092_ = ! tail;
+  assign _093_ = _091_ | _092_;
+  assign _095_ = tail > 4'h8;
+  assign beat_strobe[8] = _093_ | _095_;
+  assign _096_ = ~ queue_head[128];
+  assign _097_ = ! tail;
+  assign _098_ = _096_ | _097_;
+  assign _099_ = tail > 4'h9;
+  assign beat_strobe[9] = _098_ | _099_;
+  assign _100_ = ~ queue_head[128];
+  assign _101_ = ! tail;
+  assign _102_ = _100_ | _101_;
+  assign _104_ = tail > 4'ha;
+  assign beat_strobe[10] = _102_ | _104_;
+  assign _105_ = ~ queue_head[128];
+  assign _106_ = ! tail;
+  assign _107_ = _105_ | _106_;
+  assign _108_ = tail > 4'hb;
+  assign beat_strobe[11] = _107_ | _108_;
+  assign _109_ = ~ queue_head[128];
+  assign _110_ = ! tail;
+  assign _111_ = _109_ | _110_;
+  assign _002_ = tail > 4'hc;
+  assign beat_strobe[12] = _111_ | _002_;
+  assign _003_ = ~ queue_head[128];
+  assign _004_ = ! tail;
+  assign _005_ = _003_ | _004_;
+  assign _006_ = tail > 4'hd;
+  assign beat_strobe[13] = _005_ | _006_;
+  assign _007_ = ~ queue_head[128];
+  assign _008_ = ! tail;
+  assign _009_ = _007_ | _008_;
+  assign _011_ = tail > 4'he;
+  assign beat_strobe[14] = _009_ | _011_;
+  assign _012_ = ~ queue_head[128];
+  assign _013_ = ! tail;
+  assign beat_strobe[15] = _012_ | _013_;
   assign pop = beat_valid & beat_ready;
-  assign _015_ = reserved != 4'h8;
-  assign _016_ = running & asked;
-  assign _017_ = _016_ & read;
-  assign _018_ = ~ beat_valid;
-  assign _020_ = _017_ & _018_;
-  assign done = _020_ & port_idle;
-  assign _021_ = beat_valid & beat_ready;
-  assign stall = ~ _021_;
+  assign _014_ = reserved != 4'h8;
+  assign _015_ = running & asked;
+  assign _016_ = _015_ & read;
+  assign _017_ = ~ beat_valid;
+  assign _018_ = _016_ & _017_;
+  assign done = _018_ & port_idle;
+  assign _020_ = beat_valid & beat_ready;
+  assign stall = ~ _020_;
   always @(posedge clk)
-    beats_to_boundary <= _025_;
+    beats_to_boundary <= _024_;
   always @(posedge clk)
-    burst_limit <= _026_;
+    burst_limit <= _025_;
   always @(posedge clk)
-    burst_beats_left <= _027_;
+    burst_beats_left <= _026_;
   always @(posedge clk)
-    burst_at <= _028_;
+    burst_at <= _027_;
   always @(posedge clk)
-    burst_rows_left <= _030_;
+    burst_rows_left <= _029_;
   always @(posedge clk)
-    row_address <= _031_;
+    row_address <= _030_;
   always @(posedge clk)
     ends <= { ends[0], row_final };
   always @(posedge clk)
-    read_beats_left <= _032_;
+    read_beats_left <= _031_;
   always @(posedge clk)
-    read_address <= _033_;
+    read_address <= _032_;
   always @(posedge clk)
-    read_rows_left <= _034_;
+    read_rows_left <= _033_;
   always @(posedge clk)
-    read_row <= _035_;
+    read_row <= _034_;
   always @(posedge clk)
     if (rst) running <= 1'h0;
-    else running <= _120_;
+    else running <= _119_;
   always @(posedge clk)
     if (rst) read <= 1'h1;
-    else read <= _124_;
+    else read <= _123_;
   always @(posedge clk)
     if (rst) fetch_state <= 2'h0;
-    else fetch_state <= _140_;
+    else fetch_state <= _139_;
   always @(posedge clk)
     if (rst) reserved <= 4'h0;
-    else reserved <= _046_[3:0];
+    else reserved <= _045_[3:0];
   always @(posedge clk)
     if (rst) on_way <= 2'h0;
     else on_way <= { on_way[0], read_en };
   always @(posedge clk)
     if (rst) asked <= 1'h1;
-    else asked <= _156_;
+    else asked <= _155_;
   always @(posedge clk)
     if (rst) ask_state <= 2'h0;
-    else ask_state <= _166_;
+    else ask_state <= _165_;
   always @(posedge clk)
-    if (run_begins) tail <= head[87:84];
+    if (begins) tail <= head[87:84];
   always @(posedge clk)
-    if (run_begins) row_beats <= _069_[20:4];
+    if (begins) row_beats <= _068_[20:4];
   always @(posedge clk)
-    if (_060_) set_0_source_pitch <= head[71:52];
+    if (_059_) set_0_source_pitch <= head[71:52];
   always @(posedge clk)
-    if (_040_) set_0_row_pitch <= head[51:24];
-  assign read_en = _113_ ? _015_ : 1'h0;
-  assign _113_ = fetch_state == 2'h2;
-  assign _114_ = last_burst ? 1'h1 : 1'h0;
-  assign _115_ = burst_ready ? _114_ : 1'h0;
-  assign next_row = _116_ ? _115_ : 1'h0;
+    if (_039_) set_0_row_pitch <= head[51:24];
+  assign read_en = _112_ ? _014_ : 1'h0;
+  assign _112_ = fetch_state == 2'h2;
+  assign _113_ = last_burst ? 1'h1 : 1'h0;
+  assign _114_ = burst_ready ? _113_ : 1'h0;
+  assign next_row = _115_ ? _114_ : 1'h0;
+  assign _115_ = ask_state == 2'h2;
+  assign burst_valid = _116_ ? 1'h1 : 1'h0;
   assign _116_ = ask_state == 2'h2;
-  assign burst_valid = _117_ ? 1'h1 : 1'h0;
-  assign _117_ = ask_state == 2'h2;
-  assign row_starts = _118_ ? 1'h1 : 1'h0;
-  assign _118_ = ask_state == 2'h1;
-  assign _119_ = done ? 1'h0 : running;
-  assign _120_ = run_begins ? 1'h1 : _119_;
-  assign _121_ = _053_ ? 1'h1 : read;
-  assign _122_ = _123_ ? (* full_case = 32'd1 *) _121_ : read;
-  assign _123_ = fetch_state == (* full_case = 32'd1 *) 2'h3;
-  assign _124_ = run_begins ? 1'h0 : _122_;
-  assign _125_ = row_final ? _051_[11:0] : read_row;
-  assign _126_ = read_en ? _125_ : read_row;
-  assign _127_ = _128_ ? _126_ : read_row;
-  assign _128_ = fetch_state == 2'h2;
-  assign _035_ = run_begins ? head[75:64] : _127_;
-  assign _129_ = row_final ? _049_[13:0] : read_rows_left;
-  assign _130_ = read_en ? _129_ : read_rows_left;
-  assign _131_ = _132_ ? _130_ : read_rows_left;
-  assign _132_ = fetch_state == 2'h2;
-  assign _034_ = run_begins ? head[117:104] : _131_;
-  assign _133_ = read_en ? _048_[11:0] : read_address;
-  function [11:0] _345_;
+  assign row_starts = _117_ ? 1'h1 : 1'h0;
+  assign _117_ = ask_state == 2'h1;
+  assign _118_ = done ? 1'h0 : running;
+  assign _119_ = begins ? 1'h1 : _118_;
+  assign _120_ = _052_ ? 1'h1 : read;
+  assign _121_ = _122_ ? (* full_case = 32'd1 *) _120_ : read;
+  assign _122_ = fetch_state == (* full_case = 32'd1 *) 2'h3;
+  assign _123_ = begins ? 1'h0 : _121_;
+  assign _124_ = row_final ? _050_[11:0] : read_row;
+  assign _125_ = read_en ? _124_ : read_row;
+  assign _126_ = _127_ ? _125_ : read_row;
+  assign _127_ = fetch_state == 2'h2;
+  assign _034_ = begins ? head[75:64] : _126_;
+  assign _128_ = row_final ? _048_[13:0] : read_rows_left;
+  assign _129_ = read_en ? _128_ : read_rows_left;
+  assign _130_ = _131_ ? _129_ : read_rows_left;
+  assign _131_ = fetch_state == 2'h2;
+  assign _033_ = begins ? head[117:104] : _130_;
+  assign _132_ = read_en ? _047_[11:0] : read_address;
+  function [11:0] _342_;
     input [11:0] a;
     input [23:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _345_ = b[11:0];
+        _342_ = b[11:0];
       2'b1?:
-        _345_ = b[23:12];
+        _342_ = b[23:12];
       default:
-        _345_ = a;
+        _342_ = a;
     endcase
   endfunction
-  assign _033_ = _345_(read_address, { read_row, _133_ }, { _135_, _134_ });
-  assign _134_ = fetch_state == 2'h2;
-  assign _135_ = fetch_state == 2'h1;
-  assign _136_ = read_en ? _047_[16:0] : read_beats_left;
-  function [16:0] _349_;
+  assign _032_ = _342_(read_address, { read_row, _132_ }, { _134_, _133_ });
+  assign _133_ = fetch_state == 2'h2;
+  assign _134_ = fetch_state == 2'h1;
+  assign _135_ = read_en ? _046_[16:0] : read_beats_left;
+  function [16:0] _346_;
     input [16:0] a;
     input [33:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _349_ = b[16:0];
+        _346_ = b[16:0];
       2'b1?:
-        _349_ = b[33:17];
+        _346_ = b[33:17];
       default:
-        _349_ = a;
+        _346_ = a;
     endcase
   endfunction
-  assign _032_ = _349_(read_beats_left, { row_beats, _136_ }, { _138_, _137_ });
-  assign _137_ = fetch_state == 2'h2;
-  assign _138_ = fetch_state == 2'h1;
-  assign _139_ = _053_ ? 2'h0 : fetch_state;
-  function [1:0] _353_;
+  assign _031_ = _346_(read_beats_left, { row_beats, _135_ }, { _137_, _136_ });
+  assign _136_ = fetch_state == 2'h2;
+  assign _137_ = fetch_state == 2'h1;
+  assign _138_ = _052_ ? 2'h0 : fetch_state;
+  function [1:0] _350_;
     input [1:0] a;
     input [7:0] b;
     input [3:0] s;
@@ -12017,114 +12152,114 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
     (* parallel_case *)
     casez (s)
       4'b???1:
-        _353_ = b[1:0];
+        _350_ = b[1:0];
       4'b??1?:
-        _353_ = b[3:2];
+        _350_ = b[3:2];
       4'b?1??:
-        _353_ = b[5:4];
+        _350_ = b[5:4];
       4'b1???:
-        _353_ = b[7:6];
+        _350_ = b[7:6];
       default:
-        _353_ = a;
+        _350_ = a;
     endcase
   endfunction
-  assign _140_ = _353_(fetch_state, { _147_, 2'h2, _144_, _139_ }, { _148_, _146_, _145_, _141_ });
-  assign _141_ = fetch_state == (* full_case = 32'd1 *) 2'h3;
-  assign _142_ = _052_ ? (* full_case = 32'd1 *) 2'h3 : 2'h1;
-  assign _143_ = row_final ? _142_ : fetch_state;
-  assign _144_ = read_en ? _143_ : fetch_state;
-  assign _145_ = fetch_state == (* full_case = 32'd1 *) 2'h2;
-  assign _146_ = fetch_state == (* full_case = 32'd1 *) 2'h1;
-  assign _147_ = run_begins ? 2'h1 : fetch_state;
-  assign _148_ = ! (* full_case = 32'd1 *) fetch_state;
-  assign _149_ = next_row ? _044_[31:0] : row_address;
-  assign _031_ = run_begins ? head[55:24] : _149_;
-  assign _150_ = next_row ? _043_[13:0] : burst_rows_left;
-  assign _030_ = run_begins ? head[117:104] : _150_;
-  assign _151_ = _042_ ? 1'h1 : asked;
-  assign _152_ = last_burst ? _151_ : asked;
-  assign _153_ = burst_ready ? _152_ : asked;
-  assign _154_ = _155_ ? _153_ : asked;
-  assign _155_ = ask_state == 2'h2;
-  assign _156_ = run_begins ? 1'h0 : _154_;
-  assign _157_ = burst_ready ? _041_[31:0] : burst_at;
-  function [31:0] _373_;
+  assign _139_ = _350_(fetch_state, { _146_, 2'h2, _143_, _138_ }, { _147_, _145_, _144_, _140_ });
+  assign _140_ = fetch_state == (* full_case = 32'd1 *) 2'h3;
+  assign _141_ = _051_ ? (* full_case = 32'd1 *) 2'h3 : 2'h1;
+  assign _142_ = row_final ? _141_ : fetch_state;
+  assign _143_ = read_en ? _142_ : fetch_state;
+  assign _144_ = fetch_state == (* full_case = 32'd1 *) 2'h2;
+  assign _145_ = fetch_state == (* full_case = 32'd1 *) 2'h1;
+  assign _146_ = begins ? 2'h1 : fetch_state;
+  assign _147_ = ! (* full_case = 32'd1 *) fetch_state;
+  assign _148_ = next_row ? _043_[31:0] : row_address;
+  assign _030_ = begins ? head[55:24] : _148_;
+  assign _149_ = next_row ? _042_[13:0] : burst_rows_left;
+  assign _029_ = begins ? head[117:104] : _149_;
+  assign _150_ = _041_ ? 1'h1 : asked;
+  assign _151_ = last_burst ? _150_ : asked;
+  assign _152_ = burst_ready ? _151_ : asked;
+  assign _153_ = _154_ ? _152_ : asked;
+  assign _154_ = ask_state == 2'h2;
+  assign _155_ = begins ? 1'h0 : _153_;
+  assign _156_ = burst_ready ? _040_[31:0] : burst_at;
+  function [31:0] _370_;
     input [31:0] a;
     input [63:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _373_ = b[31:0];
+        _370_ = b[31:0];
       2'b1?:
-        _373_ = b[63:32];
+        _370_ = b[63:32];
       default:
-        _373_ = a;
+        _370_ = a;
     endcase
   endfunction
-  assign _028_ = _373_(burst_at, { row_address, _157_ }, { _159_, _158_ });
-  assign _158_ = ask_state == 2'h2;
-  assign _159_ = ask_state == 2'h1;
-  assign _160_ = burst_ready ? _039_[16:0] : burst_beats_left;
-  function [16:0] _377_;
+  assign _027_ = _370_(burst_at, { row_address, _156_ }, { _158_, _157_ });
+  assign _157_ = ask_state == 2'h2;
+  assign _158_ = ask_state == 2'h1;
+  assign _159_ = burst_ready ? _038_[16:0] : burst_beats_left;
+  function [16:0] _374_;
     input [16:0] a;
     input [33:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _377_ = b[16:0];
+        _374_ = b[16:0];
       2'b1?:
-        _377_ = b[33:17];
+        _374_ = b[33:17];
       default:
-        _377_ = a;
+        _374_ = a;
     endcase
   endfunction
-  assign _027_ = _377_(burst_beats_left, { row_beats, _160_ }, { _162_, _161_ });
-  assign _161_ = ask_state == 2'h2;
-  assign _162_ = ask_state == 2'h1;
-  assign _163_ = _042_ ? (* full_case = 32'd1 *) 2'h0 : 2'h1;
-  assign _164_ = last_burst ? _163_ : ask_state;
-  assign _165_ = burst_ready ? _164_ : ask_state;
-  function [1:0] _383_;
+  assign _026_ = _374_(burst_beats_left, { row_beats, _159_ }, { _161_, _160_ });
+  assign _160_ = ask_state == 2'h2;
+  assign _161_ = ask_state == 2'h1;
+  assign _162_ = _041_ ? (* full_case = 32'd1 *) 2'h0 : 2'h1;
+  assign _163_ = last_burst ? _162_ : ask_state;
+  assign _164_ = burst_ready ? _163_ : ask_state;
+  function [1:0] _380_;
     input [1:0] a;
     input [5:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _383_ = b[1:0];
+        _380_ = b[1:0];
       3'b?1?:
-        _383_ = b[3:2];
+        _380_ = b[3:2];
       3'b1??:
-        _383_ = b[5:4];
+        _380_ = b[5:4];
       default:
-        _383_ = a;
+        _380_ = a;
     endcase
   endfunction
-  assign _166_ = _383_(ask_state, { _169_, 2'h2, _165_ }, { _170_, _168_, _167_ });
-  assign _167_ = ask_state == 2'h2;
-  assign _168_ = ask_state == 2'h1;
-  assign _169_ = run_begins ? 2'h1 : ask_state;
-  assign _170_ = ! ask_state;
-  assign _171_ = _086_ ? _036_[4:0] : burst_limit;
-  assign _026_ = row_starts ? _038_[4:0] : _171_;
-  assign _172_ = _086_ ? _104_ : beats_to_boundary;
-  assign _025_ = row_starts ? beats_to_first_boundary : _172_;
+  assign _165_ = _380_(ask_state, { _168_, 2'h2, _164_ }, { _169_, _167_, _166_ });
+  assign _166_ = ask_state == 2'h2;
+  assign _167_ = ask_state == 2'h1;
+  assign _168_ = begins ? 2'h1 : ask_state;
+  assign _169_ = ! ask_state;
+  assign _170_ = _085_ ? _035_[4:0] : burst_limit;
+  assign _025_ = row_starts ? _037_[4:0] : _170_;
+  assign _171_ = _085_ ? _103_ : beats_to_boundary;
+  assign _024_ = row_starts ? beats_to_first_boundary : _171_;
   accelerator_fifo_store queue (
     .clk(clk),
     .data({ ends[1], read_data }),
-    .full(_022_),
+    .full(_021_),
     .head(queue_head),
-    .level(_024_),
+    .level(_022_),
     .pop(pop),
     .push(on_way[1]),
     .rst(rst),
     .valid(beat_valid)
   );
-  assign _055_[8:0] = beats_to_first_boundary;
-  assign _056_[8:0] = beats_behind;
-  assign _057_[8:0] = burst_beats;
+  assign _053_[8:0] = beats_to_first_boundary;
+  assign _054_[8:0] = beats_behind;
+  assign _055_[8:0] = burst_beats;
   assign beat_data = queue_head[127:0];
   assign burst_address = { burst_at[31:4], 4'h0 };
   assign queue_data = { ends[1], read_data };
@@ -12132,6 +12267,7 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   assign queue_push = on_way[1];
   assign queue_valid = beat_valid;
   assign read_at = read_address;
+  assign stops = done;
 endmodule
 
 module accelerator_turn_bank_transpose(write_address, write_data, read_address, clk, read_data, write_en);
@@ -12964,56 +13100,56 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   assign word = o;
 endmodule
 
-module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_en, acc_address, act_en, act_address, par_en, par_address, write_en, write_address, write_data, operand_en, operand_address, operand_data, operand_spread, start
-);
+module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, done, acc_en, acc_address, act_en, act_address, par_en, par_address, write_en, write_address, write_data, operand_en, operand_address, operand_data, operand_spread
+, start);
   wire _000_;
-  wire [3:0] _001_;
-  wire [8:0] _002_;
-  wire [2:0] _003_;
-  wire _004_;
+  wire [2:0] _001_;
+  wire _002_;
+  wire [127:0] _003_;
+  wire [127:0] _004_;
   wire [127:0] _005_;
-  wire [127:0] _006_;
-  wire [127:0] _007_;
+  wire _006_;
+  wire _007_;
   wire _008_;
   wire _009_;
   wire _010_;
-  wire _011_;
-  wire _012_;
+  wire [3:0] _011_;
+  wire [3:0] _012_;
   wire _013_;
   wire [3:0] _014_;
-  wire [3:0] _015_;
-  wire _016_;
+  wire _015_;
+  wire [3:0] _016_;
   wire [3:0] _017_;
-  wire [3:0] _018_;
-  wire _019_;
-  wire [3:0] _020_;
+  wire _018_;
+  wire [3:0] _019_;
+  wire _020_;
   wire _021_;
-  wire [3:0] _022_;
-  wire _023_;
-  wire _024_;
-  wire [6:0] _025_;
-  wire [127:0] _026_;
+  wire _022_;
+  wire [4:0] _023_;
+  wire [6:0] _024_;
+  wire [127:0] _025_;
+  wire [3:0] _026_;
   wire [4:0] _027_;
-  wire [3:0] _028_;
-  wire [4:0] _029_;
-  wire [4:0] _030_;
+  wire [4:0] _028_;
+  wire _029_;
+  wire _030_;
   wire _031_;
   wire _032_;
   wire _033_;
   wire _034_;
-  wire _035_;
+  wire [3:0] _035_;
   wire _036_;
   wire _037_;
   wire _038_;
   wire _039_;
-  wire _040_;
+  wire [3:0] _040_;
   wire _041_;
-  wire [3:0] _042_;
+  wire _042_;
   wire _043_;
   wire _044_;
   wire _045_;
   wire _046_;
-  wire [3:0] _047_;
+  wire _047_;
   wire _048_;
   wire _049_;
   wire _050_;
@@ -13023,7 +13159,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire _054_;
   wire _055_;
   wire _056_;
-  wire _057_;
+  wire [3:0] _057_;
   wire _058_;
   wire _059_;
   wire _060_;
@@ -13035,7 +13171,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire _066_;
   wire _067_;
   wire _068_;
-  wire [3:0] _069_;
+  wire _069_;
   wire _070_;
   wire _071_;
   wire _072_;
@@ -13043,7 +13179,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire _074_;
   wire _075_;
   wire _076_;
-  wire _077_;
+  wire [3:0] _077_;
   wire _078_;
   wire _079_;
   wire _080_;
@@ -13055,42 +13191,41 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire _086_;
   wire _087_;
   wire _088_;
-  wire [3:0] _089_;
+  wire _089_;
   wire _090_;
   wire _091_;
   wire _092_;
   wire _093_;
   wire _094_;
   wire _095_;
-  wire _096_;
-  wire _097_;
-  wire [4:0] _098_;
-  wire [15:0] _099_;
+  wire [4:0] _096_;
+  wire [15:0] _097_;
+  wire [3:0] _098_;
+  wire [7:0] _099_;
   wire _100_;
-  wire [7:0] _101_;
+  wire _101_;
   wire _102_;
   wire _103_;
   wire _104_;
   wire _105_;
   wire _106_;
-  wire _107_;
+  wire [8:0] _107_;
   wire _108_;
   wire _109_;
   wire _110_;
   wire _111_;
-  wire _112_;
+  wire [127:0] _112_;
   wire [127:0] _113_;
-  wire [127:0] _114_;
-  wire [6:0] _115_;
+  wire [6:0] _114_;
+  wire _115_;
   wire _116_;
   wire _117_;
-  wire _118_;
+  wire [3:0] _118_;
   wire [3:0] _119_;
-  wire [3:0] _120_;
+  wire _120_;
   wire _121_;
   wire _122_;
   wire _123_;
-  wire _124_;
   output [9:0] acc_address;
   wire [9:0] acc_address;
   input [511:0] acc_data;
@@ -13115,6 +13250,8 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire asked_requantise;
   wire asked_sum;
   wire asked_transpose;
+  input begins;
+  wire begins;
   wire block_ends;
   reg [3:0] block_left = 4'h0;
   wire block_read;
@@ -13493,7 +13630,6 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire row_0;
   input rst;
   wire rst;
-  wire run_begins;
   wire [7:0] set_0_high;
   wire [7:0] set_0_low;
   reg [11:0] set_0_n0 = 12'h000;
@@ -13580,61 +13716,61 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   reg write_en = 1'h0;
   wire written;
   wire [7:0] zero;
-  assign _000_ = head[7:4] == 2'h3;
-  assign run_begins = start & _000_;
-  assign _036_ = | head[27:24];
-  assign asked_requantise = ~ _036_;
-  assign _058_ = | { head[27:25], _047_[0] };
-  assign asked_raw = ~ _058_;
-  assign _078_ = | { head[27:26], _069_[1], head[24] };
-  assign asked_sum = ~ _078_;
-  assign _100_ = | { head[27:26], _089_[1:0] };
-  assign asked_max = ~ _100_;
-  assign _012_ = | { head[27], _001_[2], head[25:24] };
-  assign asked_product = ~ _012_;
-  assign _016_ = | { head[27], _015_[2], head[25], _015_[0] };
-  assign asked_copy = ~ _016_;
-  assign _019_ = | { head[27], _017_[2:1], head[24] };
-  assign asked_transpose = ~ _019_;
-  assign _021_ = | { head[27], _020_[2:0] };
-  assign asked_planes = ~ _021_;
-  assign _023_ = | { _022_[3], head[26:25], _022_[0] };
-  assign asked_columns = ~ _023_;
-  assign _024_ = | { asked_columns, asked_transpose };
-  assign source_count_2 = _024_ ? 12'h001 : set_0_n0;
-  assign _027_ = head[83:80] - 1'h1;
-  assign _028_ = _023_ ? 4'h0 : 4'hf;
-  assign _029_ = _021_ ? { 1'h0, _028_ } : _027_;
-  assign { _030_[4], least_asked } = _058_ ? _029_ : 5'h03;
+  assign _022_ = | head[27:24];
+  assign asked_requantise = ~ _022_;
+  assign _046_ = | { head[27:25], _035_[0] };
+  assign asked_raw = ~ _046_;
+  assign _068_ = | { head[27:26], _057_[1], head[24] };
+  assign asked_sum = ~ _068_;
+  assign _088_ = | { head[27:26], _077_[1:0] };
+  assign asked_max = ~ _088_;
+  assign _000_ = | { head[27], _098_[2], head[25:24] };
+  assign asked_product = ~ _000_;
+  assign _013_ = | { head[27], _011_[2], head[25], _011_[0] };
+  assign asked_copy = ~ _013_;
+  assign _015_ = | { head[27], _014_[2:1], head[24] };
+  assign asked_transpose = ~ _015_;
+  assign _018_ = | { head[27], _017_[2:0] };
+  assign asked_planes = ~ _018_;
+  assign _020_ = | { _019_[3], head[26:25], _019_[0] };
+  assign asked_columns = ~ _020_;
+  assign _021_ = | { asked_columns, asked_transpose };
+  assign source_count_2 = _021_ ? 12'h001 : set_0_n0;
+  assign _023_ = head[83:80] - 1'h1;
+  assign _026_ = _020_ ? 4'h0 : 4'hf;
+  assign _027_ = _018_ ? { 1'h0, _026_ } : _023_;
+  assign { _028_[4], least_asked } = _046_ ? _027_ : 5'h03;
   assign read = active & reading;
   assign last_read = read & source_ends[1];
-  assign _031_ = | block_left;
-  assign _032_ = ~ _031_;
-  assign _033_ = active & _032_;
-  assign _034_ = ~ reading;
-  assign _035_ = _034_ | source_ends[1];
-  assign block_ends = _033_ & _035_;
-  assign _037_ = ~ source_ends[1];
-  assign _038_ = read & _037_;
-  assign source_step = _038_ | block_ends;
+  assign _029_ = | block_left;
+  assign _030_ = ~ _029_;
+  assign _031_ = active & _030_;
+  assign _032_ = ~ reading;
+  assign _033_ = _032_ | source_ends[1];
+  assign block_ends = _031_ & _033_;
+  assign _034_ = ~ source_ends[1];
+  assign _036_ = read & _034_;
+  assign source_step = _036_ | block_ends;
   assign acc_en = read & from_acc;
-  assign _039_ = ~ from_acc;
-  assign act_en = read & _039_;
+  assign _037_ = ~ from_acc;
+  assign act_en = read & _037_;
   assign finish_0 = block_ends & source_ends[4];
-  assign _040_ = | { op_product, op_max, op_sum, op_requantise };
-  assign whole_0 = last_read & _040_;
+  assign _038_ = | { op_product, op_max, op_sum, op_requantise };
+  assign whole_0 = last_read & _038_;
   assign par_en = from_acc ? whole_1 : whole_4;
   assign parameters_end = from_acc ? round_1 : round_4;
   assign complete = from_acc ? whole_4 : whole_7;
   assign completes = from_acc ? final_4 : final_7;
-  assign _041_ = | { op_columns, op_transpose };
-  assign transpose_turn_write = _041_ & read_3;
-  assign _042_ = _021_ ? 4'h1 : head[83:80];
-  assign target_count_0 = _058_ ? _042_ : 4'h4;
-  assign _043_ = op_copy | op_raw;
-  assign _044_ = | { op_columns, op_transpose };
-  assign _045_ = | { op_product, op_max, op_sum, op_requantise };
-  assign _046_ = | { asked_raw, asked_requantise };
+  assign _039_ = | { op_columns, op_transpose };
+  assign transpose_turn_write = _039_ & read_3;
+  assign _040_ = _018_ ? 4'h1 : head[83:80];
+  assign target_count_0 = _046_ ? _040_ : 4'h4;
+  assign _041_ = op_copy | op_raw;
+  assign _042_ = | { op_columns, op_transpose };
+  assign _043_ = | { op_product, op_max, op_sum, op_requantise };
+  assign _044_ = | { asked_raw, asked_requantise };
+  assign _045_ = ! head[7:4];
+  assign _047_ = start & _045_;
   assign _048_ = ! head[7:4];
   assign _049_ = start & _048_;
   assign _050_ = ! head[7:4];
@@ -13644,7 +13780,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   assign _054_ = ! head[7:4];
   assign _055_ = start & _054_;
   assign _056_ = ! head[7:4];
-  assign _057_ = start & _056_;
+  assign _058_ = start & _056_;
   assign _059_ = ! head[7:4];
   assign _060_ = start & _059_;
   assign _061_ = ! head[7:4];
@@ -13654,80 +13790,78 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   assign _065_ = ! head[7:4];
   assign _066_ = start & _065_;
   assign _067_ = ! head[7:4];
-  assign _068_ = start & _067_;
-  assign _070_ = ! head[7:4];
+  assign _069_ = start & _067_;
+  assign _070_ = head[7:4] == 1'h1;
   assign _071_ = start & _070_;
   assign _072_ = head[7:4] == 1'h1;
   assign _073_ = start & _072_;
   assign _074_ = head[7:4] == 1'h1;
   assign _075_ = start & _074_;
   assign _076_ = head[7:4] == 1'h1;
-  assign _077_ = start & _076_;
+  assign _078_ = start & _076_;
   assign _079_ = head[7:4] == 1'h1;
   assign _080_ = start & _079_;
-  assign _081_ = head[7:4] == 1'h1;
+  assign _081_ = head[7:4] == 2'h2;
   assign _082_ = start & _081_;
   assign _083_ = head[7:4] == 2'h2;
   assign _084_ = start & _083_;
   assign _085_ = head[7:4] == 2'h2;
   assign _086_ = start & _085_;
   assign _087_ = head[7:4] == 2'h2;
-  assign _088_ = start & _087_;
+  assign _089_ = start & _087_;
   assign _090_ = head[7:4] == 2'h2;
   assign _091_ = start & _090_;
   assign _092_ = head[7:4] == 2'h2;
   assign _093_ = start & _092_;
-  assign _094_ = head[7:4] == 2'h2;
-  assign _095_ = start & _094_;
-  assign _096_ = ~ odd_0;
-  assign _097_ = | block_left;
-  assign _098_ = block_left - 1'h1;
-  assign _099_ = odd_2 ? set_2_weight1 : set_2_weight0;
-  assign _101_ = odd_2 ? set_0_zero1 : set_0_zero0;
-  assign _102_ = op_product & odd_2;
-  assign _103_ = op_product | op_max;
-  assign _104_ = first_5 | _103_;
-  assign _105_ = from_acc ? first_2 : _104_;
-  assign _106_ = ~ from_acc;
-  assign _107_ = _106_ | read_1;
-  assign _108_ = par_en & parameters_end;
-  assign _002_ = par_address + set_2_parameter_n2;
-  assign _003_ = quarter + 1'h1;
-  assign _004_ = | { op_columns, op_transpose };
-  assign _005_ = quarter[0] ? { lane_15_term, lane_14_term, lane_13_term, lane_12_term } : { lane_11_term, lane_10_term, lane_9_term, lane_8_term };
-  assign _006_ = quarter[0] ? { lane_7_term, lane_6_term, lane_5_term, lane_4_term } : { lane_3_term, lane_2_term, lane_1_term, lane_0_term };
-  assign _007_ = quarter[1] ? _005_ : _006_;
-  assign _008_ = | { op_columns, op_planes };
-  assign _009_ = ~ _008_;
-  assign _010_ = target_step & _009_;
-  assign _011_ = target_step & put_final;
-  assign _013_ = target_step & op_columns;
+  assign _094_ = ~ odd_0;
+  assign _095_ = | block_left;
+  assign _096_ = block_left - 1'h1;
+  assign _097_ = odd_2 ? set_2_weight1 : set_2_weight0;
+  assign _099_ = odd_2 ? set_0_zero1 : set_0_zero0;
+  assign _100_ = op_product & odd_2;
+  assign _101_ = op_product | op_max;
+  assign _102_ = first_5 | _101_;
+  assign _103_ = from_acc ? first_2 : _102_;
+  assign _104_ = ~ from_acc;
+  assign _105_ = _104_ | read_1;
+  assign _106_ = par_en & parameters_end;
+  assign _107_ = par_address + set_2_parameter_n2;
+  assign _001_ = quarter + 1'h1;
+  assign _002_ = | { op_columns, op_transpose };
+  assign _003_ = quarter[0] ? { lane_15_term, lane_14_term, lane_13_term, lane_12_term } : { lane_11_term, lane_10_term, lane_9_term, lane_8_term };
+  assign _004_ = quarter[0] ? { lane_7_term, lane_6_term, lane_5_term, lane_4_term } : { lane_3_term, lane_2_term, lane_1_term, lane_0_term };
+  assign _005_ = quarter[1] ? _003_ : _004_;
+  assign _006_ = | { op_columns, op_planes };
+  assign _007_ = ~ _006_;
+  assign _008_ = target_step & _007_;
+  assign _009_ = target_step & put_final;
+  assign _010_ = target_step & op_columns;
   always @(posedge clk)
-    block_left <= _018_;
+    block_left <= _016_;
   always @(posedge clk)
-    lane_0_chain <= _102_;
+    lane_0_chain <= _100_;
   always @(posedge clk)
-    par_address <= _025_;
+    par_address <= _024_;
   always @(posedge clk)
     result_final_delay <= { result_final_delay[7:0], completes };
   always @(posedge clk)
     write_address <= target_address;
   always @(posedge clk)
-    write_data <= _026_;
+    write_data <= _025_;
   always @(posedge clk)
     if (rst) operand_en <= 1'h0;
-    else operand_en <= _013_;
+    else operand_en <= _010_;
   always @(posedge clk)
-    if (run_begins) operand_spread <= head[84];
+    if (begins) operand_spread <= head[84];
   always @(posedge clk)
     if (rst) done <= 1'h0;
-    else done <= _011_;
+    else done <= _009_;
   always @(posedge clk)
     if (rst) write_en <= 1'h0;
-    else write_en <= _010_;
+    else write_en <= _008_;
   always @(posedge clk)
-    if (run_begins) quarter <= 2'h0;
-    else if (target_step) quarter <= _003_[1:0];
+    if (begins) quarter <= 2'h0;
+    else if (target_step) quarter <= _001_[1:0];
   always @(posedge clk)
     if (rst) turned_final <= 1'h0;
     else turned_final <= transpose_turn_coming_marked;
@@ -13739,16 +13873,16 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
     else result_delay <= { result_delay[7:0], complete };
   always @(posedge clk)
     if (rst) lane_0_take <= 1'h0;
-    else lane_0_take <= _107_;
+    else lane_0_take <= _105_;
   always @(posedge clk)
     if (rst) lane_0_load <= 1'h0;
-    else lane_0_load <= _105_;
+    else lane_0_load <= _103_;
   always @(posedge clk)
     if (!op_product) lane_0_zero <= 8'h00;
-    else lane_0_zero <= _101_;
+    else lane_0_zero <= _099_;
   always @(posedge clk)
     if (!op_sum) lane_0_weight <= 16'h0001;
-    else lane_0_weight <= _099_;
+    else lane_0_weight <= _097_;
   always @(posedge clk)
     if (rst) final_7 <= 1'h0;
     else final_7 <= final_6;
@@ -13861,112 +13995,112 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
     if (rst) slot_1 <= 1'h0;
     else slot_1 <= active;
   always @(posedge clk)
-    if (run_begins) least <= least_asked;
+    if (begins) least <= least_asked;
   always @(posedge clk)
     if (rst) active <= 1'h0;
-    else active <= _118_;
+    else active <= _117_;
   always @(posedge clk)
-    if (_110_) reading <= 1'h1;
-    else if (_109_) reading <= 1'h0;
+    if (_109_) reading <= 1'h1;
+    else if (_108_) reading <= 1'h0;
   always @(posedge clk)
-    if (_111_) odd_0 <= 1'h0;
-    else if (read) odd_0 <= _096_;
+    if (_110_) odd_0 <= 1'h0;
+    else if (read) odd_0 <= _094_;
   always @(posedge clk)
-    if (_112_) first_0 <= 1'h1;
+    if (_111_) first_0 <= 1'h1;
     else if (read) first_0 <= 1'h0;
   always @(posedge clk)
-    if (_095_) set_2_weight1 <= head[117:102];
+    if (_093_) set_2_weight1 <= head[117:102];
   always @(posedge clk)
-    if (_093_) set_2_weight0 <= head[101:86];
+    if (_091_) set_2_weight0 <= head[101:86];
   always @(posedge clk)
-    if (_091_) set_2_parameter_n2 <= head[85:78];
+    if (_089_) set_2_parameter_n2 <= head[85:78];
   always @(posedge clk)
-    if (_088_) set_2_n2 <= head[77:60];
+    if (_086_) set_2_n2 <= head[77:60];
   always @(posedge clk)
-    if (_086_) set_2_n1 <= head[59:42];
+    if (_084_) set_2_n1 <= head[59:42];
   always @(posedge clk)
-    if (_084_) set_2_n0 <= head[41:24];
+    if (_082_) set_2_n0 <= head[41:24];
   always @(posedge clk)
-    if (_082_) set_1_n2 <= head[123:104];
+    if (_080_) set_1_n2 <= head[123:104];
   always @(posedge clk)
-    if (_080_) set_1_n1 <= head[103:84];
+    if (_078_) set_1_n1 <= head[103:84];
   always @(posedge clk)
-    if (_077_) set_1_n0 <= head[83:64];
+    if (_075_) set_1_n0 <= head[83:64];
   always @(posedge clk)
-    if (_075_) set_1_r1 <= head[63:44];
+    if (_073_) set_1_r1 <= head[63:44];
   always @(posedge clk)
-    if (_073_) set_1_r0 <= head[43:24];
+    if (_071_) set_1_r0 <= head[43:24];
   always @(posedge clk)
-    if (_071_) set_0_zero1 <= head[112:105];
+    if (_069_) set_0_zero1 <= head[112:105];
   always @(posedge clk)
-    if (_068_) set_0_zero0 <= head[104:97];
+    if (_066_) set_0_zero0 <= head[104:97];
   always @(posedge clk)
-    if (_066_) lane_0_high <= head[96:89];
+    if (_064_) lane_0_high <= head[96:89];
   always @(posedge clk)
-    if (_064_) lane_0_low <= head[88:81];
+    if (_062_) lane_0_low <= head[88:81];
   always @(posedge clk)
-    if (_062_) lane_0_zero_point <= head[80:73];
+    if (_060_) lane_0_zero_point <= head[80:73];
   always @(posedge clk)
-    if (_060_) lane_0_rounding <= head[72];
+    if (_058_) lane_0_rounding <= head[72];
   always @(posedge clk)
-    if (_057_) source_count_4 <= head[71:60];
+    if (_055_) source_count_4 <= head[71:60];
   always @(posedge clk)
-    if (_055_) source_count_3 <= head[59:48];
+    if (_053_) source_count_3 <= head[59:48];
   always @(posedge clk)
-    if (_053_) set_0_n0 <= head[47:36];
+    if (_051_) set_0_n0 <= head[47:36];
   always @(posedge clk)
-    if (_051_) source_count_1 <= head[35:30];
+    if (_049_) source_count_1 <= head[35:30];
   always @(posedge clk)
-    if (_049_) source_count_0 <= head[29:24];
+    if (_047_) source_count_0 <= head[29:24];
   always @(posedge clk)
-    if (run_begins) from_acc <= _046_;
+    if (begins) from_acc <= _044_;
   always @(posedge clk)
-    if (run_begins) op_columns <= asked_columns;
+    if (begins) op_columns <= asked_columns;
   always @(posedge clk)
-    if (run_begins) op_planes <= asked_planes;
+    if (begins) op_planes <= asked_planes;
   always @(posedge clk)
-    if (run_begins) op_transpose <= asked_transpose;
+    if (begins) op_transpose <= asked_transpose;
   always @(posedge clk)
-    if (run_begins) op_copy <= asked_copy;
+    if (begins) op_copy <= asked_copy;
   always @(posedge clk)
-    if (run_begins) op_product <= asked_product;
+    if (begins) op_product <= asked_product;
   always @(posedge clk)
-    if (run_begins) op_max <= asked_max;
+    if (begins) op_max <= asked_max;
   always @(posedge clk)
-    if (run_begins) op_sum <= asked_sum;
+    if (begins) op_sum <= asked_sum;
   always @(posedge clk)
-    if (run_begins) op_raw <= asked_raw;
+    if (begins) op_raw <= asked_raw;
   always @(posedge clk)
-    if (run_begins) op_requantise <= asked_requantise;
-  assign _109_ = & { source_ends[1], read };
-  assign _110_ = | { block_ends, run_begins };
-  assign _111_ = | { block_ends, run_begins };
-  assign _112_ = | { block_ends, run_begins };
-  assign _047_[0] = ~ head[24];
-  assign _069_[1] = ~ head[25];
-  assign _089_[1:0] = ~ head[25:24];
-  assign _001_[2] = ~ head[26];
-  assign { _015_[2], _015_[0] } = ~ { head[26], head[24] };
-  assign _017_[2:1] = ~ head[26:25];
-  assign _020_[2:0] = ~ head[26:24];
-  assign { _022_[3], _022_[0] } = ~ { head[27], head[24] };
-  assign _113_ = _004_ ? (* full_case = 32'd1 *) transpose_turn_o : { lane_15_y, lane_14_y, lane_13_y, lane_12_y, lane_11_y, lane_10_y, lane_9_y, lane_8_y, lane_7_y, lane_6_y, lane_5_y, lane_4_y, lane_3_y, lane_2_y, lane_1_y, lane_0_y };
-  assign _114_ = op_copy ? (* full_case = 32'd1 *) { lane_15_x, lane_14_x, lane_13_x, lane_12_x, lane_11_x, lane_10_x, lane_9_x, lane_8_x, lane_7_x, lane_6_x, lane_5_x, lane_4_x, lane_3_x, lane_2_x, lane_1_x, lane_0_x } : _113_;
-  assign _026_ = op_raw ? (* full_case = 32'd1 *) _007_ : _114_;
-  assign _115_ = _108_ ? _002_[6:0] : par_address;
-  assign _025_ = run_begins ? head[74:68] : _115_;
-  assign _116_ = source_ends[4] ? 1'h0 : active;
-  assign _117_ = block_ends ? _116_ : active;
-  assign _118_ = run_begins ? 1'h1 : _117_;
-  assign _119_ = _097_ ? _098_[3:0] : block_left;
-  assign _120_ = block_ends ? least : _119_;
-  assign _018_ = run_begins ? least_asked : _120_;
-  assign _121_ = _043_ ? finish_3 : 1'h0;
-  assign _122_ = _044_ ? turned_final : _121_;
-  assign put_final = _045_ ? result_final_delay[8] : _122_;
-  assign _123_ = _043_ ? slot_3 : 1'h0;
-  assign _124_ = _044_ ? turned : _123_;
-  assign target_step = _045_ ? result_delay[8] : _124_;
+    if (begins) op_requantise <= asked_requantise;
+  assign _108_ = & { source_ends[1], read };
+  assign _109_ = | { block_ends, begins };
+  assign _110_ = | { block_ends, begins };
+  assign _111_ = | { block_ends, begins };
+  assign _035_[0] = ~ head[24];
+  assign _057_[1] = ~ head[25];
+  assign _077_[1:0] = ~ head[25:24];
+  assign _098_[2] = ~ head[26];
+  assign { _011_[2], _011_[0] } = ~ { head[26], head[24] };
+  assign _014_[2:1] = ~ head[26:25];
+  assign _017_[2:0] = ~ head[26:24];
+  assign { _019_[3], _019_[0] } = ~ { head[27], head[24] };
+  assign _112_ = _002_ ? (* full_case = 32'd1 *) transpose_turn_o : { lane_15_y, lane_14_y, lane_13_y, lane_12_y, lane_11_y, lane_10_y, lane_9_y, lane_8_y, lane_7_y, lane_6_y, lane_5_y, lane_4_y, lane_3_y, lane_2_y, lane_1_y, lane_0_y };
+  assign _113_ = op_copy ? (* full_case = 32'd1 *) { lane_15_x, lane_14_x, lane_13_x, lane_12_x, lane_11_x, lane_10_x, lane_9_x, lane_8_x, lane_7_x, lane_6_x, lane_5_x, lane_4_x, lane_3_x, lane_2_x, lane_1_x, lane_0_x } : _112_;
+  assign _025_ = op_raw ? (* full_case = 32'd1 *) _005_ : _113_;
+  assign _114_ = _106_ ? _107_[6:0] : par_address;
+  assign _024_ = begins ? head[74:68] : _114_;
+  assign _115_ = source_ends[4] ? 1'h0 : active;
+  assign _116_ = block_ends ? _115_ : active;
+  assign _117_ = begins ? 1'h1 : _116_;
+  assign _118_ = _095_ ? _096_[3:0] : block_left;
+  assign _119_ = block_ends ? least : _118_;
+  assign _016_ = begins ? least_asked : _119_;
+  assign _120_ = _041_ ? finish_3 : 1'h0;
+  assign _121_ = _042_ ? turned_final : _120_;
+  assign put_final = _043_ ? result_final_delay[8] : _121_;
+  assign _122_ = _041_ ? slot_3 : 1'h0;
+  assign _123_ = _042_ ? turned : _122_;
+  assign target_step = _043_ ? result_delay[8] : _123_;
   accelerator_vec_lane lane_0 (
     .acc_data(acc_data[31:0]),
     .act_data(act_data[7:0]),
@@ -14313,7 +14447,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
     .count_3(source_count_3),
     .count_4(source_count_4),
     .ends(source_ends),
-    .load(run_begins),
+    .load(begins),
     .step(source_step),
     .stride_0(set_1_r0[11:0]),
     .stride_1(set_1_r1[11:0]),
@@ -14329,8 +14463,8 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
     .count_1(set_0_n0),
     .count_2(source_count_3),
     .count_3(source_count_4),
-    .ends(_014_),
-    .load(run_begins),
+    .ends(_012_),
+    .load(begins),
     .step(target_step),
     .stride_0(2'h1),
     .stride_1(set_2_n0[11:0]),
@@ -14349,15 +14483,15 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
     .rst(rst),
     .write(transpose_turn_write)
   );
-  assign _022_[2:1] = head[26:25];
-  assign { _017_[3], _017_[0] } = { head[27], head[24] };
-  assign _020_[3] = head[27];
-  assign { _015_[3], _015_[1] } = { head[27], head[25] };
-  assign _030_[3:0] = least_asked;
-  assign _047_[3:1] = head[27:25];
-  assign { _069_[3:2], _069_[0] } = { head[27:26], head[24] };
-  assign _089_[3:2] = head[27:26];
-  assign { _001_[3], _001_[1:0] } = { head[27], head[25:24] };
+  assign { _014_[3], _014_[0] } = { head[27], head[24] };
+  assign _017_[3] = head[27];
+  assign _019_[2:1] = head[26:25];
+  assign { _011_[3], _011_[1] } = { head[27], head[25] };
+  assign _028_[3:0] = least_asked;
+  assign _035_[3:1] = head[27:25];
+  assign { _057_[3:2], _057_[0] } = { head[27:26], head[24] };
+  assign _077_[3:2] = head[27:26];
+  assign { _098_[3], _098_[1:0] } = { head[27], head[25:24] };
   assign acc_address = act_address[9:0];
   assign all_written = done;
   assign ask_parameters = par_en;
@@ -14621,7 +14755,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   assign slot_0 = active;
   assign source_address = act_address;
   assign source_base = head[39:28];
-  assign source_load = run_begins;
+  assign source_load = begins;
   assign source_stride_0 = set_1_r0[11:0];
   assign source_stride_1 = set_1_r1[11:0];
   assign source_stride_2 = set_1_n0[11:0];
@@ -14633,7 +14767,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   assign target_count_1 = set_0_n0;
   assign target_count_2 = source_count_3;
   assign target_count_3 = source_count_4;
-  assign target_load = run_begins;
+  assign target_load = begins;
   assign target_stride_0 = 2'h1;
   assign target_stride_1 = set_2_n0[11:0];
   assign target_stride_2 = set_2_n1[11:0];

@@ -74,13 +74,13 @@ module accelerator(
   wire _012_;
   wire _013_;
   wire _014_;
-  wire _015_;
+  wire [1:0] _015_;
   wire [1:0] _016_;
-  wire [1:0] _017_;
-  wire _018_;
+  wire _017_;
+  wire [2:0] _018_;
   wire [2:0] _019_;
   wire [2:0] _020_;
-  wire [2:0] _021_;
+  wire _021_;
   wire _022_;
   wire _023_;
   wire _024_;
@@ -100,13 +100,13 @@ module accelerator(
   wire _038_;
   wire _039_;
   wire _040_;
-  wire _041_;
+  wire [3:0] _041_;
   wire [3:0] _042_;
   wire _043_;
   wire [3:0] _044_;
   wire [3:0] _045_;
   wire [3:0] _046_;
-  wire [3:0] _047_;
+  wire _047_;
   wire _048_;
   wire _049_;
   wire _050_;
@@ -176,18 +176,18 @@ module accelerator(
   wire _114_;
   wire _115_;
   wire _116_;
-  wire _117_;
+  wire [3:0] _117_;
   wire [3:0] _118_;
   wire _119_;
-  wire [3:0] _120_;
-  wire _121_;
+  wire _120_;
+  wire [3:0] _121_;
   wire [3:0] _122_;
-  wire [3:0] _123_;
+  wire _123_;
   wire _124_;
-  wire _125_;
+  wire [3:0] _125_;
   wire [3:0] _126_;
   wire [3:0] _127_;
-  wire [3:0] _128_;
+  wire _128_;
   wire _129_;
   wire _130_;
   wire _131_;
@@ -274,14 +274,14 @@ module accelerator(
   wire _212_;
   wire _213_;
   wire _214_;
-  wire _215_;
-  wire _216_;
-  wire [1:0] _217_;
+  wire [1:0] _215_;
+  wire [1:0] _216_;
+  wire _217_;
   wire [1:0] _218_;
   wire _219_;
   wire [1:0] _220_;
   wire _221_;
-  wire [1:0] _222_;
+  wire _222_;
   wire _223_;
   wire _224_;
   wire _225_;
@@ -297,8 +297,6 @@ module accelerator(
   wire _235_;
   wire _236_;
   wire _237_;
-  wire _238_;
-  wire _239_;
   wire acc_buffer_conflict;
   wire [7:0] acc_buffer_dsp_address;
   wire [127:0] acc_buffer_dsp_data;
@@ -396,16 +394,16 @@ module accelerator(
   wire [63:0] dispatch_data;
   wire dispatch_data_valid;
   wire dispatch_dispatched;
-  wire dispatch_dsp_full;
+  wire dispatch_dsp_began;
   wire dispatch_dsp_idle;
   wire dispatch_dsp_push;
   reg dispatch_go = 1'h0;
   wire dispatch_halted;
   wire dispatch_illegal;
-  wire dispatch_load_full;
+  wire dispatch_load_began;
   wire dispatch_load_idle;
   wire dispatch_load_push;
-  wire dispatch_lut_full;
+  wire dispatch_lut_began;
   wire dispatch_lut_idle;
   wire dispatch_lut_push;
   wire [31:0] dispatch_position;
@@ -413,12 +411,12 @@ module accelerator(
   wire [8:0] dispatch_read_beats;
   wire dispatch_read_ready;
   wire dispatch_read_valid;
-  wire dispatch_store_full;
+  wire dispatch_store_began;
   wire dispatch_store_idle;
   wire dispatch_store_push;
   wire dispatch_stuck;
   wire dispatch_truncated;
-  wire dispatch_vec_full;
+  wire dispatch_vec_began;
   wire dispatch_vec_idle;
   wire dispatch_vec_push;
   wire [127:0] dispatch_word;
@@ -428,6 +426,7 @@ module accelerator(
   wire [9:0] dsp_engine_act_address;
   wire [31:0] dsp_engine_act_data;
   wire dsp_engine_act_en;
+  wire dsp_engine_begins;
   wire dsp_engine_done;
   wire [127:0] dsp_engine_head;
   wire dsp_engine_start;
@@ -436,10 +435,10 @@ module accelerator(
   wire dsp_engine_weight_en;
   wire [7:0] dsp_missing;
   wire dsp_shell_began;
+  wire dsp_shell_begins;
   wire dsp_shell_busy;
   wire dsp_shell_done;
   wire dsp_shell_ended;
-  wire dsp_shell_full;
   wire [7:0] dsp_shell_given;
   wire [7:0] dsp_shell_gives;
   wire [127:0] dsp_shell_head;
@@ -457,6 +456,7 @@ module accelerator(
   wire [7:0] event_ended;
   output irq;
   wire irq;
+  wire load_engine_begins;
   wire [63:0] load_engine_data;
   wire load_engine_data_take;
   wire load_engine_data_valid;
@@ -473,10 +473,10 @@ module accelerator(
   wire [6:0] load_engine_write_en;
   wire [7:0] load_missing;
   wire load_shell_began;
+  wire load_shell_begins;
   wire load_shell_busy;
   wire load_shell_done;
   wire load_shell_ended;
-  wire load_shell_full;
   wire [7:0] load_shell_given;
   wire [7:0] load_shell_gives;
   wire [127:0] load_shell_head;
@@ -490,6 +490,7 @@ module accelerator(
   wire [7:0] lut_engine_acc_address;
   wire [127:0] lut_engine_acc_data;
   wire lut_engine_acc_en;
+  wire lut_engine_begins;
   wire lut_engine_done;
   wire [127:0] lut_engine_head;
   wire [7:0] lut_engine_plane_address;
@@ -501,10 +502,10 @@ module accelerator(
   wire lut_engine_weight_en;
   wire [7:0] lut_missing;
   wire lut_shell_began;
+  wire lut_shell_begins;
   wire lut_shell_busy;
   wire lut_shell_done;
   wire lut_shell_ended;
-  wire lut_shell_full;
   wire [7:0] lut_shell_given;
   wire [7:0] lut_shell_gives;
   wire [127:0] lut_shell_head;
@@ -656,12 +657,14 @@ module accelerator(
   wire [3:0] s_axi_wstrb;
   input s_axi_wvalid;
   wire s_axi_wvalid;
+  wire settled;
   reg [1:0] state_state = 2'h0;
   wire stop;
   wire [63:0] store_engine_beat_data;
   wire store_engine_beat_ready;
   wire [7:0] store_engine_beat_strobe;
   wire store_engine_beat_valid;
+  wire store_engine_begins;
   wire [31:0] store_engine_burst_address;
   wire [8:0] store_engine_burst_beats;
   wire store_engine_burst_ready;
@@ -676,10 +679,10 @@ module accelerator(
   wire store_engine_start;
   wire [7:0] store_missing;
   wire store_shell_began;
+  wire store_shell_begins;
   wire store_shell_busy;
   wire store_shell_done;
   wire store_shell_ended;
-  wire store_shell_full;
   wire [7:0] store_shell_given;
   wire [7:0] store_shell_gives;
   wire [127:0] store_shell_head;
@@ -696,6 +699,7 @@ module accelerator(
   wire [9:0] vec_engine_act_address;
   wire [31:0] vec_engine_act_data;
   wire vec_engine_act_en;
+  wire vec_engine_begins;
   wire vec_engine_done;
   wire [127:0] vec_engine_head;
   wire [5:0] vec_engine_par_address;
@@ -710,10 +714,10 @@ module accelerator(
   wire vec_engine_write_en;
   wire [7:0] vec_missing;
   wire vec_shell_began;
+  wire vec_shell_begins;
   wire vec_shell_busy;
   wire vec_shell_done;
   wire vec_shell_ended;
-  wire vec_shell_full;
   wire [7:0] vec_shell_given;
   wire [7:0] vec_shell_gives;
   wire [127:0] vec_shell_head;
@@ -756,215 +760,216 @@ module accelerator(
   wire writes_m_axi_wready;
   wire [7:0] writes_m_axi_wstrb;
   wire writes_m_axi_wvalid;
+  assign settled = reads_idle & store_engine_port_idle;
   assign _000_ = | reads_error;
   assign _107_ = dispatch_illegal | _000_;
-  assign _149_ = | writes_error;
-  assign _156_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _162_ = _149_ | _156_;
-  assign _172_ = _107_ | _162_;
-  assign _183_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _203_ = ~ load_shell_busy;
-  assign _001_ = ~ load_shell_began;
-  assign _012_ = _203_ & _001_;
-  assign _023_ = ~ dsp_shell_busy;
-  assign _032_ = ~ dsp_shell_began;
-  assign _043_ = _023_ & _032_;
+  assign _147_ = | writes_error;
+  assign _153_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _160_ = _147_ | _153_;
+  assign _170_ = _107_ | _160_;
+  assign _181_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _201_ = ~ load_shell_busy;
+  assign _001_ = ~ dispatch_load_began;
+  assign _012_ = _201_ & _001_;
+  assign _022_ = ~ dsp_shell_busy;
+  assign _032_ = ~ dispatch_dsp_began;
+  assign _043_ = _022_ & _032_;
   assign _054_ = ~ lut_shell_busy;
-  assign _064_ = ~ lut_shell_began;
+  assign _064_ = ~ dispatch_lut_began;
   assign _075_ = _054_ & _064_;
-  assign _086_ = ~ vec_shell_busy;
-  assign _096_ = ~ vec_shell_began;
-  assign _108_ = _086_ & _096_;
+  assign _085_ = ~ vec_shell_busy;
+  assign _096_ = ~ dispatch_vec_began;
+  assign _108_ = _085_ & _096_;
   assign _119_ = ~ store_shell_busy;
-  assign _124_ = ~ store_shell_began;
-  assign _125_ = _119_ & _124_;
-  assign _130_ = & { _125_, _108_, _075_, _043_, _012_ };
+  assign _123_ = ~ dispatch_store_began;
+  assign _124_ = _119_ & _123_;
+  assign _130_ = & { _124_, _108_, _075_, _043_, _012_ };
   assign _141_ = dispatch_stuck & _130_;
-  assign _145_ = _141_ | dispatch_truncated;
-  assign _146_ = _183_ | _145_;
-  assign _147_ = _172_ | _146_;
-  assign _148_ = _147_ | control_stop;
-  assign stop = dispatch_halted | _148_;
-  assign _150_ = reads_idle & store_engine_port_idle;
-  assign _151_ = ! { 4'h0, control_error_code[3:0] };
-  assign _152_ = | { 4'h0, control_error_code[3:0] };
-  assign _153_ = load_shell_busy & load_engine_stall;
-  assign _154_ = ~ _153_;
-  assign _155_ = load_shell_busy & _154_;
-  assign control_load_run = _155_ | load_shell_began;
+  assign _143_ = _141_ | dispatch_truncated;
+  assign _144_ = _181_ | _143_;
+  assign _145_ = _170_ | _144_;
+  assign _146_ = _145_ | control_stop;
+  assign stop = dispatch_halted | _146_;
+  assign _148_ = ! { 4'h0, control_error_code[3:0] };
+  assign _149_ = | { 4'h0, control_error_code[3:0] };
+  assign _150_ = load_shell_busy & load_engine_stall;
+  assign _151_ = ~ _150_;
+  assign _152_ = load_shell_busy & _151_;
+  assign control_load_run = _152_ | dispatch_load_began;
   assign control_load_stall = load_shell_busy & load_engine_stall;
-  assign control_dsp_run = dsp_shell_busy | dsp_shell_began;
-  assign control_lut_run = lut_shell_busy | lut_shell_began;
-  assign control_vec_run = vec_shell_busy | vec_shell_began;
-  assign _157_ = store_shell_busy & store_engine_stall;
-  assign _158_ = ~ _157_;
-  assign _159_ = store_shell_busy & _158_;
-  assign control_store_run = _159_ | store_shell_began;
+  assign control_dsp_run = dsp_shell_busy | dispatch_dsp_began;
+  assign control_lut_run = lut_shell_busy | dispatch_lut_began;
+  assign control_vec_run = vec_shell_busy | dispatch_vec_began;
+  assign _154_ = store_shell_busy & store_engine_stall;
+  assign _155_ = ~ _154_;
+  assign _156_ = store_shell_busy & _155_;
+  assign control_store_run = _156_ | dispatch_store_began;
   assign control_store_stall = store_shell_busy & store_engine_stall;
-  assign _160_ = | reads_error;
-  assign _161_ = dispatch_illegal | _160_;
-  assign _163_ = | writes_error;
-  assign _164_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _165_ = _163_ | _164_;
-  assign _166_ = _161_ | _165_;
-  assign _167_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _168_ = ~ load_shell_busy;
-  assign _169_ = ~ load_shell_began;
-  assign _170_ = _168_ & _169_;
-  assign _171_ = ~ dsp_shell_busy;
-  assign _173_ = ~ dsp_shell_began;
-  assign _174_ = _171_ & _173_;
-  assign _175_ = ~ lut_shell_busy;
-  assign _176_ = ~ lut_shell_began;
+  assign _157_ = | reads_error;
+  assign _158_ = dispatch_illegal | _157_;
+  assign _159_ = | writes_error;
+  assign _161_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _162_ = _159_ | _161_;
+  assign _163_ = _158_ | _162_;
+  assign _164_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _165_ = ~ load_shell_busy;
+  assign _166_ = ~ dispatch_load_began;
+  assign _167_ = _165_ & _166_;
+  assign _168_ = ~ dsp_shell_busy;
+  assign _169_ = ~ dispatch_dsp_began;
+  assign _171_ = _168_ & _169_;
+  assign _172_ = ~ lut_shell_busy;
+  assign _173_ = ~ dispatch_lut_began;
+  assign _174_ = _172_ & _173_;
+  assign _175_ = ~ vec_shell_busy;
+  assign _176_ = ~ dispatch_vec_began;
   assign _177_ = _175_ & _176_;
-  assign _178_ = ~ vec_shell_busy;
-  assign _179_ = ~ vec_shell_began;
+  assign _178_ = ~ store_shell_busy;
+  assign _179_ = ~ dispatch_store_began;
   assign _180_ = _178_ & _179_;
-  assign _181_ = ~ store_shell_busy;
-  assign _182_ = ~ store_shell_began;
-  assign _184_ = _181_ & _182_;
-  assign _185_ = & { _184_, _180_, _177_, _174_, _170_ };
-  assign _186_ = dispatch_stuck & _185_;
-  assign _187_ = _186_ | dispatch_truncated;
-  assign _188_ = _167_ | _187_;
-  assign _189_ = _166_ | _188_;
-  assign _190_ = _189_ | control_stop;
-  assign _191_ = | reads_error;
-  assign _192_ = dispatch_illegal | _191_;
-  assign _193_ = | writes_error;
-  assign _194_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _195_ = _193_ | _194_;
-  assign _196_ = _192_ | _195_;
-  assign _197_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _198_ = ~ load_shell_busy;
-  assign _199_ = ~ load_shell_began;
+  assign _182_ = & { _180_, _177_, _174_, _171_, _167_ };
+  assign _183_ = dispatch_stuck & _182_;
+  assign _184_ = _183_ | dispatch_truncated;
+  assign _185_ = _164_ | _184_;
+  assign _186_ = _163_ | _185_;
+  assign _187_ = _186_ | control_stop;
+  assign _188_ = | reads_error;
+  assign _189_ = dispatch_illegal | _188_;
+  assign _190_ = | writes_error;
+  assign _191_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _192_ = _190_ | _191_;
+  assign _193_ = _189_ | _192_;
+  assign _194_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _195_ = ~ load_shell_busy;
+  assign _196_ = ~ dispatch_load_began;
+  assign _197_ = _195_ & _196_;
+  assign _198_ = ~ dsp_shell_busy;
+  assign _199_ = ~ dispatch_dsp_began;
   assign _200_ = _198_ & _199_;
-  assign _201_ = ~ dsp_shell_busy;
-  assign _202_ = ~ dsp_shell_began;
-  assign _204_ = _201_ & _202_;
-  assign _205_ = ~ lut_shell_busy;
-  assign _206_ = ~ lut_shell_began;
+  assign _202_ = ~ lut_shell_busy;
+  assign _203_ = ~ dispatch_lut_began;
+  assign _204_ = _202_ & _203_;
+  assign _205_ = ~ vec_shell_busy;
+  assign _206_ = ~ dispatch_vec_began;
   assign _207_ = _205_ & _206_;
-  assign _208_ = ~ vec_shell_busy;
-  assign _209_ = ~ vec_shell_began;
+  assign _208_ = ~ store_shell_busy;
+  assign _209_ = ~ dispatch_store_began;
   assign _210_ = _208_ & _209_;
-  assign _211_ = ~ store_shell_busy;
-  assign _212_ = ~ store_shell_began;
-  assign _213_ = _211_ & _212_;
-  assign _002_ = & { _213_, _210_, _207_, _204_, _200_ };
-  assign _003_ = dispatch_stuck & _002_;
-  assign _004_ = _003_ | dispatch_truncated;
-  assign _005_ = _197_ | _004_;
-  assign _006_ = _196_ | _005_;
-  assign _007_ = | reads_error;
-  assign _008_ = dispatch_illegal | _007_;
-  assign _009_ = | writes_error;
-  assign _010_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _011_ = _009_ | _010_;
-  assign _013_ = _008_ | _011_;
-  assign _014_ = | reads_error;
-  assign _015_ = dispatch_illegal | _014_;
-  assign _016_ = reads_error[0] ? 2'h3 : 2'h2;
-  assign _017_ = dispatch_illegal ? 2'h1 : _016_;
-  assign _018_ = | writes_error;
-  assign _019_ = writes_error[0] ? 3'h5 : 3'h4;
-  assign _020_ = _018_ ? _019_ : 3'h7;
-  assign _021_ = _015_ ? { 1'h0, _017_ } : _020_;
-  assign _022_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _024_ = ~ load_shell_busy;
-  assign _025_ = ~ load_shell_began;
-  assign _026_ = _024_ & _025_;
-  assign _027_ = ~ dsp_shell_busy;
-  assign _028_ = ~ dsp_shell_began;
-  assign _029_ = _027_ & _028_;
-  assign _030_ = ~ lut_shell_busy;
-  assign _031_ = ~ lut_shell_began;
-  assign _033_ = _030_ & _031_;
-  assign _034_ = ~ vec_shell_busy;
-  assign _035_ = ~ vec_shell_began;
-  assign _036_ = _034_ & _035_;
-  assign _037_ = ~ store_shell_busy;
-  assign _038_ = ~ store_shell_began;
-  assign _039_ = _037_ & _038_;
-  assign _040_ = & { _039_, _036_, _033_, _029_, _026_ };
-  assign _041_ = dispatch_stuck & _040_;
-  assign _042_ = _041_ ? 4'h6 : 4'h9;
-  assign _044_ = _022_ ? 4'h8 : _042_;
-  assign _045_ = _013_ ? { 1'h0, _021_ } : _044_;
-  assign _046_ = _006_ ? _045_ : 4'ha;
-  assign _047_ = _190_ ? _046_ : 4'h0;
-  assign _048_ = | reads_error;
-  assign _049_ = dispatch_illegal | _048_;
-  assign _050_ = | writes_error;
-  assign _051_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _052_ = _050_ | _051_;
-  assign _053_ = _049_ | _052_;
-  assign _055_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _056_ = ~ load_shell_busy;
-  assign _057_ = ~ load_shell_began;
-  assign _058_ = _056_ & _057_;
-  assign _059_ = ~ dsp_shell_busy;
-  assign _060_ = ~ dsp_shell_began;
-  assign _061_ = _059_ & _060_;
-  assign _062_ = ~ lut_shell_busy;
-  assign _063_ = ~ lut_shell_began;
-  assign _065_ = _062_ & _063_;
-  assign _066_ = ~ vec_shell_busy;
-  assign _067_ = ~ vec_shell_began;
-  assign _068_ = _066_ & _067_;
-  assign _069_ = ~ store_shell_busy;
-  assign _070_ = ~ store_shell_began;
-  assign _071_ = _069_ & _070_;
-  assign _072_ = & { _071_, _068_, _065_, _061_, _058_ };
-  assign _073_ = dispatch_stuck & _072_;
-  assign _074_ = _073_ | dispatch_truncated;
-  assign _076_ = _055_ | _074_;
-  assign _077_ = _053_ | _076_;
-  assign _078_ = _077_ | control_stop;
-  assign _079_ = | reads_error;
-  assign _080_ = dispatch_illegal | _079_;
-  assign _081_ = | writes_error;
-  assign _082_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _083_ = _081_ | _082_;
-  assign _084_ = _080_ | _083_;
-  assign _085_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _087_ = ~ load_shell_busy;
-  assign _088_ = ~ load_shell_began;
-  assign _089_ = _087_ & _088_;
-  assign _090_ = ~ dsp_shell_busy;
-  assign _091_ = ~ dsp_shell_began;
-  assign _092_ = _090_ & _091_;
-  assign _093_ = ~ lut_shell_busy;
-  assign _094_ = ~ lut_shell_began;
-  assign _095_ = _093_ & _094_;
-  assign _097_ = ~ vec_shell_busy;
-  assign _098_ = ~ vec_shell_began;
-  assign _099_ = _097_ & _098_;
-  assign _100_ = ~ store_shell_busy;
-  assign _101_ = ~ store_shell_began;
-  assign _102_ = _100_ & _101_;
-  assign _103_ = & { _102_, _099_, _095_, _092_, _089_ };
-  assign _104_ = dispatch_stuck & _103_;
-  assign _105_ = _104_ | dispatch_truncated;
-  assign _106_ = _085_ | _105_;
-  assign _109_ = _084_ | _106_;
-  assign _110_ = | reads_error;
-  assign _111_ = dispatch_illegal | _110_;
-  assign _112_ = | writes_error;
-  assign _113_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _114_ = _112_ | _113_;
-  assign _115_ = _111_ | _114_;
-  assign _116_ = | reads_error;
-  assign _117_ = dispatch_illegal | _116_;
-  assign _118_ = load_engine_data_valid ? 4'h0 : 4'hf;
-  assign _120_ = dispatch_illegal ? load_shell_word[3:0] : _118_;
-  assign _121_ = | writes_error;
-  assign _122_ = _121_ ? 4'h5 : 4'hf;
-  assign _123_ = _117_ ? _120_ : _122_;
-  assign _126_ = _115_ ? _123_ : 4'hf;
-  assign _127_ = _109_ ? _126_ : 4'hf;
-  assign _128_ = _078_ ? _127_ : 4'hf;
-  assign _129_ = reads_idle & store_engine_port_idle;
+  assign _211_ = & { _210_, _207_, _204_, _200_, _197_ };
+  assign _002_ = dispatch_stuck & _211_;
+  assign _003_ = _002_ | dispatch_truncated;
+  assign _004_ = _194_ | _003_;
+  assign _005_ = _193_ | _004_;
+  assign _006_ = | reads_error;
+  assign _007_ = dispatch_illegal | _006_;
+  assign _008_ = | writes_error;
+  assign _009_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _010_ = _008_ | _009_;
+  assign _011_ = _007_ | _010_;
+  assign _013_ = | reads_error;
+  assign _014_ = dispatch_illegal | _013_;
+  assign _015_ = reads_error[0] ? 2'h3 : 2'h2;
+  assign _016_ = dispatch_illegal ? 2'h1 : _015_;
+  assign _017_ = | writes_error;
+  assign _018_ = writes_error[0] ? 3'h5 : 3'h4;
+  assign _019_ = _017_ ? _018_ : 3'h7;
+  assign _020_ = _014_ ? { 1'h0, _016_ } : _019_;
+  assign _021_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _023_ = ~ load_shell_busy;
+  assign _024_ = ~ dispatch_load_began;
+  assign _025_ = _023_ & _024_;
+  assign _026_ = ~ dsp_shell_busy;
+  assign _027_ = ~ dispatch_dsp_began;
+  assign _028_ = _026_ & _027_;
+  assign _029_ = ~ lut_shell_busy;
+  assign _030_ = ~ dispatch_lut_began;
+  assign _031_ = _029_ & _030_;
+  assign _033_ = ~ vec_shell_busy;
+  assign _034_ = ~ dispatch_vec_began;
+  assign _035_ = _033_ & _034_;
+  assign _036_ = ~ store_shell_busy;
+  assign _037_ = ~ dispatch_store_began;
+  assign _038_ = _036_ & _037_;
+  assign _039_ = & { _038_, _035_, _031_, _028_, _025_ };
+  assign _040_ = dispatch_stuck & _039_;
+  assign _041_ = _040_ ? 4'h6 : 4'h9;
+  assign _042_ = _021_ ? 4'h8 : _041_;
+  assign _044_ = _011_ ? { 1'h0, _020_ } : _042_;
+  assign _045_ = _005_ ? _044_ : 4'ha;
+  assign _046_ = _187_ ? _045_ : 4'h0;
+  assign _047_ = | reads_error;
+  assign _048_ = dispatch_illegal | _047_;
+  assign _049_ = | writes_error;
+  assign _050_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _051_ = _049_ | _050_;
+  assign _052_ = _048_ | _051_;
+  assign _053_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _055_ = ~ load_shell_busy;
+  assign _056_ = ~ dispatch_load_began;
+  assign _057_ = _055_ & _056_;
+  assign _058_ = ~ dsp_shell_busy;
+  assign _059_ = ~ dispatch_dsp_began;
+  assign _060_ = _058_ & _059_;
+  assign _061_ = ~ lut_shell_busy;
+  assign _062_ = ~ dispatch_lut_began;
+  assign _063_ = _061_ & _062_;
+  assign _065_ = ~ vec_shell_busy;
+  assign _066_ = ~ dispatch_vec_began;
+  assign _067_ = _065_ & _066_;
+  assign _068_ = ~ store_shell_busy;
+  assign _069_ = ~ dispatch_store_began;
+  assign _070_ = _068_ & _069_;
+  assign _071_ = & { _070_, _067_, _063_, _060_, _057_ };
+  assign _072_ = dispatch_stuck & _071_;
+  assign _073_ = _072_ | dispatch_truncated;
+  assign _074_ = _053_ | _073_;
+  assign _076_ = _052_ | _074_;
+  assign _077_ = _076_ | control_stop;
+  assign _078_ = | reads_error;
+  assign _079_ = dispatch_illegal | _078_;
+  assign _080_ = | writes_error;
+  assign _081_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _082_ = _080_ | _081_;
+  assign _083_ = _079_ | _082_;
+  assign _084_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _086_ = ~ load_shell_busy;
+  assign _087_ = ~ dispatch_load_began;
+  assign _088_ = _086_ & _087_;
+  assign _089_ = ~ dsp_shell_busy;
+  assign _090_ = ~ dispatch_dsp_began;
+  assign _091_ = _089_ & _090_;
+  assign _092_ = ~ lut_shell_busy;
+  assign _093_ = ~ dispatch_lut_began;
+  assign _094_ = _092_ & _093_;
+  assign _095_ = ~ vec_shell_busy;
+  assign _097_ = ~ dispatch_vec_began;
+  assign _098_ = _095_ & _097_;
+  assign _099_ = ~ store_shell_busy;
+  assign _100_ = ~ dispatch_store_began;
+  assign _101_ = _099_ & _100_;
+  assign _102_ = & { _101_, _098_, _094_, _091_, _088_ };
+  assign _103_ = dispatch_stuck & _102_;
+  assign _104_ = _103_ | dispatch_truncated;
+  assign _105_ = _084_ | _104_;
+  assign _106_ = _083_ | _105_;
+  assign _109_ = | reads_error;
+  assign _110_ = dispatch_illegal | _109_;
+  assign _111_ = | writes_error;
+  assign _112_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _113_ = _111_ | _112_;
+  assign _114_ = _110_ | _113_;
+  assign _115_ = | reads_error;
+  assign _116_ = dispatch_illegal | _115_;
+  assign _117_ = load_engine_data_valid ? 4'h0 : 4'hf;
+  assign _118_ = dispatch_illegal ? load_shell_word[3:0] : _117_;
+  assign _120_ = | writes_error;
+  assign _121_ = _120_ ? 4'h5 : 4'hf;
+  assign _122_ = _116_ ? _118_ : _121_;
+  assign _125_ = _114_ ? _122_ : 4'hf;
+  assign _126_ = _106_ ? _125_ : 4'hf;
+  assign _127_ = _077_ ? _126_ : 4'hf;
+  assign _128_ = ~ reads_drain;
+  assign _129_ = running & _128_;
   assign _131_ = ~ reads_drain;
   assign _132_ = running & _131_;
   assign _133_ = ~ reads_drain;
@@ -973,132 +978,130 @@ module accelerator(
   assign _136_ = running & _135_;
   assign _137_ = ~ reads_drain;
   assign _138_ = running & _137_;
-  assign _139_ = ~ reads_drain;
-  assign _140_ = running & _139_;
   always @(posedge clk)
     if (rst) control_store_waiting <= 8'h00;
-    else if (_140_) control_store_waiting <= store_shell_missing;
+    else if (_138_) control_store_waiting <= store_shell_missing;
   always @(posedge clk)
     if (rst) control_vec_waiting <= 8'h00;
-    else if (_138_) control_vec_waiting <= vec_shell_missing;
+    else if (_136_) control_vec_waiting <= vec_shell_missing;
   always @(posedge clk)
     if (rst) control_lut_waiting <= 8'h00;
-    else if (_136_) control_lut_waiting <= lut_shell_missing;
+    else if (_134_) control_lut_waiting <= lut_shell_missing;
   always @(posedge clk)
     if (rst) control_dsp_waiting <= 8'h00;
-    else if (_134_) control_dsp_waiting <= dsp_shell_missing;
+    else if (_132_) control_dsp_waiting <= dsp_shell_missing;
   always @(posedge clk)
     if (rst) control_load_waiting <= 8'h00;
-    else if (_132_) control_load_waiting <= load_shell_missing;
+    else if (_129_) control_load_waiting <= load_shell_missing;
   always @(posedge clk)
     if (rst) control_error_instruction <= 32'd0;
-    else if (_214_) control_error_instruction <= dispatch_position;
+    else if (_212_) control_error_instruction <= dispatch_position;
   always @(posedge clk)
     if (rst) control_error_engine <= 4'h0;
-    else if (_215_) control_error_engine <= _128_;
+    else if (_213_) control_error_engine <= _127_;
   always @(posedge clk)
     if (rst) state_state <= 2'h0;
-    else state_state <= _218_;
+    else state_state <= _216_;
   always @(posedge clk)
     if (rst) dispatch_go <= 1'h0;
-    else dispatch_go <= _224_;
+    else dispatch_go <= _222_;
   always @(posedge clk)
     if (rst) reads_drain <= 1'h1;
-    else reads_drain <= _229_;
-  reg [3:0] _469_ = 4'h0;
+    else reads_drain <= _227_;
+  reg [3:0] _466_ = 4'h0;
   always @(posedge clk)
-    if (rst) _469_ <= 4'h0;
-    else if (_216_) _469_ <= _047_;
-  assign control_error_code[3:0] = _469_;
+    if (rst) _466_ <= 4'h0;
+    else if (_214_) _466_ <= _046_;
+  assign control_error_code[3:0] = _466_;
+  assign _212_ = state_state == 2'h1;
+  assign _213_ = state_state == 2'h1;
   assign _214_ = state_state == 2'h1;
-  assign _215_ = state_state == 2'h1;
-  assign _216_ = state_state == 2'h1;
-  assign _217_ = _129_ ? 2'h0 : state_state;
-  function [1:0] _474_;
+  assign _215_ = settled ? 2'h0 : state_state;
+  function [1:0] _471_;
     input [1:0] a;
     input [5:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _474_ = b[1:0];
+        _471_ = b[1:0];
       3'b?1?:
-        _474_ = b[3:2];
+        _471_ = b[3:2];
       3'b1??:
-        _474_ = b[5:4];
+        _471_ = b[5:4];
       default:
-        _474_ = a;
+        _471_ = a;
     endcase
   endfunction
-  assign _218_ = _474_(state_state, { _222_, _220_, _217_ }, { _223_, _221_, _219_ });
-  assign _219_ = state_state == 2'h2;
-  assign _220_ = stop ? 2'h2 : state_state;
-  assign _221_ = state_state == 2'h1;
-  assign _222_ = control_start ? 2'h1 : state_state;
-  assign _223_ = ! state_state;
-  function [0:0] _480_;
+  assign _216_ = _471_(state_state, { _220_, _218_, _215_ }, { _221_, _219_, _217_ });
+  assign _217_ = state_state == 2'h2;
+  assign _218_ = stop ? 2'h2 : state_state;
+  assign _219_ = state_state == 2'h1;
+  assign _220_ = control_start ? 2'h1 : state_state;
+  assign _221_ = ! state_state;
+  function [0:0] _477_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _480_ = b[0:0];
+        _477_ = b[0:0];
       2'b1?:
-        _480_ = b[1:1];
+        _477_ = b[1:1];
       default:
-        _480_ = a;
+        _477_ = a;
     endcase
   endfunction
-  assign _224_ = _480_(dispatch_go, { _226_, 1'h0 }, { _227_, _225_ });
-  assign _225_ = state_state == 2'h1;
-  assign _226_ = control_start ? 1'h1 : dispatch_go;
-  assign _227_ = ! state_state;
-  assign _228_ = _129_ ? 1'h0 : reads_drain;
-  function [0:0] _485_;
+  assign _222_ = _477_(dispatch_go, { _224_, 1'h0 }, { _225_, _223_ });
+  assign _223_ = state_state == 2'h1;
+  assign _224_ = control_start ? 1'h1 : dispatch_go;
+  assign _225_ = ! state_state;
+  assign _226_ = settled ? 1'h0 : reads_drain;
+  function [0:0] _482_;
     input [0:0] a;
     input [2:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _485_ = b[0:0];
+        _482_ = b[0:0];
       3'b?1?:
-        _485_ = b[1:1];
+        _482_ = b[1:1];
       3'b1??:
-        _485_ = b[2:2];
+        _482_ = b[2:2];
       default:
-        _485_ = a;
+        _482_ = a;
     endcase
   endfunction
-  assign _229_ = _485_(reads_drain, { 1'h0, _231_, _228_ }, { _233_, _232_, _230_ });
-  assign _230_ = state_state == 2'h2;
-  assign _231_ = stop ? 1'h1 : reads_drain;
-  assign _232_ = state_state == 2'h1;
-  assign _233_ = ! state_state;
-  assign _234_ = _150_ ? _152_ : 1'h0;
-  assign control_error = _235_ ? _234_ : 1'h0;
+  assign _227_ = _482_(reads_drain, { 1'h0, _229_, _226_ }, { _231_, _230_, _228_ });
+  assign _228_ = state_state == 2'h2;
+  assign _229_ = stop ? 1'h1 : reads_drain;
+  assign _230_ = state_state == 2'h1;
+  assign _231_ = ! state_state;
+  assign _232_ = settled ? _149_ : 1'h0;
+  assign control_error = _233_ ? _232_ : 1'h0;
+  assign _233_ = state_state == 2'h2;
+  assign _234_ = settled ? _148_ : 1'h0;
+  assign control_done = _235_ ? _234_ : 1'h0;
   assign _235_ = state_state == 2'h2;
-  assign _236_ = _150_ ? _151_ : 1'h0;
-  assign control_done = _237_ ? _236_ : 1'h0;
-  assign _237_ = state_state == 2'h2;
-  function [0:0] _496_;
+  function [0:0] _493_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _496_ = b[0:0];
+        _493_ = b[0:0];
       2'b1?:
-        _496_ = b[1:1];
+        _493_ = b[1:1];
       default:
-        _496_ = a;
+        _493_ = a;
     endcase
   endfunction
-  assign running = _496_(1'h0, 2'h3, { _239_, _238_ });
-  assign _238_ = state_state == 2'h2;
-  assign _239_ = state_state == 2'h1;
+  assign running = _493_(1'h0, 2'h3, { _237_, _236_ });
+  assign _236_ = state_state == 2'h2;
+  assign _237_ = state_state == 2'h1;
   accelerator_scratchpad_acc acc_buffer (
     .clk(clk),
     .conflict(acc_buffer_conflict),
@@ -1207,16 +1210,16 @@ module accelerator(
     .data(dispatch_data),
     .data_valid(dispatch_data_valid),
     .dispatched(control_dispatched),
-    .dsp_full(dispatch_dsp_full),
+    .dsp_began(dispatch_dsp_began),
     .dsp_idle(dispatch_dsp_idle),
     .dsp_push(dsp_shell_push),
     .go(dispatch_go),
     .halted(dispatch_halted),
     .illegal(dispatch_illegal),
-    .load_full(dispatch_load_full),
+    .load_began(dispatch_load_began),
     .load_idle(dispatch_load_idle),
     .load_push(load_shell_push),
-    .lut_full(dispatch_lut_full),
+    .lut_began(dispatch_lut_began),
     .lut_idle(dispatch_lut_idle),
     .lut_push(lut_shell_push),
     .position(dispatch_position),
@@ -1225,12 +1228,12 @@ module accelerator(
     .read_ready(dispatch_read_ready),
     .read_valid(reads_fetch_valid),
     .rst(reads_drain),
-    .store_full(dispatch_store_full),
+    .store_began(dispatch_store_began),
     .store_idle(dispatch_store_idle),
     .store_push(store_shell_push),
     .stuck(dispatch_stuck),
     .truncated(dispatch_truncated),
-    .vec_full(dispatch_vec_full),
+    .vec_began(dispatch_vec_began),
     .vec_idle(dispatch_vec_idle),
     .vec_push(vec_shell_push),
     .word(load_shell_word)
@@ -1242,6 +1245,7 @@ module accelerator(
     .act_address(act_buffer_dsp_address),
     .act_data(dsp_engine_act_data),
     .act_en(act_buffer_dsp_en),
+    .begins(dsp_engine_begins),
     .clk(clk),
     .done(dsp_shell_done),
     .head(dsp_engine_head),
@@ -1252,12 +1256,12 @@ module accelerator(
     .weight_en(weight_buffer_dsp_en)
   );
   accelerator_shell_1 dsp_shell (
-    .began(dsp_shell_began),
+    .began(dispatch_dsp_began),
+    .begins(dsp_engine_begins),
     .busy(dsp_shell_busy),
     .clk(clk),
     .done(dsp_shell_done),
     .ended(dsp_shell_ended),
-    .full(dispatch_dsp_full),
     .given({ 2'h0, store_shell_gives[1], vec_shell_gives[1], 1'h0, lut_shell_gives[1], dsp_shell_gives[1], load_shell_gives[1] }),
     .gives(dsp_shell_gives),
     .head(dsp_engine_head),
@@ -1271,6 +1275,7 @@ module accelerator(
     .word(load_shell_word)
   );
   accelerator_load load_engine (
+    .begins(load_engine_begins),
     .clk(clk),
     .data(dispatch_data),
     .data_take(reads_load_take),
@@ -1289,12 +1294,12 @@ module accelerator(
     .write_en(load_engine_write_en)
   );
   accelerator_shell_2 load_shell (
-    .began(load_shell_began),
+    .began(dispatch_load_began),
+    .begins(load_engine_begins),
     .busy(load_shell_busy),
     .clk(clk),
     .done(load_shell_done),
     .ended(load_shell_ended),
-    .full(dispatch_load_full),
     .given({ 2'h0, store_shell_gives[0], vec_shell_gives[0], 1'h0, lut_shell_gives[0], dsp_shell_gives[0], load_shell_gives[0] }),
     .gives(load_shell_gives),
     .head(load_engine_head),
@@ -1311,6 +1316,7 @@ module accelerator(
     .acc_address(acc_buffer_lut_address),
     .acc_data(acc_buffer_lut_data),
     .acc_en(acc_buffer_lut_en),
+    .begins(lut_engine_begins),
     .clk(clk),
     .done(lut_shell_done),
     .head(lut_engine_head),
@@ -1324,12 +1330,12 @@ module accelerator(
     .weight_en(plane_buffer_lut_en)
   );
   accelerator_shell_1 lut_shell (
-    .began(lut_shell_began),
+    .began(dispatch_lut_began),
+    .begins(lut_engine_begins),
     .busy(lut_shell_busy),
     .clk(clk),
     .done(lut_shell_done),
     .ended(lut_shell_ended),
-    .full(dispatch_lut_full),
     .given({ 2'h0, store_shell_gives[2], vec_shell_gives[2], 1'h0, lut_shell_gives[2], dsp_shell_gives[2], load_shell_gives[2] }),
     .gives(lut_shell_gives),
     .head(lut_engine_head),
@@ -1344,7 +1350,7 @@ module accelerator(
   );
   accelerator_scratchpad_parameter parameter_buffer (
     .clk(clk),
-    .conflict(_142_),
+    .conflict(_139_),
     .load_address(act_buffer_load_address[7:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[2]),
@@ -1355,7 +1361,7 @@ module accelerator(
   );
   accelerator_scratchpad_plane plane_buffer (
     .clk(clk),
-    .conflict(_144_),
+    .conflict(_142_),
     .load_address(act_buffer_load_address[6:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[3]),
@@ -1400,6 +1406,7 @@ module accelerator(
     .beat_ready(store_engine_beat_ready),
     .beat_strobe(writes_beat_strobe),
     .beat_valid(writes_beat_valid),
+    .begins(store_engine_begins),
     .burst_address(writes_burst_address),
     .burst_beats(writes_burst_beats),
     .burst_ready(store_engine_burst_ready),
@@ -1416,12 +1423,12 @@ module accelerator(
     .start(store_engine_start)
   );
   accelerator_shell_1 store_shell (
-    .began(store_shell_began),
+    .began(dispatch_store_began),
+    .begins(store_engine_begins),
     .busy(store_shell_busy),
     .clk(clk),
     .done(store_shell_done),
     .ended(store_shell_ended),
-    .full(dispatch_store_full),
     .given({ 2'h0, store_shell_gives[5], vec_shell_gives[5], 1'h0, lut_shell_gives[5], dsp_shell_gives[5], load_shell_gives[5] }),
     .gives(store_shell_gives),
     .head(store_engine_head),
@@ -1441,6 +1448,7 @@ module accelerator(
     .act_address(act_buffer_vec_address),
     .act_data(vec_engine_act_data),
     .act_en(act_buffer_vec_en),
+    .begins(vec_engine_begins),
     .clk(clk),
     .done(vec_shell_done),
     .head(vec_engine_head),
@@ -1457,12 +1465,12 @@ module accelerator(
     .write_en(act_buffer_vec_write_en)
   );
   accelerator_shell_3 vec_shell (
-    .began(vec_shell_began),
+    .began(dispatch_vec_began),
+    .begins(vec_engine_begins),
     .busy(vec_shell_busy),
     .clk(clk),
     .done(vec_shell_done),
     .ended(vec_shell_ended),
-    .full(dispatch_vec_full),
     .given({ 2'h0, store_shell_gives[4], vec_shell_gives[4], 1'h0, lut_shell_gives[4], dsp_shell_gives[4], load_shell_gives[4] }),
     .gives(vec_shell_gives),
     .head(vec_engine_head),
@@ -1477,7 +1485,7 @@ module accelerator(
   );
   accelerator_scratchpad_weight weight_buffer (
     .clk(clk),
-    .conflict(_143_),
+    .conflict(_140_),
     .dsp_address(weight_buffer_dsp_address),
     .dsp_data(dsp_engine_weight_data),
     .dsp_en(weight_buffer_dsp_en),
@@ -1578,7 +1586,8 @@ module accelerator(
   assign dsp_engine_weight_address = weight_buffer_dsp_address;
   assign dsp_engine_weight_en = weight_buffer_dsp_en;
   assign dsp_missing = control_dsp_waiting;
-  assign dsp_shell_full = dispatch_dsp_full;
+  assign dsp_shell_began = dispatch_dsp_began;
+  assign dsp_shell_begins = dsp_engine_begins;
   assign dsp_shell_given = { 2'h0, store_shell_gives[1], vec_shell_gives[1], 1'h0, lut_shell_gives[1], dsp_shell_gives[1], load_shell_gives[1] };
   assign dsp_shell_head = dsp_engine_head;
   assign dsp_shell_idle = dispatch_dsp_idle;
@@ -1586,7 +1595,7 @@ module accelerator(
   assign dsp_shell_waiting = control_dsp_wait;
   assign dsp_shell_word = load_shell_word;
   assign engine = control_error_engine;
-  assign event_began = { 2'h0, store_shell_began, vec_shell_began, 1'h0, lut_shell_began, dsp_shell_began, load_shell_began };
+  assign event_began = { 2'h0, dispatch_store_began, dispatch_vec_began, 1'h0, dispatch_lut_began, dispatch_dsp_began, dispatch_load_began };
   assign event_ended = { 2'h0, store_shell_ended, vec_shell_ended, 1'h0, lut_shell_ended, dsp_shell_ended, load_shell_ended };
   assign load_engine_data = dispatch_data;
   assign load_engine_data_take = reads_load_take;
@@ -1597,7 +1606,8 @@ module accelerator(
   assign load_engine_write_address = act_buffer_load_address;
   assign load_engine_write_data = act_buffer_load_data;
   assign load_missing = control_load_waiting;
-  assign load_shell_full = dispatch_load_full;
+  assign load_shell_began = dispatch_load_began;
+  assign load_shell_begins = load_engine_begins;
   assign load_shell_given = { 2'h0, store_shell_gives[0], vec_shell_gives[0], 1'h0, lut_shell_gives[0], dsp_shell_gives[0], load_shell_gives[0] };
   assign load_shell_head = load_engine_head;
   assign load_shell_idle = dispatch_load_idle;
@@ -1610,7 +1620,8 @@ module accelerator(
   assign lut_engine_weight_address = plane_buffer_lut_address;
   assign lut_engine_weight_en = plane_buffer_lut_en;
   assign lut_missing = control_lut_waiting;
-  assign lut_shell_full = dispatch_lut_full;
+  assign lut_shell_began = dispatch_lut_began;
+  assign lut_shell_begins = lut_engine_begins;
   assign lut_shell_given = { 2'h0, store_shell_gives[2], vec_shell_gives[2], 1'h0, lut_shell_gives[2], dsp_shell_gives[2], load_shell_gives[2] };
   assign lut_shell_head = lut_engine_head;
   assign lut_shell_idle = dispatch_lut_idle;
@@ -1658,7 +1669,8 @@ module accelerator(
   assign store_engine_read_address = act_buffer_store_address;
   assign store_engine_read_en = act_buffer_store_en;
   assign store_missing = control_store_waiting;
-  assign store_shell_full = dispatch_store_full;
+  assign store_shell_began = dispatch_store_began;
+  assign store_shell_begins = store_engine_begins;
   assign store_shell_given = { 2'h0, store_shell_gives[5], vec_shell_gives[5], 1'h0, lut_shell_gives[5], dsp_shell_gives[5], load_shell_gives[5] };
   assign store_shell_head = store_engine_head;
   assign store_shell_idle = dispatch_store_idle;
@@ -1679,7 +1691,8 @@ module accelerator(
   assign vec_engine_write_data = act_buffer_vec_write_data;
   assign vec_engine_write_en = act_buffer_vec_write_en;
   assign vec_missing = control_vec_waiting;
-  assign vec_shell_full = dispatch_vec_full;
+  assign vec_shell_began = dispatch_vec_began;
+  assign vec_shell_begins = vec_engine_begins;
   assign vec_shell_given = { 2'h0, store_shell_gives[4], vec_shell_gives[4], 1'h0, lut_shell_gives[4], dsp_shell_gives[4], load_shell_gives[4] };
   assign vec_shell_head = vec_engine_head;
   assign vec_shell_idle = dispatch_vec_idle;
@@ -2533,28 +2546,28 @@ module accelerator_control(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb
   wire [4:0] _009_;
   wire _010_;
   wire [4:0] _011_;
-  wire [4:0] _012_;
-  wire _013_;
-  wire [4:0] _014_;
+  wire _012_;
+  wire [4:0] _013_;
+  wire _014_;
   wire [4:0] _015_;
-  wire _016_;
-  wire [4:0] _017_;
+  wire [4:0] _016_;
+  wire _017_;
   wire [4:0] _018_;
-  wire _019_;
-  wire [4:0] _020_;
+  wire [4:0] _019_;
+  wire _020_;
   wire [4:0] _021_;
-  wire _022_;
-  wire [4:0] _023_;
-  wire [4:0] _024_;
-  wire _025_;
+  wire [4:0] _022_;
+  wire _023_;
+  wire _024_;
+  wire [4:0] _025_;
   wire [4:0] _026_;
-  wire [4:0] _027_;
-  wire _028_;
+  wire _027_;
+  wire [4:0] _028_;
   wire [4:0] _029_;
-  wire [4:0] _030_;
-  wire _031_;
+  wire _030_;
+  wire [4:0] _031_;
   wire [4:0] _032_;
-  wire [4:0] _033_;
+  wire _033_;
   wire _034_;
   wire [4:0] _035_;
   wire [4:0] _036_;
@@ -2566,24 +2579,24 @@ module accelerator_control(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb
   wire [4:0] _042_;
   wire _043_;
   wire [4:0] _044_;
-  wire [4:0] _045_;
-  wire _046_;
-  wire [4:0] _047_;
+  wire [1:0] _045_;
+  wire [4:0] _046_;
+  wire _047_;
   wire [4:0] _048_;
-  wire _049_;
-  wire [4:0] _050_;
+  wire [4:0] _049_;
+  wire _050_;
   wire [4:0] _051_;
-  wire _052_;
-  wire [4:0] _053_;
+  wire [4:0] _052_;
+  wire _053_;
   wire [4:0] _054_;
-  wire _055_;
-  wire [4:0] _056_;
-  wire [4:0] _057_;
-  wire _058_;
-  wire _059_;
+  wire [4:0] _055_;
+  wire [31:0] _056_;
+  wire _057_;
+  wire [4:0] _058_;
+  wire [4:0] _059_;
   wire _060_;
-  wire _061_;
-  wire _062_;
+  wire [4:0] _061_;
+  wire [4:0] _062_;
   wire _063_;
   wire _064_;
   wire _065_;
@@ -2621,7 +2634,7 @@ module accelerator_control(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb
   wire _097_;
   wire _098_;
   wire _099_;
-  wire _100_;
+  wire [31:0] _100_;
   wire _101_;
   wire _102_;
   wire _103_;
@@ -2638,132 +2651,160 @@ module accelerator_control(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb
   wire _114_;
   wire _115_;
   wire _116_;
-  wire [31:0] _117_;
-  wire [31:0] _118_;
-  wire [31:0] _119_;
-  wire [31:0] _120_;
-  wire [31:0] _121_;
-  wire [31:0] _122_;
-  wire [31:0] _123_;
-  wire [31:0] _124_;
-  wire [31:0] _125_;
-  wire [7:0] _126_;
-  wire [31:0] _127_;
-  wire [7:0] _128_;
+  wire _117_;
+  wire _118_;
+  wire _119_;
+  wire _120_;
+  wire _121_;
+  wire _122_;
+  wire _123_;
+  wire _124_;
+  wire _125_;
+  wire _126_;
+  wire _127_;
+  wire [31:0] _128_;
   wire [31:0] _129_;
-  wire [7:0] _130_;
+  wire [31:0] _130_;
   wire [31:0] _131_;
-  wire [7:0] _132_;
+  wire [31:0] _132_;
   wire [31:0] _133_;
-  wire [7:0] _134_;
+  wire [31:0] _134_;
   wire [31:0] _135_;
   wire [31:0] _136_;
   wire [31:0] _137_;
-  wire [31:0] _138_;
+  wire [7:0] _138_;
   wire [31:0] _139_;
-  wire [2:0] _140_;
+  wire [7:0] _140_;
   wire [31:0] _141_;
-  wire [11:0] _142_;
+  wire [7:0] _142_;
   wire [31:0] _143_;
-  wire [31:0] _144_;
+  wire [7:0] _144_;
   wire [31:0] _145_;
-  wire [1:0] _146_;
-  wire [31:0] _147_;
-  wire [1:0] _148_;
+  wire [31:0] _146_;
+  wire [7:0] _147_;
+  wire [31:0] _148_;
   wire [31:0] _149_;
   wire [31:0] _150_;
   wire [31:0] _151_;
   wire [31:0] _152_;
-  wire [31:0] _153_;
-  wire _154_;
-  wire [1:0] _155_;
-  wire _156_;
-  wire _157_;
-  wire _158_;
-  wire _159_;
-  wire _160_;
-  wire [1:0] _161_;
-  wire [31:0] _162_;
-  wire _163_;
-  wire _164_;
-  wire _165_;
+  wire [2:0] _153_;
+  wire [31:0] _154_;
+  wire [11:0] _155_;
+  wire [31:0] _156_;
+  wire [31:0] _157_;
+  wire [31:0] _158_;
+  wire [31:0] _159_;
+  wire [1:0] _160_;
+  wire [31:0] _161_;
+  wire [1:0] _162_;
+  wire [31:0] _163_;
+  wire [31:0] _164_;
+  wire [31:0] _165_;
   wire [31:0] _166_;
-  wire _167_;
-  wire _168_;
+  wire [31:0] _167_;
+  wire [31:0] _168_;
   wire _169_;
-  wire [31:0] _170_;
+  wire [1:0] _170_;
   wire [31:0] _171_;
   wire [31:0] _172_;
   wire [31:0] _173_;
   wire [31:0] _174_;
-  wire [31:0] _175_;
-  wire [31:0] _176_;
-  wire [31:0] _177_;
-  wire _178_;
-  wire _179_;
-  wire _180_;
+  wire _175_;
+  wire _176_;
+  wire _177_;
+  wire [31:0] _178_;
+  wire [31:0] _179_;
+  wire [31:0] _180_;
   wire [31:0] _181_;
   wire [31:0] _182_;
   wire [31:0] _183_;
   wire [31:0] _184_;
   wire [31:0] _185_;
-  wire [31:0] _186_;
+  wire _186_;
   wire [31:0] _187_;
-  wire [31:0] _188_;
-  wire [31:0] _189_;
-  wire [1:0] _190_;
+  wire [1:0] _188_;
+  wire _189_;
+  wire [64:0] _190_;
   wire _191_;
   wire _192_;
-  wire [64:0] _193_;
+  wire _193_;
   wire _194_;
   wire _195_;
-  wire [4:0] _196_;
+  wire _196_;
   wire _197_;
-  wire [4:0] _198_;
+  wire _198_;
   wire _199_;
-  wire [4:0] _200_;
+  wire _200_;
   wire _201_;
-  wire [4:0] _202_;
-  wire [4:0] _203_;
+  wire _202_;
+  wire _203_;
   wire _204_;
-  wire [4:0] _205_;
-  wire [4:0] _206_;
+  wire _205_;
+  wire _206_;
   wire _207_;
-  wire [4:0] _208_;
-  wire [4:0] _209_;
+  wire _208_;
+  wire _209_;
   wire _210_;
   wire _211_;
-  wire [4:0] _212_;
-  wire [4:0] _213_;
+  wire _212_;
+  wire _213_;
   wire _214_;
-  wire [4:0] _215_;
-  wire [4:0] _216_;
+  wire _215_;
+  wire _216_;
   wire _217_;
-  wire [4:0] _218_;
-  wire [4:0] _219_;
+  wire _218_;
+  wire _219_;
   wire _220_;
   wire _221_;
   wire _222_;
   wire _223_;
-  wire _224_;
+  wire [4:0] _224_;
   wire _225_;
-  wire _226_;
+  wire [4:0] _226_;
   wire _227_;
-  wire _228_;
+  wire [4:0] _228_;
   wire _229_;
-  wire _230_;
-  wire _231_;
+  wire [4:0] _230_;
+  wire [4:0] _231_;
   wire _232_;
-  wire _233_;
-  wire _234_;
+  wire [4:0] _233_;
+  wire [4:0] _234_;
   wire _235_;
-  wire _236_;
-  wire _237_;
+  wire [4:0] _236_;
+  wire [4:0] _237_;
+  wire _238_;
+  wire _239_;
+  wire [4:0] _240_;
+  wire [4:0] _241_;
+  wire _242_;
+  wire [4:0] _243_;
+  wire [4:0] _244_;
+  wire _245_;
+  wire [4:0] _246_;
+  wire [4:0] _247_;
+  wire _248_;
+  wire _249_;
+  wire _250_;
+  wire _251_;
+  wire _252_;
+  wire _253_;
+  wire _254_;
+  wire _255_;
+  wire _256_;
+  wire _257_;
+  wire _258_;
+  wire _259_;
+  wire _260_;
+  wire _261_;
+  wire _262_;
+  wire _263_;
+  wire _264_;
+  wire _265_;
   wire address_free;
   input clk;
   wire clk;
   wire counters_clear;
-  wire [27:0] counters_events;
+  reg [27:0] counters_events = 28'h0000000;
   reg counters_read = 1'h0;
   reg [4:0] counters_slot = 5'h00;
   wire [31:0] counters_value;
@@ -2978,111 +3019,111 @@ module accelerator_control(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb
   reg [3:0] write_strobes = 4'h0;
   reg [9:0] write_word = 10'h000;
   assign _000_ = ~ s_axi_awready;
-  assign _102_ = ~ s_axi_wready;
-  assign _156_ = _000_ & _102_;
-  assign _158_ = ~ s_axi_bvalid;
-  assign write_now = _156_ & _158_;
-  assign _169_ = write_word == 3'h4;
-  assign write_control = write_now & _169_;
-  assign _180_ = write_word == 4'h8;
-  assign write_irq_enable = write_now & _180_;
-  assign _191_ = write_word == 4'h9;
-  assign write_irq_status = write_now & _191_;
-  assign _199_ = write_word == 4'ha;
-  assign write_program_low = write_now & _199_;
-  assign _210_ = write_word == 4'hb;
-  assign write_program_high = write_now & _210_;
+  assign _111_ = ~ s_axi_wready;
+  assign _175_ = _000_ & _111_;
+  assign _186_ = ~ s_axi_bvalid;
+  assign write_now = _175_ & _186_;
+  assign _197_ = write_word == 3'h4;
+  assign write_control = write_now & _197_;
+  assign _208_ = write_word == 4'h8;
+  assign write_irq_enable = write_now & _208_;
+  assign _219_ = write_word == 4'h9;
+  assign write_irq_status = write_now & _219_;
+  assign _227_ = write_word == 4'ha;
+  assign write_program_low = write_now & _227_;
+  assign _238_ = write_word == 4'hb;
+  assign write_program_high = write_now & _238_;
   assign _001_ = write_word == 4'hc;
   assign write_program_count = write_now & _001_;
-  assign counters_events[0] = dispatched & running;
-  assign counters_events[1] = read_beat & running;
-  assign counters_events[2] = write_beat & running;
-  assign counters_events[3] = load_run & running;
-  assign counters_events[4] = load_idle & running;
-  assign counters_events[5] = load_wait & running;
-  assign counters_events[6] = load_stall & running;
-  assign counters_events[7] = load_done & running;
-  assign counters_events[8] = dsp_run & running;
-  assign counters_events[9] = dsp_idle & running;
-  assign counters_events[10] = dsp_wait & running;
-  assign counters_events[11] = dsp_stall & running;
-  assign counters_events[12] = dsp_done & running;
-  assign counters_events[13] = lut_run & running;
-  assign counters_events[14] = lut_idle & running;
-  assign counters_events[15] = lut_wait & running;
-  assign counters_events[16] = lut_stall & running;
-  assign counters_events[17] = lut_done & running;
-  assign counters_events[18] = vec_run & running;
-  assign counters_events[19] = vec_idle & running;
-  assign counters_events[20] = vec_wait & running;
-  assign counters_events[21] = vec_stall & running;
-  assign counters_events[22] = vec_done & running;
-  assign counters_events[23] = store_run & running;
-  assign counters_events[24] = store_idle & running;
-  assign counters_events[25] = store_wait & running;
-  assign counters_events[26] = store_stall & running;
-  assign counters_events[27] = store_done & running;
   assign hold_cycles = read_sample & reads_cycles_low;
-  assign _157_ = ~ s_axi_awvalid;
-  assign _159_ = ~ s_axi_wvalid;
-  assign _160_ = | { write_program_count, write_program_high, write_program_low, write_irq_status, write_irq_enable, write_control };
-  assign _161_ = _160_ ? 2'h0 : 2'h2;
-  assign _162_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _163_ = write_control & _162_[0];
-  assign _164_ = ~ running;
-  assign _165_ = _163_ & _164_;
-  assign _166_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _167_ = write_control & _166_[1];
-  assign _168_ = _167_ & running;
-  assign _170_ = ~ { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _171_ = program_address & _170_;
-  assign _172_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _173_ = _171_ | _172_;
-  assign _174_ = ~ { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _175_ = program_count & _174_;
-  assign _176_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _177_ = _175_ | _176_;
-  assign _178_ = ~ status_error;
-  assign _179_ = error & _178_;
-  assign _181_ = ~ { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _182_ = { 30'h00000000, irq_enable } & _181_;
-  assign _183_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _184_ = _182_ | _183_;
-  assign _185_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
-  assign _186_ = write_irq_status ? _185_ : 32'd0;
-  assign _187_ = ~ _186_;
-  assign _188_ = { 30'h00000000, irq_status } & _187_;
-  assign _189_ = _188_ | { 30'h00000000, error, done };
-  assign _190_ = irq_enable & irq_status;
-  assign _192_ = | _190_;
-  assign _193_ = cycle_count + 1'h1;
-  assign _194_ = s_axi_arready & s_axi_arvalid;
-  assign _195_ = s_axi_araddr[11:2] == 5'h10;
-  assign _196_ = _195_ ? 5'h01 : 5'h00;
-  assign _197_ = s_axi_araddr[11:2] == 5'h11;
-  assign _198_ = _197_ ? 5'h02 : 5'h00;
-  assign _200_ = _196_ | _198_;
-  assign _201_ = s_axi_araddr[11:2] == 7'h40;
-  assign _202_ = _201_ ? 5'h03 : 5'h00;
-  assign _203_ = _200_ | _202_;
-  assign _204_ = s_axi_araddr[11:2] == 7'h41;
-  assign _205_ = _204_ ? 5'h04 : 5'h00;
-  assign _206_ = _203_ | _205_;
-  assign _207_ = s_axi_araddr[11:2] == 7'h42;
-  assign _208_ = _207_ ? 5'h05 : 5'h00;
-  assign _209_ = _206_ | _208_;
-  assign _211_ = s_axi_araddr[11:2] == 7'h43;
-  assign _212_ = _211_ ? 5'h06 : 5'h00;
-  assign _213_ = _209_ | _212_;
-  assign _214_ = s_axi_araddr[11:2] == 7'h44;
-  assign _215_ = _214_ ? 5'h07 : 5'h00;
-  assign _216_ = _213_ | _215_;
-  assign _217_ = s_axi_araddr[11:2] == 7'h48;
-  assign _218_ = _217_ ? 5'h08 : 5'h00;
-  assign _219_ = _216_ | _218_;
-  assign _220_ = s_axi_araddr[11:2] == 7'h49;
-  assign _002_ = _220_ ? 5'h09 : 5'h00;
-  assign _003_ = _219_ | _002_;
+  assign _012_ = ~ s_axi_awvalid;
+  assign _023_ = ~ s_axi_wvalid;
+  assign _034_ = | { write_program_count, write_program_high, write_program_low, write_irq_status, write_irq_enable, write_control };
+  assign _045_ = _034_ ? 2'h0 : 2'h2;
+  assign _056_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _067_ = write_control & _056_[0];
+  assign _078_ = ~ running;
+  assign _089_ = _067_ & _078_;
+  assign _100_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _112_ = write_control & _100_[1];
+  assign _123_ = _112_ & running;
+  assign _134_ = ~ { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _145_ = program_address & _134_;
+  assign _156_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _167_ = _145_ | _156_;
+  assign _171_ = ~ { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _172_ = program_count & _171_;
+  assign _173_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _174_ = _172_ | _173_;
+  assign _176_ = ~ status_error;
+  assign _177_ = error & _176_;
+  assign _178_ = ~ { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _179_ = { 30'h00000000, irq_enable } & _178_;
+  assign _180_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _181_ = _179_ | _180_;
+  assign _182_ = write_data & { write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3], write_strobes[3:2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2], write_strobes[2:1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1], write_strobes[1:0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0], write_strobes[0] };
+  assign _183_ = write_irq_status ? _182_ : 32'd0;
+  assign _184_ = ~ _183_;
+  assign _185_ = { 30'h00000000, irq_status } & _184_;
+  assign _187_ = _185_ | { 30'h00000000, error, done };
+  assign _188_ = irq_enable & irq_status;
+  assign _189_ = | _188_;
+  assign _190_ = cycle_count + 1'h1;
+  assign _191_ = dispatched & running;
+  assign _192_ = read_beat & running;
+  assign _193_ = write_beat & running;
+  assign _194_ = load_run & running;
+  assign _195_ = load_idle & running;
+  assign _196_ = load_wait & running;
+  assign _198_ = load_stall & running;
+  assign _199_ = load_done & running;
+  assign _200_ = dsp_run & running;
+  assign _201_ = dsp_idle & running;
+  assign _202_ = dsp_wait & running;
+  assign _203_ = dsp_stall & running;
+  assign _204_ = dsp_done & running;
+  assign _205_ = lut_run & running;
+  assign _206_ = lut_idle & running;
+  assign _207_ = lut_wait & running;
+  assign _209_ = lut_stall & running;
+  assign _210_ = lut_done & running;
+  assign _211_ = vec_run & running;
+  assign _212_ = vec_idle & running;
+  assign _213_ = vec_wait & running;
+  assign _214_ = vec_stall & running;
+  assign _215_ = vec_done & running;
+  assign _216_ = store_run & running;
+  assign _217_ = store_idle & running;
+  assign _218_ = store_wait & running;
+  assign _220_ = store_stall & running;
+  assign _221_ = store_done & running;
+  assign _222_ = s_axi_arready & s_axi_arvalid;
+  assign _223_ = s_axi_araddr[11:2] == 5'h10;
+  assign _224_ = _223_ ? 5'h01 : 5'h00;
+  assign _225_ = s_axi_araddr[11:2] == 5'h11;
+  assign _226_ = _225_ ? 5'h02 : 5'h00;
+  assign _228_ = _224_ | _226_;
+  assign _229_ = s_axi_araddr[11:2] == 7'h40;
+  assign _230_ = _229_ ? 5'h03 : 5'h00;
+  assign _231_ = _228_ | _230_;
+  assign _232_ = s_axi_araddr[11:2] == 7'h41;
+  assign _233_ = _232_ ? 5'h04 : 5'h00;
+  assign _234_ = _231_ | _233_;
+  assign _235_ = s_axi_araddr[11:2] == 7'h42;
+  assign _236_ = _235_ ? 5'h05 : 5'h00;
+  assign _237_ = _234_ | _236_;
+  assign _239_ = s_axi_araddr[11:2] == 7'h43;
+  assign _240_ = _239_ ? 5'h06 : 5'h00;
+  assign _241_ = _237_ | _240_;
+  assign _242_ = s_axi_araddr[11:2] == 7'h44;
+  assign _243_ = _242_ ? 5'h07 : 5'h00;
+  assign _244_ = _241_ | _243_;
+  assign _245_ = s_axi_araddr[11:2] == 7'h48;
+  assign _246_ = _245_ ? 5'h08 : 5'h00;
+  assign _247_ = _244_ | _246_;
+  assign _248_ = s_axi_araddr[11:2] == 7'h49;
+  assign _002_ = _248_ ? 5'h09 : 5'h00;
+  assign _003_ = _247_ | _002_;
   assign _004_ = s_axi_araddr[11:2] == 7'h4a;
   assign _005_ = _004_ ? 5'h0a : 5'h00;
   assign _006_ = _003_ | _005_;
@@ -3091,404 +3132,407 @@ module accelerator_control(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb
   assign _009_ = _006_ | _008_;
   assign _010_ = s_axi_araddr[11:2] == 7'h4c;
   assign _011_ = _010_ ? 5'h0c : 5'h00;
-  assign _012_ = _009_ | _011_;
-  assign _013_ = s_axi_araddr[11:2] == 7'h50;
-  assign _014_ = _013_ ? 5'h0d : 5'h00;
-  assign _015_ = _012_ | _014_;
-  assign _016_ = s_axi_araddr[11:2] == 7'h51;
-  assign _017_ = _016_ ? 5'h0e : 5'h00;
-  assign _018_ = _015_ | _017_;
-  assign _019_ = s_axi_araddr[11:2] == 7'h52;
-  assign _020_ = _019_ ? 5'h0f : 5'h00;
-  assign _021_ = _018_ | _020_;
-  assign _022_ = s_axi_araddr[11:2] == 7'h53;
-  assign _023_ = _022_ ? 5'h10 : 5'h00;
-  assign _024_ = _021_ | _023_;
-  assign _025_ = s_axi_araddr[11:2] == 7'h54;
-  assign _026_ = _025_ ? 5'h11 : 5'h00;
-  assign _027_ = _024_ | _026_;
-  assign _028_ = s_axi_araddr[11:2] == 7'h60;
-  assign _029_ = _028_ ? 5'h12 : 5'h00;
-  assign _030_ = _027_ | _029_;
-  assign _031_ = s_axi_araddr[11:2] == 7'h61;
-  assign _032_ = _031_ ? 5'h13 : 5'h00;
-  assign _033_ = _030_ | _032_;
-  assign _034_ = s_axi_araddr[11:2] == 7'h62;
-  assign _035_ = _034_ ? 5'h14 : 5'h00;
-  assign _036_ = _033_ | _035_;
-  assign _037_ = s_axi_araddr[11:2] == 7'h63;
-  assign _038_ = _037_ ? 5'h15 : 5'h00;
+  assign _013_ = _009_ | _011_;
+  assign _014_ = s_axi_araddr[11:2] == 7'h50;
+  assign _015_ = _014_ ? 5'h0d : 5'h00;
+  assign _016_ = _013_ | _015_;
+  assign _017_ = s_axi_araddr[11:2] == 7'h51;
+  assign _018_ = _017_ ? 5'h0e : 5'h00;
+  assign _019_ = _016_ | _018_;
+  assign _020_ = s_axi_araddr[11:2] == 7'h52;
+  assign _021_ = _020_ ? 5'h0f : 5'h00;
+  assign _022_ = _019_ | _021_;
+  assign _024_ = s_axi_araddr[11:2] == 7'h53;
+  assign _025_ = _024_ ? 5'h10 : 5'h00;
+  assign _026_ = _022_ | _025_;
+  assign _027_ = s_axi_araddr[11:2] == 7'h54;
+  assign _028_ = _027_ ? 5'h11 : 5'h00;
+  assign _029_ = _026_ | _028_;
+  assign _030_ = s_axi_araddr[11:2] == 7'h60;
+  assign _031_ = _030_ ? 5'h12 : 5'h00;
+  assign _032_ = _029_ | _031_;
+  assign _033_ = s_axi_araddr[11:2] == 7'h61;
+  assign _035_ = _033_ ? 5'h13 : 5'h00;
+  assign _036_ = _032_ | _035_;
+  assign _037_ = s_axi_araddr[11:2] == 7'h62;
+  assign _038_ = _037_ ? 5'h14 : 5'h00;
   assign _039_ = _036_ | _038_;
-  assign _040_ = s_axi_araddr[11:2] == 7'h64;
-  assign _041_ = _040_ ? 5'h16 : 5'h00;
+  assign _040_ = s_axi_araddr[11:2] == 7'h63;
+  assign _041_ = _040_ ? 5'h15 : 5'h00;
   assign _042_ = _039_ | _041_;
-  assign _043_ = s_axi_araddr[11:2] == 7'h68;
-  assign _044_ = _043_ ? 5'h17 : 5'h00;
-  assign _045_ = _042_ | _044_;
-  assign _046_ = s_axi_araddr[11:2] == 7'h69;
-  assign _047_ = _046_ ? 5'h18 : 5'h00;
-  assign _048_ = _045_ | _047_;
-  assign _049_ = s_axi_araddr[11:2] == 7'h6a;
-  assign _050_ = _049_ ? 5'h19 : 5'h00;
-  assign _051_ = _048_ | _050_;
-  assign _052_ = s_axi_araddr[11:2] == 7'h6b;
-  assign _053_ = _052_ ? 5'h1a : 5'h00;
-  assign _054_ = _051_ | _053_;
-  assign _055_ = s_axi_araddr[11:2] == 7'h6c;
-  assign _056_ = _055_ ? 5'h1b : 5'h00;
-  assign _057_ = _054_ | _056_;
-  assign _058_ = | s_axi_araddr[11:2];
-  assign _059_ = ~ _058_;
-  assign _060_ = s_axi_araddr[11:2] == 1'h1;
-  assign _061_ = s_axi_araddr[11:2] == 2'h2;
-  assign _062_ = s_axi_araddr[11:2] == 2'h3;
-  assign _063_ = s_axi_araddr[11:2] == 3'h4;
-  assign _064_ = s_axi_araddr[11:2] == 3'h5;
-  assign _065_ = s_axi_araddr[11:2] == 3'h6;
-  assign _066_ = s_axi_araddr[11:2] == 3'h7;
-  assign _067_ = s_axi_araddr[11:2] == 4'h8;
-  assign _068_ = s_axi_araddr[11:2] == 4'h9;
-  assign _069_ = s_axi_araddr[11:2] == 4'ha;
-  assign _070_ = s_axi_araddr[11:2] == 4'hb;
-  assign _071_ = s_axi_araddr[11:2] == 4'hc;
-  assign _072_ = s_axi_araddr[11:2] == 4'hd;
-  assign _073_ = s_axi_araddr[11:2] == 4'he;
-  assign _074_ = s_axi_araddr[11:2] == 4'hf;
-  assign _075_ = s_axi_araddr[11:2] == 5'h10;
-  assign _076_ = s_axi_araddr[11:2] == 5'h11;
-  assign _077_ = s_axi_araddr[11:2] == 7'h40;
-  assign _078_ = s_axi_araddr[11:2] == 7'h41;
-  assign _079_ = s_axi_araddr[11:2] == 7'h42;
-  assign _080_ = s_axi_araddr[11:2] == 7'h43;
-  assign _081_ = s_axi_araddr[11:2] == 7'h44;
-  assign _082_ = s_axi_araddr[11:2] == 7'h45;
-  assign _083_ = s_axi_araddr[11:2] == 7'h48;
-  assign _084_ = s_axi_araddr[11:2] == 7'h49;
-  assign _085_ = s_axi_araddr[11:2] == 7'h4a;
-  assign _086_ = s_axi_araddr[11:2] == 7'h4b;
-  assign _087_ = s_axi_araddr[11:2] == 7'h4c;
-  assign _088_ = s_axi_araddr[11:2] == 7'h4d;
-  assign _089_ = s_axi_araddr[11:2] == 7'h50;
-  assign _090_ = s_axi_araddr[11:2] == 7'h51;
-  assign _091_ = s_axi_araddr[11:2] == 7'h52;
-  assign _092_ = s_axi_araddr[11:2] == 7'h53;
-  assign _093_ = s_axi_araddr[11:2] == 7'h54;
-  assign _094_ = s_axi_araddr[11:2] == 7'h55;
-  assign _095_ = s_axi_araddr[11:2] == 7'h58;
-  assign _096_ = s_axi_araddr[11:2] == 7'h59;
-  assign _097_ = s_axi_araddr[11:2] == 7'h5a;
-  assign _098_ = s_axi_araddr[11:2] == 7'h5b;
-  assign _099_ = s_axi_araddr[11:2] == 7'h5c;
-  assign _100_ = s_axi_araddr[11:2] == 7'h5d;
-  assign _101_ = s_axi_araddr[11:2] == 7'h60;
-  assign _103_ = s_axi_araddr[11:2] == 7'h61;
-  assign _104_ = s_axi_araddr[11:2] == 7'h62;
-  assign _105_ = s_axi_araddr[11:2] == 7'h63;
-  assign _106_ = s_axi_araddr[11:2] == 7'h64;
-  assign _107_ = s_axi_araddr[11:2] == 7'h65;
-  assign _108_ = s_axi_araddr[11:2] == 7'h68;
-  assign _109_ = s_axi_araddr[11:2] == 7'h69;
-  assign _110_ = s_axi_araddr[11:2] == 7'h6a;
-  assign _111_ = s_axi_araddr[11:2] == 7'h6b;
-  assign _112_ = s_axi_araddr[11:2] == 7'h6c;
-  assign _113_ = s_axi_araddr[11:2] == 7'h6d;
-  assign _114_ = ~ s_axi_arvalid;
-  assign _115_ = s_axi_rvalid & s_axi_rready;
-  assign _116_ = | { reads_store_done, reads_store_stall, reads_store_wait, reads_store_idle, reads_store_run, reads_vec_done, reads_vec_stall, reads_vec_wait, reads_vec_idle, reads_vec_run, reads_lut_done, reads_lut_stall, reads_lut_wait, reads_lut_idle, reads_lut_run, reads_dsp_done, reads_dsp_stall, reads_dsp_wait, reads_dsp_idle, reads_dsp_run, reads_load_done, reads_load_stall, reads_load_wait, reads_load_idle, reads_load_run, reads_write_beats, reads_read_beats, reads_instructions };
-  assign _117_ = _116_ ? counters_value : 32'd0;
-  assign _118_ = reads_id ? 32'd1213679438 : 32'd0;
-  assign _119_ = _117_ | _118_;
-  assign _120_ = reads_version ? 32'd256 : 32'd0;
-  assign _121_ = _119_ | _120_;
-  assign _122_ = reads_digest_low ? 32'd2517321617 : 32'd0;
-  assign _123_ = _121_ | _122_;
-  assign _124_ = reads_digest_high ? 32'd4092308514 : 32'd0;
-  assign _125_ = _123_ | _124_;
-  assign _126_ = reads_load_waiting ? load_waiting : 8'h00;
-  assign _127_ = _125_ | { 24'h000000, _126_ };
-  assign _128_ = reads_dsp_waiting ? dsp_waiting : 8'h00;
-  assign _129_ = _127_ | { 24'h000000, _128_ };
-  assign _130_ = reads_lut_waiting ? lut_waiting : 8'h00;
-  assign _131_ = _129_ | { 24'h000000, _130_ };
-  assign _132_ = reads_vec_waiting ? vec_waiting : 8'h00;
-  assign _133_ = _131_ | { 24'h000000, _132_ };
-  assign _134_ = reads_store_waiting ? store_waiting : 8'h00;
-  assign _135_ = _133_ | { 24'h000000, _134_ };
-  assign _136_ = reads_program_low ? program_address : 32'd0;
+  assign _043_ = s_axi_araddr[11:2] == 7'h64;
+  assign _044_ = _043_ ? 5'h16 : 5'h00;
+  assign _046_ = _042_ | _044_;
+  assign _047_ = s_axi_araddr[11:2] == 7'h68;
+  assign _048_ = _047_ ? 5'h17 : 5'h00;
+  assign _049_ = _046_ | _048_;
+  assign _050_ = s_axi_araddr[11:2] == 7'h69;
+  assign _051_ = _050_ ? 5'h18 : 5'h00;
+  assign _052_ = _049_ | _051_;
+  assign _053_ = s_axi_araddr[11:2] == 7'h6a;
+  assign _054_ = _053_ ? 5'h19 : 5'h00;
+  assign _055_ = _052_ | _054_;
+  assign _057_ = s_axi_araddr[11:2] == 7'h6b;
+  assign _058_ = _057_ ? 5'h1a : 5'h00;
+  assign _059_ = _055_ | _058_;
+  assign _060_ = s_axi_araddr[11:2] == 7'h6c;
+  assign _061_ = _060_ ? 5'h1b : 5'h00;
+  assign _062_ = _059_ | _061_;
+  assign _063_ = | s_axi_araddr[11:2];
+  assign _064_ = ~ _063_;
+  assign _065_ = s_axi_araddr[11:2] == 1'h1;
+  assign _066_ = s_axi_araddr[11:2] == 2'h2;
+  assign _068_ = s_axi_araddr[11:2] == 2'h3;
+  assign _069_ = s_axi_araddr[11:2] == 3'h4;
+  assign _070_ = s_axi_araddr[11:2] == 3'h5;
+  assign _071_ = s_axi_araddr[11:2] == 3'h6;
+  assign _072_ = s_axi_araddr[11:2] == 3'h7;
+  assign _073_ = s_axi_araddr[11:2] == 4'h8;
+  assign _074_ = s_axi_araddr[11:2] == 4'h9;
+  assign _075_ = s_axi_araddr[11:2] == 4'ha;
+  assign _076_ = s_axi_araddr[11:2] == 4'hb;
+  assign _077_ = s_axi_araddr[11:2] == 4'hc;
+  assign _079_ = s_axi_araddr[11:2] == 4'hd;
+  assign _080_ = s_axi_araddr[11:2] == 4'he;
+  assign _081_ = s_axi_araddr[11:2] == 4'hf;
+  assign _082_ = s_axi_araddr[11:2] == 5'h10;
+  assign _083_ = s_axi_araddr[11:2] == 5'h11;
+  assign _084_ = s_axi_araddr[11:2] == 7'h40;
+  assign _085_ = s_axi_araddr[11:2] == 7'h41;
+  assign _086_ = s_axi_araddr[11:2] == 7'h42;
+  assign _087_ = s_axi_araddr[11:2] == 7'h43;
+  assign _088_ = s_axi_araddr[11:2] == 7'h44;
+  assign _090_ = s_axi_araddr[11:2] == 7'h45;
+  assign _091_ = s_axi_araddr[11:2] == 7'h48;
+  assign _092_ = s_axi_araddr[11:2] == 7'h49;
+  assign _093_ = s_axi_araddr[11:2] == 7'h4a;
+  assign _094_ = s_axi_araddr[11:2] == 7'h4b;
+  assign _095_ = s_axi_araddr[11:2] == 7'h4c;
+  assign _096_ = s_axi_araddr[11:2] == 7'h4d;
+  assign _097_ = s_axi_araddr[11:2] == 7'h50;
+  assign _098_ = s_axi_araddr[11:2] == 7'h51;
+  assign _099_ = s_axi_araddr[11:2] == 7'h52;
+  assign _101_ = s_axi_araddr[11:2] == 7'h53;
+  assign _102_ = s_axi_araddr[11:2] == 7'h54;
+  assign _103_ = s_axi_araddr[11:2] == 7'h55;
+  assign _104_ = s_axi_araddr[11:2] == 7'h58;
+  assign _105_ = s_axi_araddr[11:2] == 7'h59;
+  assign _106_ = s_axi_araddr[11:2] == 7'h5a;
+  assign _107_ = s_axi_araddr[11:2] == 7'h5b;
+  assign _108_ = s_axi_araddr[11:2] == 7'h5c;
+  assign _109_ = s_axi_araddr[11:2] == 7'h5d;
+  assign _110_ = s_axi_araddr[11:2] == 7'h60;
+  assign _113_ = s_axi_araddr[11:2] == 7'h61;
+  assign _114_ = s_axi_araddr[11:2] == 7'h62;
+  assign _115_ = s_axi_araddr[11:2] == 7'h63;
+  assign _116_ = s_axi_araddr[11:2] == 7'h64;
+  assign _117_ = s_axi_araddr[11:2] == 7'h65;
+  assign _118_ = s_axi_araddr[11:2] == 7'h68;
+  assign _119_ = s_axi_araddr[11:2] == 7'h69;
+  assign _120_ = s_axi_araddr[11:2] == 7'h6a;
+  assign _121_ = s_axi_araddr[11:2] == 7'h6b;
+  assign _122_ = s_axi_araddr[11:2] == 7'h6c;
+  assign _124_ = s_axi_araddr[11:2] == 7'h6d;
+  assign _125_ = ~ s_axi_arvalid;
+  assign _126_ = s_axi_rvalid & s_axi_rready;
+  assign _127_ = | { reads_store_done, reads_store_stall, reads_store_wait, reads_store_idle, reads_store_run, reads_vec_done, reads_vec_stall, reads_vec_wait, reads_vec_idle, reads_vec_run, reads_lut_done, reads_lut_stall, reads_lut_wait, reads_lut_idle, reads_lut_run, reads_dsp_done, reads_dsp_stall, reads_dsp_wait, reads_dsp_idle, reads_dsp_run, reads_load_done, reads_load_stall, reads_load_wait, reads_load_idle, reads_load_run, reads_write_beats, reads_read_beats, reads_instructions };
+  assign _128_ = _127_ ? counters_value : 32'd0;
+  assign _129_ = reads_id ? 32'd1213679438 : 32'd0;
+  assign _130_ = _128_ | _129_;
+  assign _131_ = reads_version ? 32'd256 : 32'd0;
+  assign _132_ = _130_ | _131_;
+  assign _133_ = reads_digest_low ? 32'd2517321617 : 32'd0;
+  assign _135_ = _132_ | _133_;
+  assign _136_ = reads_digest_high ? 32'd4092308514 : 32'd0;
   assign _137_ = _135_ | _136_;
-  assign _138_ = reads_program_count ? program_count : 32'd0;
-  assign _139_ = _137_ | _138_;
-  assign _140_ = reads_status ? { status_error, status_done, running } : 3'h0;
-  assign _141_ = _139_ | { 29'h00000000, _140_ };
-  assign _142_ = reads_error ? { first_engine, first_code } : 12'h000;
-  assign _143_ = _141_ | { 20'h00000, _142_ };
-  assign _144_ = reads_error_instruction ? first_instruction : 32'd0;
-  assign _145_ = _143_ | _144_;
-  assign _146_ = reads_irq_enable ? irq_enable : 2'h0;
-  assign _147_ = _145_ | { 30'h00000000, _146_ };
-  assign _148_ = reads_irq_status ? irq_status : 2'h0;
-  assign _149_ = _147_ | { 30'h00000000, _148_ };
-  assign _150_ = reads_cycles_low ? cycle_count[31:0] : 32'd0;
-  assign _151_ = _149_ | _150_;
-  assign _152_ = reads_cycles_high ? cycle_count_upper : 32'd0;
-  assign _153_ = _151_ | _152_;
-  assign _154_ = | { reads_store_waiting, reads_store_done, reads_store_stall, reads_store_wait, reads_store_idle, reads_store_run, reads_vec_waiting, reads_vec_done, reads_vec_stall, reads_vec_wait, reads_vec_idle, reads_vec_run, reads_sparse_waiting, reads_sparse_done, reads_sparse_stall, reads_sparse_wait, reads_sparse_idle, reads_sparse_run, reads_lut_waiting, reads_lut_done, reads_lut_stall, reads_lut_wait, reads_lut_idle, reads_lut_run, reads_dsp_waiting, reads_dsp_done, reads_dsp_stall, reads_dsp_wait, reads_dsp_idle, reads_dsp_run, reads_load_waiting, reads_load_done, reads_load_stall, reads_load_wait, reads_load_idle, reads_load_run, reads_write_beats, reads_read_beats, reads_cycles_high, reads_cycles_low, reads_instructions, reads_program_count, reads_program_high, reads_program_low, reads_irq_status, reads_irq_enable, reads_error_instruction, reads_error, reads_status, reads_control, reads_digest_high, reads_digest_low, reads_version, reads_id };
-  assign _155_ = _154_ ? 2'h0 : 2'h2;
+  assign _138_ = reads_load_waiting ? load_waiting : 8'h00;
+  assign _139_ = _137_ | { 24'h000000, _138_ };
+  assign _140_ = reads_dsp_waiting ? dsp_waiting : 8'h00;
+  assign _141_ = _139_ | { 24'h000000, _140_ };
+  assign _142_ = reads_lut_waiting ? lut_waiting : 8'h00;
+  assign _143_ = _141_ | { 24'h000000, _142_ };
+  assign _144_ = reads_vec_waiting ? vec_waiting : 8'h00;
+  assign _146_ = _143_ | { 24'h000000, _144_ };
+  assign _147_ = reads_store_waiting ? store_waiting : 8'h00;
+  assign _148_ = _146_ | { 24'h000000, _147_ };
+  assign _149_ = reads_program_low ? program_address : 32'd0;
+  assign _150_ = _148_ | _149_;
+  assign _151_ = reads_program_count ? program_count : 32'd0;
+  assign _152_ = _150_ | _151_;
+  assign _153_ = reads_status ? { status_error, status_done, running } : 3'h0;
+  assign _154_ = _152_ | { 29'h00000000, _153_ };
+  assign _155_ = reads_error ? { first_engine, first_code } : 12'h000;
+  assign _157_ = _154_ | { 20'h00000, _155_ };
+  assign _158_ = reads_error_instruction ? first_instruction : 32'd0;
+  assign _159_ = _157_ | _158_;
+  assign _160_ = reads_irq_enable ? irq_enable : 2'h0;
+  assign _161_ = _159_ | { 30'h00000000, _160_ };
+  assign _162_ = reads_irq_status ? irq_status : 2'h0;
+  assign _163_ = _161_ | { 30'h00000000, _162_ };
+  assign _164_ = reads_cycles_low ? cycle_count[31:0] : 32'd0;
+  assign _165_ = _163_ | _164_;
+  assign _166_ = reads_cycles_high ? cycle_count_upper : 32'd0;
+  assign _168_ = _165_ | _166_;
+  assign _169_ = | { reads_store_waiting, reads_store_done, reads_store_stall, reads_store_wait, reads_store_idle, reads_store_run, reads_vec_waiting, reads_vec_done, reads_vec_stall, reads_vec_wait, reads_vec_idle, reads_vec_run, reads_sparse_waiting, reads_sparse_done, reads_sparse_stall, reads_sparse_wait, reads_sparse_idle, reads_sparse_run, reads_lut_waiting, reads_lut_done, reads_lut_stall, reads_lut_wait, reads_lut_idle, reads_lut_run, reads_dsp_waiting, reads_dsp_done, reads_dsp_stall, reads_dsp_wait, reads_dsp_idle, reads_dsp_run, reads_load_waiting, reads_load_done, reads_load_stall, reads_load_wait, reads_load_idle, reads_load_run, reads_write_beats, reads_read_beats, reads_cycles_high, reads_cycles_low, reads_instructions, reads_program_count, reads_program_high, reads_program_low, reads_irq_status, reads_irq_enable, reads_error_instruction, reads_error, reads_status, reads_control, reads_digest_high, reads_digest_low, reads_version, reads_id };
+  assign _170_ = _169_ ? 2'h0 : 2'h2;
   always @(posedge clk)
-    if (read_sample) s_axi_rresp <= _155_;
+    if (read_sample) s_axi_rresp <= _170_;
   always @(posedge clk)
-    if (read_sample) s_axi_rdata <= _153_;
+    if (read_sample) s_axi_rdata <= _168_;
   always @(posedge clk)
     if (rst) s_axi_rvalid <= 1'h0;
-    else s_axi_rvalid <= _228_;
+    else s_axi_rvalid <= _256_;
   always @(posedge clk)
     if (rst) s_axi_arready <= 1'h1;
-    else s_axi_arready <= _231_;
+    else s_axi_arready <= _259_;
   always @(posedge clk)
     if (rst) reads_store_waiting <= 1'h0;
-    else if (s_axi_arready) reads_store_waiting <= _113_;
+    else if (s_axi_arready) reads_store_waiting <= _124_;
   always @(posedge clk)
     if (rst) reads_store_done <= 1'h0;
-    else if (s_axi_arready) reads_store_done <= _112_;
+    else if (s_axi_arready) reads_store_done <= _122_;
   always @(posedge clk)
     if (rst) reads_store_stall <= 1'h0;
-    else if (s_axi_arready) reads_store_stall <= _111_;
+    else if (s_axi_arready) reads_store_stall <= _121_;
   always @(posedge clk)
     if (rst) reads_store_wait <= 1'h0;
-    else if (s_axi_arready) reads_store_wait <= _110_;
+    else if (s_axi_arready) reads_store_wait <= _120_;
   always @(posedge clk)
     if (rst) reads_store_idle <= 1'h0;
-    else if (s_axi_arready) reads_store_idle <= _109_;
+    else if (s_axi_arready) reads_store_idle <= _119_;
   always @(posedge clk)
     if (rst) reads_store_run <= 1'h0;
-    else if (s_axi_arready) reads_store_run <= _108_;
+    else if (s_axi_arready) reads_store_run <= _118_;
   always @(posedge clk)
     if (rst) reads_vec_waiting <= 1'h0;
-    else if (s_axi_arready) reads_vec_waiting <= _107_;
+    else if (s_axi_arready) reads_vec_waiting <= _117_;
   always @(posedge clk)
     if (rst) reads_vec_done <= 1'h0;
-    else if (s_axi_arready) reads_vec_done <= _106_;
+    else if (s_axi_arready) reads_vec_done <= _116_;
   always @(posedge clk)
     if (rst) reads_vec_stall <= 1'h0;
-    else if (s_axi_arready) reads_vec_stall <= _105_;
+    else if (s_axi_arready) reads_vec_stall <= _115_;
   always @(posedge clk)
     if (rst) reads_vec_wait <= 1'h0;
-    else if (s_axi_arready) reads_vec_wait <= _104_;
+    else if (s_axi_arready) reads_vec_wait <= _114_;
   always @(posedge clk)
     if (rst) reads_vec_idle <= 1'h0;
-    else if (s_axi_arready) reads_vec_idle <= _103_;
+    else if (s_axi_arready) reads_vec_idle <= _113_;
   always @(posedge clk)
     if (rst) reads_vec_run <= 1'h0;
-    else if (s_axi_arready) reads_vec_run <= _101_;
+    else if (s_axi_arready) reads_vec_run <= _110_;
   always @(posedge clk)
     if (rst) reads_sparse_waiting <= 1'h0;
-    else if (s_axi_arready) reads_sparse_waiting <= _100_;
+    else if (s_axi_arready) reads_sparse_waiting <= _109_;
   always @(posedge clk)
     if (rst) reads_sparse_done <= 1'h0;
-    else if (s_axi_arready) reads_sparse_done <= _099_;
+    else if (s_axi_arready) reads_sparse_done <= _108_;
   always @(posedge clk)
     if (rst) reads_sparse_stall <= 1'h0;
-    else if (s_axi_arready) reads_sparse_stall <= _098_;
+    else if (s_axi_arready) reads_sparse_stall <= _107_;
   always @(posedge clk)
     if (rst) reads_sparse_wait <= 1'h0;
-    else if (s_axi_arready) reads_sparse_wait <= _097_;
+    else if (s_axi_arready) reads_sparse_wait <= _106_;
   always @(posedge clk)
     if (rst) reads_sparse_idle <= 1'h0;
-    else if (s_axi_arready) reads_sparse_idle <= _096_;
+    else if (s_axi_arready) reads_sparse_idle <= _105_;
   always @(posedge clk)
     if (rst) reads_sparse_run <= 1'h0;
-    else if (s_axi_arready) reads_sparse_run <= _095_;
+    else if (s_axi_arready) reads_sparse_run <= _104_;
   always @(posedge clk)
     if (rst) reads_lut_waiting <= 1'h0;
-    else if (s_axi_arready) reads_lut_waiting <= _094_;
+    else if (s_axi_arready) reads_lut_waiting <= _103_;
   always @(posedge clk)
     if (rst) reads_lut_done <= 1'h0;
-    else if (s_axi_arready) reads_lut_done <= _093_;
+    else if (s_axi_arready) reads_lut_done <= _102_;
   always @(posedge clk)
     if (rst) reads_lut_stall <= 1'h0;
-    else if (s_axi_arready) reads_lut_stall <= _092_;
+    else if (s_axi_arready) reads_lut_stall <= _101_;
   always @(posedge clk)
     if (rst) reads_lut_wait <= 1'h0;
-    else if (s_axi_arready) reads_lut_wait <= _091_;
+    else if (s_axi_arready) reads_lut_wait <= _099_;
   always @(posedge clk)
     if (rst) reads_lut_idle <= 1'h0;
-    else if (s_axi_arready) reads_lut_idle <= _090_;
+    else if (s_axi_arready) reads_lut_idle <= _098_;
   always @(posedge clk)
     if (rst) reads_lut_run <= 1'h0;
-    else if (s_axi_arready) reads_lut_run <= _089_;
+    else if (s_axi_arready) reads_lut_run <= _097_;
   always @(posedge clk)
     if (rst) reads_dsp_waiting <= 1'h0;
-    else if (s_axi_arready) reads_dsp_waiting <= _088_;
+    else if (s_axi_arready) reads_dsp_waiting <= _096_;
   always @(posedge clk)
     if (rst) reads_dsp_done <= 1'h0;
-    else if (s_axi_arready) reads_dsp_done <= _087_;
+    else if (s_axi_arready) reads_dsp_done <= _095_;
   always @(posedge clk)
     if (rst) reads_dsp_stall <= 1'h0;
-    else if (s_axi_arready) reads_dsp_stall <= _086_;
+    else if (s_axi_arready) reads_dsp_stall <= _094_;
   always @(posedge clk)
     if (rst) reads_dsp_wait <= 1'h0;
-    else if (s_axi_arready) reads_dsp_wait <= _085_;
+    else if (s_axi_arready) reads_dsp_wait <= _093_;
   always @(posedge clk)
     if (rst) reads_dsp_idle <= 1'h0;
-    else if (s_axi_arready) reads_dsp_idle <= _084_;
+    else if (s_axi_arready) reads_dsp_idle <= _092_;
   always @(posedge clk)
     if (rst) reads_dsp_run <= 1'h0;
-    else if (s_axi_arready) reads_dsp_run <= _083_;
+    else if (s_axi_arready) reads_dsp_run <= _091_;
   always @(posedge clk)
     if (rst) reads_load_waiting <= 1'h0;
-    else if (s_axi_arready) reads_load_waiting <= _082_;
+    else if (s_axi_arready) reads_load_waiting <= _090_;
   always @(posedge clk)
     if (rst) reads_load_done <= 1'h0;
-    else if (s_axi_arready) reads_load_done <= _081_;
+    else if (s_axi_arready) reads_load_done <= _088_;
   always @(posedge clk)
     if (rst) reads_load_stall <= 1'h0;
-    else if (s_axi_arready) reads_load_stall <= _080_;
+    else if (s_axi_arready) reads_load_stall <= _087_;
   always @(posedge clk)
     if (rst) reads_load_wait <= 1'h0;
-    else if (s_axi_arready) reads_load_wait <= _079_;
+    else if (s_axi_arready) reads_load_wait <= _086_;
   always @(posedge clk)
     if (rst) reads_load_idle <= 1'h0;
-    else if (s_axi_arready) reads_load_idle <= _078_;
+    else if (s_axi_arready) reads_load_idle <= _085_;
   always @(posedge clk)
     if (rst) reads_load_run <= 1'h0;
-    else if (s_axi_arready) reads_load_run <= _077_;
+    else if (s_axi_arready) reads_load_run <= _084_;
   always @(posedge clk)
     if (rst) reads_write_beats <= 1'h0;
-    else if (s_axi_arready) reads_write_beats <= _076_;
+    else if (s_axi_arready) reads_write_beats <= _083_;
   always @(posedge clk)
     if (rst) reads_read_beats <= 1'h0;
-    else if (s_axi_arready) reads_read_beats <= _075_;
+    else if (s_axi_arready) reads_read_beats <= _082_;
   always @(posedge clk)
     if (rst) reads_cycles_high <= 1'h0;
-    else if (s_axi_arready) reads_cycles_high <= _074_;
+    else if (s_axi_arready) reads_cycles_high <= _081_;
   always @(posedge clk)
     if (rst) reads_cycles_low <= 1'h0;
-    else if (s_axi_arready) reads_cycles_low <= _073_;
+    else if (s_axi_arready) reads_cycles_low <= _080_;
   always @(posedge clk)
     if (rst) reads_instructions <= 1'h0;
-    else if (s_axi_arready) reads_instructions <= _072_;
+    else if (s_axi_arready) reads_instructions <= _079_;
   always @(posedge clk)
     if (rst) reads_program_count <= 1'h0;
-    else if (s_axi_arready) reads_program_count <= _071_;
+    else if (s_axi_arready) reads_program_count <= _077_;
   always @(posedge clk)
     if (rst) reads_program_high <= 1'h0;
-    else if (s_axi_arready) reads_program_high <= _070_;
+    else if (s_axi_arready) reads_program_high <= _076_;
   always @(posedge clk)
     if (rst) reads_program_low <= 1'h0;
-    else if (s_axi_arready) reads_program_low <= _069_;
+    else if (s_axi_arready) reads_program_low <= _075_;
   always @(posedge clk)
     if (rst) reads_irq_status <= 1'h0;
-    else if (s_axi_arready) reads_irq_status <= _068_;
+    else if (s_axi_arready) reads_irq_status <= _074_;
   always @(posedge clk)
     if (rst) reads_irq_enable <= 1'h0;
-    else if (s_axi_arready) reads_irq_enable <= _067_;
+    else if (s_axi_arready) reads_irq_enable <= _073_;
   always @(posedge clk)
     if (rst) reads_error_instruction <= 1'h0;
-    else if (s_axi_arready) reads_error_instruction <= _066_;
+    else if (s_axi_arready) reads_error_instruction <= _072_;
   always @(posedge clk)
     if (rst) reads_error <= 1'h0;
-    else if (s_axi_arready) reads_error <= _065_;
+    else if (s_axi_arready) reads_error <= _071_;
   always @(posedge clk)
     if (rst) reads_status <= 1'h0;
-    else if (s_axi_arready) reads_status <= _064_;
+    else if (s_axi_arready) reads_status <= _070_;
   always @(posedge clk)
     if (rst) reads_control <= 1'h0;
-    else if (s_axi_arready) reads_control <= _063_;
+    else if (s_axi_arready) reads_control <= _069_;
   always @(posedge clk)
     if (rst) reads_digest_high <= 1'h0;
-    else if (s_axi_arready) reads_digest_high <= _062_;
+    else if (s_axi_arready) reads_digest_high <= _068_;
   always @(posedge clk)
     if (rst) reads_digest_low <= 1'h0;
-    else if (s_axi_arready) reads_digest_low <= _061_;
+    else if (s_axi_arready) reads_digest_low <= _066_;
   always @(posedge clk)
     if (rst) reads_version <= 1'h0;
-    else if (s_axi_arready) reads_version <= _060_;
+    else if (s_axi_arready) reads_version <= _065_;
   always @(posedge clk)
     if (rst) reads_id <= 1'h0;
-    else if (s_axi_arready) reads_id <= _059_;
+    else if (s_axi_arready) reads_id <= _064_;
   always @(posedge clk)
-    if (s_axi_arready) counters_slot <= _057_;
+    if (s_axi_arready) counters_slot <= _062_;
   always @(posedge clk)
     if (rst) read_sample <= 1'h0;
     else read_sample <= counters_read;
   always @(posedge clk)
     if (rst) counters_read <= 1'h0;
-    else counters_read <= _194_;
+    else counters_read <= _222_;
+  always @(posedge clk)
+    if (rst) counters_events <= 28'h0000000;
+    else counters_events <= { _221_, _220_, _218_, _217_, _216_, _215_, _214_, _213_, _212_, _211_, _210_, _209_, _207_, _206_, _205_, _204_, _203_, _202_, _201_, _200_, _199_, _198_, _196_, _195_, _194_, _193_, _192_, _191_ };
   always @(posedge clk)
     if (hold_cycles) cycle_count_upper <= cycle_count[63:32];
   always @(posedge clk)
-    if (_221_) cycle_count <= 64'h0000000000000000;
-    else if (running) cycle_count <= _193_[63:0];
+    if (_249_) cycle_count <= 64'h0000000000000000;
+    else if (running) cycle_count <= _190_[63:0];
   always @(posedge clk)
     if (rst) irq <= 1'h0;
-    else irq <= _192_;
+    else irq <= _189_;
   always @(posedge clk)
     if (rst) irq_status <= 2'h0;
-    else irq_status <= _189_[1:0];
+    else irq_status <= _187_[1:0];
   always @(posedge clk)
     if (rst) irq_enable <= 2'h0;
-    else if (write_irq_enable) irq_enable <= _184_[1:0];
+    else if (write_irq_enable) irq_enable <= _181_[1:0];
   always @(posedge clk)
-    if (_222_) first_instruction <= 32'd0;
-    else if (_179_) first_instruction <= error_instruction;
+    if (_250_) first_instruction <= 32'd0;
+    else if (_177_) first_instruction <= error_instruction;
   always @(posedge clk)
-    if (_223_) first_engine <= 4'h0;
-    else if (_179_) first_engine <= error_engine;
+    if (_251_) first_engine <= 4'h0;
+    else if (_177_) first_engine <= error_engine;
   always @(posedge clk)
-    if (_224_) first_code <= 8'h00;
-    else if (_179_) first_code <= error_code;
+    if (_252_) first_code <= 8'h00;
+    else if (_177_) first_code <= error_code;
   always @(posedge clk)
-    if (_225_) status_error <= 1'h0;
-    else if (_179_) status_error <= 1'h1;
+    if (_253_) status_error <= 1'h0;
+    else if (_177_) status_error <= 1'h1;
   always @(posedge clk)
-    if (_226_) status_done <= 1'h0;
+    if (_254_) status_done <= 1'h0;
     else if (done) status_done <= 1'h1;
   always @(posedge clk)
     if (rst) program_count <= 32'd0;
-    else if (write_program_count) program_count <= _177_;
+    else if (write_program_count) program_count <= _174_;
   always @(posedge clk)
     if (rst) program_address <= 32'd0;
-    else if (write_program_low) program_address <= _173_;
+    else if (write_program_low) program_address <= _167_;
   always @(posedge clk)
     if (rst) stop <= 1'h0;
-    else stop <= _168_;
+    else stop <= _123_;
   always @(posedge clk)
     if (rst) start <= 1'h0;
-    else start <= _165_;
+    else start <= _089_;
   always @(posedge clk)
-    if (write_now) s_axi_bresp <= _161_;
+    if (write_now) s_axi_bresp <= _045_;
   always @(posedge clk)
     if (rst) s_axi_bvalid <= 1'h0;
-    else s_axi_bvalid <= _233_;
+    else s_axi_bvalid <= _261_;
   always @(posedge clk)
     if (rst) s_axi_wready <= 1'h1;
-    else s_axi_wready <= _235_;
+    else s_axi_wready <= _263_;
   always @(posedge clk)
     if (s_axi_wready) write_strobes <= s_axi_wstrb;
   always @(posedge clk)
     if (s_axi_wready) write_data <= s_axi_wdata;
   always @(posedge clk)
     if (rst) s_axi_awready <= 1'h1;
-    else s_axi_awready <= _237_;
+    else s_axi_awready <= _265_;
   always @(posedge clk)
     if (s_axi_awready) write_word <= s_axi_awaddr[11:2];
-  assign _221_ = | { start, rst };
-  assign _222_ = | { start, rst };
-  assign _223_ = | { start, rst };
-  assign _224_ = | { start, rst };
-  assign _225_ = | { start, rst };
-  assign _226_ = | { start, rst };
-  assign _227_ = _115_ ? 1'h0 : s_axi_rvalid;
-  assign _228_ = read_sample ? 1'h1 : _227_;
-  assign _229_ = s_axi_arready ? _114_ : s_axi_arready;
-  assign _230_ = _115_ ? 1'h1 : _229_;
-  assign _231_ = read_sample ? _229_ : _230_;
-  assign _232_ = s_axi_bready ? 1'h0 : s_axi_bvalid;
-  assign _233_ = write_now ? 1'h1 : _232_;
-  assign _234_ = write_now ? 1'h1 : s_axi_wready;
-  assign _235_ = s_axi_wready ? _159_ : _234_;
-  assign _236_ = write_now ? 1'h1 : s_axi_awready;
-  assign _237_ = s_axi_awready ? _157_ : _236_;
+  assign _249_ = | { start, rst };
+  assign _250_ = | { start, rst };
+  assign _251_ = | { start, rst };
+  assign _252_ = | { start, rst };
+  assign _253_ = | { start, rst };
+  assign _254_ = | { start, rst };
+  assign _255_ = _126_ ? 1'h0 : s_axi_rvalid;
+  assign _256_ = read_sample ? 1'h1 : _255_;
+  assign _257_ = s_axi_arready ? _125_ : s_axi_arready;
+  assign _258_ = _126_ ? 1'h1 : _257_;
+  assign _259_ = read_sample ? _257_ : _258_;
+  assign _260_ = s_axi_bready ? 1'h0 : s_axi_bvalid;
+  assign _261_ = write_now ? 1'h1 : _260_;
+  assign _262_ = write_now ? 1'h1 : s_axi_wready;
+  assign _263_ = s_axi_wready ? _023_ : _262_;
+  assign _264_ = write_now ? 1'h1 : s_axi_awready;
+  assign _265_ = s_axi_awready ? _012_ : _264_;
   accelerator_counters counters (
     .clear(start),
     .clk(clk),
@@ -4242,7 +4286,7 @@ module accelerator_counters(clear, read, slot, clk, rst, value, events);
   assign old__addr = now_index;
 endmodule
 
-module accelerator_dispatch(address, count, read_ready, data_valid, data, load_full, load_idle, dsp_full, dsp_idle, lut_full, lut_idle, vec_full, vec_idle, store_full, store_idle, clk, rst, read_valid, read_address, read_beats, word
+module accelerator_dispatch(address, count, read_ready, data_valid, data, load_began, load_idle, dsp_began, dsp_idle, lut_began, lut_idle, vec_began, vec_idle, store_began, store_idle, clk, rst, read_valid, read_address, read_beats, word
 , dispatched, position, halted, illegal, truncated, stuck, load_push, dsp_push, lut_push, vec_push, store_push, go);
   wire _000_;
   wire _001_;
@@ -4366,27 +4410,27 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   wire _119_;
   wire _120_;
   wire _121_;
-  wire [32:0] _122_;
+  wire _122_;
   wire _123_;
   wire _124_;
   wire _125_;
-  wire [4:0] _126_;
-  wire [63:0] _127_;
-  wire [63:0] _128_;
-  wire [31:0] _129_;
+  wire _126_;
+  wire _127_;
+  wire _128_;
+  wire _129_;
   wire _130_;
   wire [32:0] _131_;
-  wire [31:0] _132_;
-  wire [31:0] _133_;
+  wire _132_;
+  wire _133_;
   wire _134_;
-  wire _135_;
-  wire _136_;
-  wire _137_;
-  wire _138_;
+  wire [4:0] _135_;
+  wire [63:0] _136_;
+  wire [63:0] _137_;
+  wire [31:0] _138_;
   wire _139_;
-  wire _140_;
-  wire _141_;
-  wire _142_;
+  wire [32:0] _140_;
+  wire [31:0] _141_;
+  wire [31:0] _142_;
   wire _143_;
   wire _144_;
   wire _145_;
@@ -4409,38 +4453,38 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   wire _162_;
   wire _163_;
   wire _164_;
-  wire [8:0] _165_;
-  wire [9:0] _166_;
-  wire [10:0] _167_;
-  wire [33:0] _168_;
+  wire _165_;
+  wire _166_;
+  wire _167_;
+  wire _168_;
   wire _169_;
   wire _170_;
   wire _171_;
-  wire [32:0] _172_;
-  wire _173_;
-  wire _174_;
-  wire _175_;
-  wire _176_;
-  wire [32:0] _177_;
-  wire _178_;
-  wire _179_;
+  wire _172_;
+  wire [3:0] _173_;
+  wire [4:0] _174_;
+  wire [3:0] _175_;
+  wire [4:0] _176_;
+  wire [3:0] _177_;
+  wire [4:0] _178_;
+  wire [3:0] _179_;
   wire _180_;
-  wire _181_;
-  wire _182_;
-  wire _183_;
-  wire _184_;
-  wire _185_;
-  wire _186_;
-  wire _187_;
+  wire [4:0] _181_;
+  wire [3:0] _182_;
+  wire [4:0] _183_;
+  wire [8:0] _184_;
+  wire [9:0] _185_;
+  wire [10:0] _186_;
+  wire [33:0] _187_;
   wire _188_;
   wire _189_;
   wire _190_;
-  wire _191_;
+  wire [32:0] _191_;
   wire _192_;
   wire _193_;
   wire _194_;
   wire _195_;
-  wire _196_;
+  wire [32:0] _196_;
   wire _197_;
   wire _198_;
   wire _199_;
@@ -4457,14 +4501,24 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   wire _210_;
   wire _211_;
   wire _212_;
-  wire [31:0] _213_;
-  wire [31:0] _214_;
+  wire _213_;
+  wire _214_;
   wire _215_;
   wire _216_;
   wire _217_;
   wire _218_;
-  wire [32:0] _219_;
-  wire [31:0] _220_;
+  wire _219_;
+  wire _220_;
+  wire _221_;
+  wire _222_;
+  wire [31:0] _223_;
+  wire [31:0] _224_;
+  wire _225_;
+  wire _226_;
+  wire _227_;
+  wire _228_;
+  wire [32:0] _229_;
+  wire [31:0] _230_;
   input [31:0] address;
   wire [31:0] address;
   wire ask;
@@ -4486,8 +4540,9 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   wire data_valid;
   output dispatched;
   wire dispatched;
-  input dsp_full;
-  wire dsp_full;
+  input dsp_began;
+  wire dsp_began;
+  reg [2:0] dsp_free = 3'h3;
   input dsp_idle;
   wire dsp_idle;
   output dsp_push;
@@ -4510,15 +4565,17 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   output illegal;
   wire illegal;
   reg [31:0] left = 32'd0;
-  input load_full;
-  wire load_full;
+  input load_began;
+  wire load_began;
+  reg [2:0] load_free = 3'h3;
   input load_idle;
   wire load_idle;
   output load_push;
   wire load_push;
   reg [63:0] lower = 64'h0000000000000000;
-  input lut_full;
-  wire lut_full;
+  input lut_began;
+  wire lut_began;
+  reg [2:0] lut_free = 3'h3;
   input lut_idle;
   wire lut_idle;
   output lut_push;
@@ -4541,8 +4598,9 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   input rst;
   wire rst;
   reg running = 1'h0;
-  input store_full;
-  wire store_full;
+  input store_began;
+  wire store_began;
+  reg [2:0] store_free = 3'h3;
   input store_idle;
   wire store_idle;
   output store_push;
@@ -4553,8 +4611,9 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   output truncated;
   wire truncated;
   reg valid = 1'h0;
-  input vec_full;
-  wire vec_full;
+  input vec_began;
+  wire vec_began;
+  reg [2:0] vec_free = 3'h3;
   input vec_idle;
   wire vec_idle;
   output vec_push;
@@ -4563,25 +4622,25 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   reg [127:0] word = 128'h00000000000000000000000000000000;
   wire [127:0] word_held;
   assign idle = & { store_idle, vec_idle, lut_idle, dsp_idle, load_idle };
-  assign _000_ = ~ load_full;
+  assign _000_ = ~ load_free[2];
   assign _093_ = _000_ & for_load;
-  assign _139_ = ~ dsp_full;
-  assign _150_ = _139_ & for_dsp;
-  assign _161_ = ~ lut_full;
-  assign _171_ = _161_ & for_lut;
-  assign _179_ = ~ vec_full;
-  assign _188_ = _179_ & for_vec;
-  assign _197_ = ~ store_full;
-  assign _001_ = _197_ & for_store;
-  assign room = | { _001_, _188_, _171_, _150_, _093_ };
+  assign _147_ = ~ dsp_free[2];
+  assign _158_ = _147_ & for_dsp;
+  assign _169_ = ~ lut_free[2];
+  assign _180_ = _169_ & for_lut;
+  assign _190_ = ~ vec_free[2];
+  assign _198_ = _190_ & for_vec;
+  assign _207_ = ~ store_free[2];
+  assign _001_ = _207_ & for_store;
+  assign room = | { _001_, _198_, _180_, _158_, _093_ };
   assign _010_ = running & valid;
   assign _019_ = | { for_control, for_store, for_vec, for_lut, for_dsp, for_load };
   assign _028_ = ~ _019_;
   assign illegal = _010_ & _028_;
   assign _037_ = running & valid;
-  assign _048_ = _037_ & for_control;
+  assign _046_ = _037_ & for_control;
   assign _057_ = ~ word[4];
-  assign _066_ = _048_ & _057_;
+  assign _066_ = _046_ & _057_;
   assign halted = _066_ & idle;
   assign _075_ = running & valid;
   assign _084_ = ~ idle;
@@ -4591,273 +4650,298 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_f
   assign _121_ = for_control ? _084_ : _112_;
   assign stuck = _075_ & _121_;
   assign _130_ = ~ valid;
-  assign _134_ = running & _130_;
-  assign _135_ = ~ more;
-  assign truncated = _134_ & _135_;
-  assign _136_ = running & valid;
-  assign _137_ = for_control & word[4];
-  assign _138_ = _137_ & idle;
-  assign _140_ = room | _138_;
-  assign take = _136_ & _140_;
-  assign dispatched = take | halted;
-  assign _141_ = running & valid;
-  assign _142_ = _141_ & for_load;
-  assign _143_ = ~ load_full;
-  assign load_push = _142_ & _143_;
+  assign _139_ = running & _130_;
+  assign _143_ = ~ more;
+  assign truncated = _139_ & _143_;
   assign _144_ = running & valid;
-  assign _145_ = _144_ & for_dsp;
-  assign _146_ = ~ dsp_full;
-  assign dsp_push = _145_ & _146_;
-  assign _147_ = running & valid;
-  assign _148_ = _147_ & for_lut;
-  assign _149_ = ~ lut_full;
-  assign lut_push = _148_ & _149_;
-  assign _151_ = running & valid;
-  assign _152_ = _151_ & for_vec;
-  assign _153_ = ~ vec_full;
-  assign vec_push = _152_ & _153_;
-  assign _154_ = running & valid;
-  assign _155_ = _154_ & for_store;
-  assign _156_ = ~ store_full;
-  assign store_push = _155_ & _156_;
+  assign _145_ = for_control & word[4];
+  assign _146_ = _145_ & idle;
+  assign _148_ = room | _146_;
+  assign take = _144_ & _148_;
+  assign dispatched = take | halted;
+  assign _149_ = running & valid;
+  assign _150_ = _149_ & for_load;
+  assign _151_ = ~ load_free[2];
+  assign load_push = _150_ & _151_;
+  assign _152_ = running & valid;
+  assign _153_ = _152_ & for_dsp;
+  assign _154_ = ~ dsp_free[2];
+  assign dsp_push = _153_ & _154_;
+  assign _155_ = running & valid;
+  assign _156_ = _155_ & for_lut;
+  assign _157_ = ~ lut_free[2];
+  assign lut_push = _156_ & _157_;
+  assign _159_ = running & valid;
+  assign _160_ = _159_ & for_vec;
+  assign _161_ = ~ vec_free[2];
+  assign vec_push = _160_ & _161_;
+  assign _162_ = running & valid;
+  assign _163_ = _162_ & for_store;
+  assign _164_ = ~ store_free[2];
+  assign store_push = _163_ & _164_;
   assign read_beats = beats_for_a_burst ? 9'h008 : beats_left[8:0];
-  assign _157_ = reserved <= 4'h8;
-  assign read_valid = beats_there & _157_;
+  assign _165_ = reserved <= 4'h8;
+  assign read_valid = beats_there & _165_;
   assign ask = read_valid & read_ready;
-  assign _158_ = ~ valid;
-  assign free = _158_ | take;
-  assign _159_ = ~ half;
-  assign _160_ = free & more;
-  assign _162_ = _159_ | _160_;
-  assign buffer_pop = buffer_valid & _162_;
-  assign _163_ = buffer_valid & half;
-  assign _164_ = _163_ & free;
-  assign fill = _164_ & more;
-  assign _165_ = ask ? read_beats : 9'h000;
-  assign _166_ = reserved + _165_;
-  assign _167_ = _166_ - buffer_pop;
-  assign _168_ = beats_left - read_beats;
-  assign _169_ = beats_left > 4'h8;
-  assign _170_ = beats_left >= 5'h10;
-  assign _172_ = read_address + { read_beats, 3'h0 };
-  assign _173_ = | count;
-  assign _174_ = { count, 1'h0 } >= 4'h8;
-  assign _175_ = | count;
-  assign _176_ = ~ half;
-  assign _177_ = left - 1'h1;
-  assign _178_ = left != 1'h1;
-  assign _180_ = ! lower[7:0];
-  assign _181_ = ! { lower[15:14], 2'h0, lower[11], 2'h0, lower[8] };
-  assign _182_ = ! { lower[23:22], 2'h0, lower[19], 2'h0, lower[16] };
-  assign _183_ = ! buffer_head[63:48];
-  assign _184_ = | buffer_head[23:4];
-  assign _185_ = | buffer_head[39:24];
-  assign _186_ = & { _185_, _184_, _183_, _182_, _181_ };
-  assign _187_ = _180_ & _186_;
-  assign _189_ = lower[7:0] == 5'h10;
-  assign _190_ = ! { lower[15:14], 2'h0, lower[11], 2'h0, lower[8] };
-  assign _191_ = ! { lower[23:22], 2'h0, lower[19], 2'h0, lower[16] };
-  assign _192_ = ! buffer_head[63:14];
-  assign _193_ = | { buffer_head[13:0], lower[63:62] };
-  assign _194_ = & { _193_, _192_, _191_, _190_ };
-  assign _195_ = _189_ & _194_;
-  assign _196_ = lower[7:0] == 6'h20;
-  assign _198_ = ! { lower[15:14], 2'h0, lower[11], 2'h0, lower[8] };
-  assign _199_ = ! { lower[23:22], 2'h0, lower[19], 2'h0, lower[16] };
-  assign _200_ = ! buffer_head[63:62];
-  assign _201_ = buffer_head[2:0] <= 3'h6;
-  assign _202_ = | buffer_head[46:27];
-  assign _203_ = | buffer_head[60:47];
-  assign _204_ = & { _203_, _202_, _201_, _200_, _199_, _198_ };
-  assign _205_ = _196_ & _204_;
-  assign _002_ = | { _205_, _195_, _187_ };
-  assign _003_ = lower[7:0] == 1'h1;
-  assign _004_ = ! { lower[15:14], 2'h0, lower[11], 1'h0, lower[9], 1'h0 };
-  assign _005_ = ! { lower[23:22], 2'h0, lower[19], 1'h0, lower[17], 1'h0 };
-  assign _006_ = | lower[35:24];
-  assign _007_ = | lower[61:50];
-  assign _008_ = | buffer_head[23:14];
-  assign _009_ = | buffer_head[29:24];
-  assign _011_ = | buffer_head[47:42];
-  assign _012_ = & { _011_, _009_, _008_, _007_, _006_, _005_, _004_ };
-  assign _013_ = _003_ & _012_;
-  assign _014_ = lower[7:0] == 5'h11;
-  assign _015_ = ! { lower[15:14], 2'h0, lower[11], 1'h0, lower[9], 1'h0 };
-  assign _016_ = ! { lower[23:22], 2'h0, lower[19], 1'h0, lower[17], 1'h0 };
-  assign _017_ = ! buffer_head[63:42];
-  assign _018_ = | buffer_head[25:16];
-  assign _020_ = & { _018_, _017_, _016_, _015_ };
-  assign _021_ = _014_ & _020_;
-  assign _022_ = | { _021_, _013_ };
-  assign _023_ = lower[7:0] == 2'h2;
-  assign _024_ = ! { lower[15:14], 2'h0, lower[11:10], 2'h0 };
-  assign _025_ = ! { lower[23:22], 2'h0, lower[19:18], 2'h0 };
-  assign _026_ = | lower[35:24];
-  assign _027_ = | lower[61:50];
-  assign _029_ = | buffer_head[23:14];
-  assign _030_ = | buffer_head[29:24];
-  assign _031_ = | buffer_head[47:42];
-  assign _032_ = & { _031_, _030_, _029_, _027_, _026_, _025_, _024_ };
-  assign _033_ = _023_ & _032_;
-  assign _034_ = lower[7:0] == 5'h12;
-  assign _035_ = ! { lower[15:14], 2'h0, lower[11:10], 2'h0 };
-  assign _036_ = ! { lower[23:22], 2'h0, lower[19:18], 2'h0 };
-  assign _038_ = ! buffer_head[63:60];
-  assign _039_ = | buffer_head[17:8];
-  assign _040_ = | buffer_head[37:32];
-  assign _041_ = | buffer_head[53:50];
-  assign _042_ = buffer_head[53:50] <= 4'h8;
-  assign _043_ = | buffer_head[57:54];
-  assign _044_ = buffer_head[57:54] <= 4'h8;
-  assign _045_ = & { _044_, _043_, _042_, _041_, _040_, _039_, _038_, _036_, _035_ };
-  assign _046_ = _034_ & _045_;
-  assign _047_ = | { _046_, _033_ };
-  assign _049_ = lower[7:0] == 3'h4;
-  assign _050_ = ! { lower[15:14], 1'h0, lower[12:11], 3'h0 };
-  assign _051_ = ! { lower[23:22], 1'h0, lower[20:19], 3'h0 };
-  assign _052_ = ! buffer_head[63:50];
-  assign _053_ = | lower[29:24];
-  assign _054_ = | lower[35:30];
-  assign _055_ = | lower[47:36];
-  assign _056_ = | lower[59:48];
-  assign _058_ = | { buffer_head[7:0], lower[63:60] };
-  assign _059_ = ! buffer_head[49];
-  assign _060_ = & { _059_, _058_, _056_, _055_, _054_, _053_, _052_, _051_, _050_ };
-  assign _061_ = _049_ & _060_;
-  assign _062_ = lower[7:0] == 5'h14;
-  assign _063_ = ! { lower[15:14], 1'h0, lower[12:11], 3'h0 };
-  assign _064_ = ! { lower[23:22], 1'h0, lower[20:19], 3'h0 };
-  assign _065_ = ! buffer_head[63:60];
-  assign _067_ = & { _065_, _064_, _063_ };
-  assign _068_ = _062_ & _067_;
-  assign _069_ = lower[7:0] == 6'h24;
-  assign _070_ = ! { lower[15:14], 1'h0, lower[12:11], 3'h0 };
-  assign _071_ = ! { lower[23:22], 1'h0, lower[20:19], 3'h0 };
-  assign _072_ = ! buffer_head[63:54];
-  assign _073_ = & { _072_, _071_, _070_ };
-  assign _074_ = _069_ & _073_;
-  assign _076_ = lower[7:0] == 6'h34;
-  assign _077_ = ! { lower[15:14], 1'h0, lower[12:11], 3'h0 };
-  assign _078_ = ! { lower[23:22], 1'h0, lower[20:19], 3'h0 };
-  assign _079_ = ! buffer_head[63:26];
-  assign _080_ = lower[27:24] <= 4'h9;
-  assign _081_ = lower[27:24] != 4'h8;
-  assign _082_ = lower[27:24] != 4'h9;
-  assign _083_ = | buffer_head[19:16];
-  assign _085_ = buffer_head[19:16] <= 4'h8;
-  assign _086_ = & { _085_, _083_, _082_, _081_, _080_, _079_, _078_, _077_ };
-  assign _087_ = _076_ & _086_;
-  assign _088_ = | { _087_, _074_, _068_, _061_ };
-  assign _089_ = lower[7:0] == 3'h5;
-  assign _090_ = ! { lower[15:13], 1'h0, lower[11], 3'h0 };
-  assign _091_ = ! { lower[23:21], 1'h0, lower[19], 3'h0 };
-  assign _092_ = ! buffer_head[63:8];
-  assign _095_ = & { _092_, _091_, _090_ };
-  assign _096_ = _089_ & _095_;
-  assign _097_ = lower[7:0] == 5'h15;
-  assign _098_ = ! { lower[15:13], 1'h0, lower[11], 3'h0 };
-  assign _099_ = ! { lower[23:21], 1'h0, lower[19], 3'h0 };
-  assign _100_ = ! buffer_head[63:54];
-  assign _101_ = | buffer_head[39:20];
-  assign _102_ = | buffer_head[53:40];
-  assign _104_ = & { _102_, _101_, _100_, _099_, _098_ };
-  assign _105_ = _097_ & _104_;
-  assign _106_ = | { _105_, _096_ };
-  assign _107_ = lower[7:0] == 4'hf;
-  assign _108_ = ! lower[15:8];
-  assign _109_ = ! lower[23:16];
-  assign _110_ = ! { buffer_head, lower[63:24] };
-  assign _111_ = & { _110_, _109_, _108_ };
-  assign _113_ = _107_ & _111_;
-  assign _114_ = lower[7:0] == 5'h1f;
-  assign _115_ = ! lower[15:8];
-  assign _116_ = ! lower[23:16];
-  assign _117_ = ! { buffer_head, lower[63:24] };
-  assign _118_ = & { _117_, _116_, _115_ };
-  assign _119_ = _114_ & _118_;
-  assign _120_ = | { _119_, _113_ };
-  assign _122_ = position + 1'h1;
-  assign _123_ = halted | illegal;
-  assign _124_ = _123_ | truncated;
+  assign _166_ = ~ valid;
+  assign free = _166_ | take;
+  assign _167_ = ~ half;
+  assign _168_ = free & more;
+  assign _170_ = _167_ | _168_;
+  assign buffer_pop = buffer_valid & _170_;
+  assign _171_ = buffer_valid & half;
+  assign _172_ = _171_ & free;
+  assign fill = _172_ & more;
+  assign _173_ = $signed(load_free) - $signed({ 1'h0, load_push });
+  assign _174_ = $signed(_173_) + $signed({ 1'h0, load_began });
+  assign _175_ = $signed(dsp_free) - $signed({ 1'h0, dsp_push });
+  assign _176_ = $signed(_175_) + $signed({ 1'h0, dsp_began });
+  assign _177_ = $signed(lut_free) - $signed({ 1'h0, lut_push });
+  assign _178_ = $signed(_177_) + $signed({ 1'h0, lut_began });
+  assign _179_ = $signed(vec_free) - $signed({ 1'h0, vec_push });
+  assign _181_ = $signed(_179_) + $signed({ 1'h0, vec_began });
+  assign _182_ = $signed(store_free) - $signed({ 1'h0, store_push });
+  assign _183_ = $signed(_182_) + $signed({ 1'h0, store_began });
+  assign _184_ = ask ? read_beats : 9'h000;
+  assign _185_ = reserved + _184_;
+  assign _186_ = _185_ - buffer_pop;
+  assign _187_ = beats_left - read_beats;
+  assign _188_ = beats_left > 4'h8;
+  assign _189_ = beats_left >= 5'h10;
+  assign _191_ = read_address + { read_beats, 3'h0 };
+  assign _192_ = | count;
+  assign _193_ = { count, 1'h0 } >= 4'h8;
+  assign _194_ = | count;
+  assign _195_ = ~ half;
+  assign _196_ = left - 1'h1;
+  assign _197_ = left != 1'h1;
+  assign _199_ = ! lower[7:0];
+  assign _200_ = ! { lower[15:14], 2'h0, lower[11], 2'h0, lower[8] };
+  assign _201_ = ! { lower[23:22], 2'h0, lower[19], 2'h0, lower[16] };
+  assign _202_ = ! buffer_head[63:48];
+  assign _203_ = | buffer_head[23:4];
+  assign _204_ = | buffer_head[39:24];
+  assign _205_ = & { _204_, _203_, _202_, _201_, _200_ };
+  assign _206_ = _199_ & _205_;
+  assign _208_ = lower[7:0] == 5'h10;
+  assign _209_ = ! { lower[15:14], 2'h0, lower[11], 2'h0, lower[8] };
+  assign _210_ = ! { lower[23:22], 2'h0, lower[19], 2'h0, lower[16] };
+  assign _211_ = ! buffer_head[63:14];
+  assign _212_ = | { buffer_head[13:0], lower[63:62] };
+  assign _213_ = & { _212_, _211_, _210_, _209_ };
+  assign _214_ = _208_ & _213_;
+  assign _215_ = lower[7:0] == 6'h20;
+  assign _002_ = ! { lower[15:14], 2'h0, lower[11], 2'h0, lower[8] };
+  assign _003_ = ! { lower[23:22], 2'h0, lower[19], 2'h0, lower[16] };
+  assign _004_ = ! buffer_head[63:62];
+  assign _005_ = buffer_head[2:0] <= 3'h6;
+  assign _006_ = | buffer_head[46:27];
+  assign _007_ = | buffer_head[60:47];
+  assign _008_ = & { _007_, _006_, _005_, _004_, _003_, _002_ };
+  assign _009_ = _215_ & _008_;
+  assign _011_ = | { _009_, _214_, _206_ };
+  assign _012_ = lower[7:0] == 1'h1;
+  assign _013_ = ! { lower[15:14], 2'h0, lower[11], 1'h0, lower[9], 1'h0 };
+  assign _014_ = ! { lower[23:22], 2'h0, lower[19], 1'h0, lower[17], 1'h0 };
+  assign _015_ = | lower[35:24];
+  assign _016_ = | lower[61:50];
+  assign _017_ = | buffer_head[23:14];
+  assign _018_ = | buffer_head[29:24];
+  assign _020_ = | buffer_head[47:42];
+  assign _021_ = & { _020_, _018_, _017_, _016_, _015_, _014_, _013_ };
+  assign _022_ = _012_ & _021_;
+  assign _023_ = lower[7:0] == 5'h11;
+  assign _024_ = ! { lower[15:14], 2'h0, lower[11], 1'h0, lower[9], 1'h0 };
+  assign _025_ = ! { lower[23:22], 2'h0, lower[19], 1'h0, lower[17], 1'h0 };
+  assign _026_ = ! buffer_head[63:42];
+  assign _027_ = | buffer_head[25:16];
+  assign _029_ = & { _027_, _026_, _025_, _024_ };
+  assign _030_ = _023_ & _029_;
+  assign _031_ = | { _030_, _022_ };
+  assign _032_ = lower[7:0] == 2'h2;
+  assign _033_ = ! { lower[15:14], 2'h0, lower[11:10], 2'h0 };
+  assign _034_ = ! { lower[23:22], 2'h0, lower[19:18], 2'h0 };
+  assign _035_ = | lower[35:24];
+  assign _036_ = | lower[61:50];
+  assign _038_ = | buffer_head[23:14];
+  assign _039_ = | buffer_head[29:24];
+  assign _040_ = | buffer_head[47:42];
+  assign _041_ = & { _040_, _039_, _038_, _036_, _035_, _034_, _033_ };
+  assign _042_ = _032_ & _041_;
+  assign _043_ = lower[7:0] == 5'h12;
+  assign _044_ = ! { lower[15:14], 2'h0, lower[11:10], 2'h0 };
+  assign _045_ = ! { lower[23:22], 2'h0, lower[19:18], 2'h0 };
+  assign _047_ = ! buffer_head[63:60];
+  assign _048_ = | buffer_head[17:8];
+  assign _049_ = | buffer_head[37:32];
+  assign _050_ = | buffer_head[53:50];
+  assign _051_ = buffer_head[53:50] <= 4'h8;
+  assign _052_ = | buffer_head[57:54];
+  assign _053_ = buffer_head[57:54] <= 4'h8;
+  assign _054_ = & { _053_, _052_, _051_, _050_, _049_, _048_, _047_, _045_, _044_ };
+  assign _055_ = _043_ & _054_;
+  assign _056_ = | { _055_, _042_ };
+  assign _058_ = lower[7:0] == 3'h4;
+  assign _059_ = ! { lower[15:14], 1'h0, lower[12:11], 3'h0 };
+  assign _060_ = ! { lower[23:22], 1'h0, lower[20:19], 3'h0 };
+  assign _061_ = ! buffer_head[63:50];
+  assign _062_ = | lower[29:24];
+  assign _063_ = | lower[35:30];
+  assign _064_ = | lower[47:36];
+  assign _065_ = | lower[59:48];
+  assign _067_ = | { buffer_head[7:0], lower[63:60] };
+  assign _068_ = ! buffer_head[49];
+  assign _069_ = & { _068_, _067_, _065_, _064_, _063_, _062_, _061_, _060_, _059_ };
+  assign _070_ = _058_ & _069_;
+  assign _071_ = lower[7:0] == 5'h14;
+  assign _072_ = ! { lower[15:14], 1'h0, lower[12:11], 3'h0 };
+  assign _073_ = ! { lower[23:22], 1'h0, lower[20:19], 3'h0 };
+  assign _074_ = ! buffer_head[63:60];
+  assign _076_ = & { _074_, _073_, _072_ };
+  assign _077_ = _071_ & _076_;
+  assign _078_ = lower[7:0] == 6'h24;
+  assign _079_ = ! { lower[15:14], 1'h0, lower[12:11], 3'h0 };
+  assign _080_ = ! { lower[23:22], 1'h0, lower[20:19], 3'h0 };
+  assign _081_ = ! buffer_head[63:54];
+  assign _082_ = & { _081_, _080_, _079_ };
+  assign _083_ = _078_ & _082_;
+  assign _085_ = lower[7:0] == 6'h34;
+  assign _086_ = ! { lower[15:14], 1'h0, lower[12:11], 3'h0 };
+  assign _087_ = ! { lower[23:22], 1'h0, lower[20:19], 3'h0 };
+  assign _088_ = ! buffer_head[63:26];
+  assign _089_ = lower[27:24] <= 4'h9;
+  assign _090_ = lower[27:24] != 4'h8;
+  assign _091_ = lower[27:24] != 4'h9;
+  assign _092_ = | buffer_head[19:16];
+  assign _095_ = buffer_head[19:16] <= 4'h8;
+  assign _096_ = & { _095_, _092_, _091_, _090_, _089_, _088_, _087_, _086_ };
+  assign _097_ = _085_ & _096_;
+  assign _098_ = | { _097_, _083_, _077_, _070_ };
+  assign _099_ = lower[7:0] == 3'h5;
+  assign _100_ = ! { lower[15:13], 1'h0, lower[11], 3'h0 };
+  assign _101_ = ! { lower[23:21], 1'h0, lower[19], 3'h0 };
+  assign _102_ = ! buffer_head[63:8];
+  assign _104_ = & { _102_, _101_, _100_ };
+  assign _105_ = _099_ & _104_;
+  assign _106_ = lower[7:0] == 5'h15;
+  assign _107_ = ! { lower[15:13], 1'h0, lower[11], 3'h0 };
+  assign _108_ = ! { lower[23:21], 1'h0, lower[19], 3'h0 };
+  assign _109_ = ! buffer_head[63:54];
+  assign _110_ = | buffer_head[39:20];
+  assign _111_ = | buffer_head[53:40];
+  assign _113_ = & { _111_, _110_, _109_, _108_, _107_ };
+  assign _114_ = _106_ & _113_;
+  assign _115_ = | { _114_, _105_ };
+  assign _116_ = lower[7:0] == 4'hf;
+  assign _117_ = ! lower[15:8];
+  assign _118_ = ! lower[23:16];
+  assign _119_ = ! { buffer_head, lower[63:24] };
+  assign _120_ = & { _119_, _118_, _117_ };
+  assign _122_ = _116_ & _120_;
+  assign _123_ = lower[7:0] == 5'h1f;
+  assign _124_ = ! lower[15:8];
+  assign _125_ = ! lower[23:16];
+  assign _126_ = ! { buffer_head, lower[63:24] };
+  assign _127_ = & { _126_, _125_, _124_ };
+  assign _128_ = _123_ & _127_;
+  assign _129_ = | { _128_, _122_ };
+  assign _131_ = position + 1'h1;
+  assign _132_ = halted | illegal;
+  assign _133_ = _132_ | truncated;
   always @(posedge clk)
-    position <= _129_;
+    position <= _138_;
   always @(posedge clk)
-    left <= _133_;
+    left <= _142_;
   always @(posedge clk)
-    if (fill) for_control <= _120_;
+    if (fill) for_control <= _129_;
   always @(posedge clk)
-    if (fill) for_store <= _106_;
+    if (fill) for_store <= _115_;
   always @(posedge clk)
-    if (fill) for_vec <= _088_;
+    if (fill) for_vec <= _098_;
   always @(posedge clk)
-    if (fill) for_lut <= _047_;
+    if (fill) for_lut <= _056_;
   always @(posedge clk)
-    if (fill) for_dsp <= _022_;
+    if (fill) for_dsp <= _031_;
   always @(posedge clk)
-    if (fill) for_load <= _002_;
+    if (fill) for_load <= _011_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
-    else valid <= _210_;
+    else valid <= _220_;
   always @(posedge clk)
     if (fill) word <= { buffer_head, lower };
   always @(posedge clk)
-    if (_206_) lower <= buffer_head;
+    if (_216_) lower <= buffer_head;
   always @(posedge clk)
     if (rst) half <= 1'h0;
-    else if (buffer_pop) half <= _176_;
+    else if (buffer_pop) half <= _195_;
   always @(posedge clk)
     if (rst) more <= 1'h0;
-    else more <= _212_;
+    else more <= _222_;
   always @(posedge clk)
-    read_address[31:12] <= _132_[31:12];
+    read_address[31:12] <= _141_[31:12];
   always @(posedge clk)
     if (go) read_address[11:0] <= 12'h000;
-    else if (ask) read_address[11:0] <= _172_[11:0];
+    else if (ask) read_address[11:0] <= _191_[11:0];
   always @(posedge clk)
     if (rst) beats_for_a_burst <= 1'h0;
-    else beats_for_a_burst <= _216_;
+    else beats_for_a_burst <= _226_;
   always @(posedge clk)
     if (rst) beats_there <= 1'h0;
-    else beats_there <= _218_;
+    else beats_there <= _228_;
   always @(posedge clk)
-    beats_left[32:1] <= _131_[32:1];
+    beats_left[32:1] <= _140_[32:1];
   always @(posedge clk)
     if (go) beats_left[0] <= 1'h0;
-    else if (ask) beats_left[0] <= _168_[0];
+    else if (ask) beats_left[0] <= _187_[0];
   always @(posedge clk)
     if (rst) reserved <= 5'h00;
-    else reserved <= _167_[4:0];
+    else reserved <= _186_[4:0];
   always @(posedge clk)
-    if (_207_) running <= 1'h0;
+    if (rst) store_free <= 3'h3;
+    else store_free <= _183_[2:0];
+  always @(posedge clk)
+    if (rst) vec_free <= 3'h3;
+    else vec_free <= _181_[2:0];
+  always @(posedge clk)
+    if (rst) lut_free <= 3'h3;
+    else lut_free <= _178_[2:0];
+  always @(posedge clk)
+    if (rst) dsp_free <= 3'h3;
+    else dsp_free <= _176_[2:0];
+  always @(posedge clk)
+    if (rst) load_free <= 3'h3;
+    else load_free <= _174_[2:0];
+  always @(posedge clk)
+    if (_217_) running <= 1'h0;
     else if (go) running <= 1'h1;
-  assign _208_ = ~ half;
-  assign _206_ = & { _208_, buffer_pop };
-  assign _207_ = | { _124_, rst };
-  assign _209_ = take ? 1'h0 : valid;
-  assign _210_ = fill ? 1'h1 : _209_;
-  assign _211_ = go ? _175_ : more;
-  assign _212_ = fill ? _178_ : _211_;
-  assign _213_ = go ? count : left;
-  assign _133_ = fill ? _177_[31:0] : _213_;
-  assign _214_ = ask ? _172_[31:0] : read_address;
-  assign _132_ = go ? { address[31:12], 12'h000 } : _214_;
-  assign _215_ = ask ? _170_ : beats_for_a_burst;
-  assign _216_ = go ? _174_ : _215_;
-  assign _217_ = ask ? _169_ : beats_there;
-  assign _218_ = go ? _173_ : _217_;
-  assign _219_ = ask ? _168_[32:0] : beats_left;
-  assign _131_ = go ? { count, 1'h0 } : _219_;
-  assign _220_ = go ? 32'd0 : position;
-  assign _129_ = take ? _122_[31:0] : _220_;
+  assign _218_ = ~ half;
+  assign _216_ = & { _218_, buffer_pop };
+  assign _217_ = | { _133_, rst };
+  assign _219_ = take ? 1'h0 : valid;
+  assign _220_ = fill ? 1'h1 : _219_;
+  assign _221_ = go ? _194_ : more;
+  assign _222_ = fill ? _197_ : _221_;
+  assign _223_ = go ? count : left;
+  assign _142_ = fill ? _196_[31:0] : _223_;
+  assign _224_ = ask ? _191_[31:0] : read_address;
+  assign _141_ = go ? { address[31:12], 12'h000 } : _224_;
+  assign _225_ = ask ? _189_ : beats_for_a_burst;
+  assign _226_ = go ? _193_ : _225_;
+  assign _227_ = ask ? _188_ : beats_there;
+  assign _228_ = go ? _192_ : _227_;
+  assign _229_ = ask ? _187_[32:0] : beats_left;
+  assign _140_ = go ? { count, 1'h0 } : _229_;
+  assign _230_ = go ? 32'd0 : position;
+  assign _138_ = take ? _131_[31:0] : _230_;
   accelerator_fifo_fetch buffer (
     .clk(clk),
     .data(data),
-    .full(_125_),
+    .full(_134_),
     .head(buffer_head),
-    .kept(_128_),
-    .level(_126_),
+    .kept(_137_),
+    .level(_135_),
     .pop(buffer_pop),
-    .popped(_127_),
+    .popped(_136_),
     .push(data_valid),
     .rst(rst),
     .valid(buffer_valid)
@@ -4937,7 +5021,7 @@ module accelerator_dot_product_16(b, valid, clear, shift, flip, fill, store, clk
   assign stored = result;
 endmodule
 
-module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_address, weight_en, weight_address, acc_en, acc_address, acc_data, start);
+module accelerator_dsp(begins, head, act_data, weight_data, clk, rst, done, act_en, act_address, weight_en, weight_address, acc_en, acc_address, acc_data, start);
   wire _000_;
   wire _001_;
   wire _002_;
@@ -4951,33 +5035,32 @@ module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_
   wire _010_;
   wire _011_;
   wire _012_;
-  wire _013_;
-  wire [9:0] _014_;
-  wire [23:0] _015_;
-  wire [11:0] _016_;
-  wire [21:0] _017_;
+  wire [9:0] _013_;
+  wire [23:0] _014_;
+  wire [11:0] _015_;
+  wire [21:0] _016_;
+  wire _017_;
   wire _018_;
   wire _019_;
   wire _020_;
   wire _021_;
   wire _022_;
-  wire _023_;
-  wire [2:0] _024_;
-  wire _025_;
-  wire [8:0] _026_;
+  wire [2:0] _023_;
+  wire _024_;
+  wire [8:0] _025_;
+  wire _026_;
   wire _027_;
   wire _028_;
   wire _029_;
   wire _030_;
   wire _031_;
   wire _032_;
-  wire _033_;
+  wire [8:0] _033_;
   wire [8:0] _034_;
-  wire [8:0] _035_;
+  wire _035_;
   wire _036_;
   wire _037_;
   wire _038_;
-  wire _039_;
   output [7:0] acc_address;
   reg [7:0] acc_address = 8'h00;
   wire [7:0] acc_address_held;
@@ -4998,18 +5081,18 @@ module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_
   wire [7:0] acc_loops_stride_2;
   output [9:0] act_address;
   wire [9:0] act_address;
-  wire act_asking;
+  reg act_asking = 1'h0;
   input [31:0] act_data;
   wire [31:0] act_data;
   output act_en;
   wire act_en;
   wire [9:0] act_loops_address;
   wire [9:0] act_loops_base;
-  reg [11:0] act_loops_count_0 = 12'h000;
-  reg [11:0] act_loops_count_1 = 12'h000;
-  reg [9:0] act_loops_count_2 = 10'h000;
-  reg [5:0] act_loops_count_3 = 6'h00;
-  reg [5:0] act_loops_count_4 = 6'h00;
+  wire [11:0] act_loops_count_0;
+  wire [11:0] act_loops_count_1;
+  wire [9:0] act_loops_count_2;
+  wire [5:0] act_loops_count_3;
+  wire [5:0] act_loops_count_4;
   wire [9:0] act_loops_count_5;
   wire [5:0] act_loops_ends;
   wire act_loops_load;
@@ -5019,7 +5102,7 @@ module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_
   wire act_loops_stride_2;
   wire [9:0] act_loops_stride_3;
   wire [9:0] act_loops_stride_4;
-  reg act_reader_ask = 1'h0;
+  wire act_reader_ask;
   wire act_reader_clear;
   wire [31:0] act_reader_data;
   wire act_reader_is_last;
@@ -5030,6 +5113,8 @@ module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_
   wire act_reader_valid;
   wire [19:0] all_columns;
   wire [19:0] all_products;
+  input begins;
+  wire begins;
   reg [17:0] blocks = 18'h00000;
   input clk;
   wire clk;
@@ -5045,7 +5130,7 @@ module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_
   wire core_s_axis_b_tvalid;
   wire [63:0] core_s_axis_cmd_tdata;
   wire core_s_axis_cmd_tready;
-  reg core_s_axis_cmd_tvalid = 1'h0;
+  wire core_s_axis_cmd_tvalid;
   output done;
   reg done = 1'h0;
   reg [1:0] flags = 2'h0;
@@ -5056,31 +5141,30 @@ module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_
   reg [11:0] positions = 12'h000;
   input rst;
   wire rst;
-  wire run_begins;
-  wire [9:0] set_0_c_count;
-  wire [5:0] set_0_kx_count;
+  reg [9:0] set_0_c_count = 10'h000;
+  reg [5:0] set_0_kx_count = 6'h00;
   reg [11:0] set_0_kx_stride = 12'h000;
-  wire [5:0] set_0_ky_count;
+  reg [5:0] set_0_ky_count = 6'h00;
   reg [15:0] set_0_ky_stride = 16'h0000;
-  wire [11:0] set_0_x_count;
+  reg [11:0] set_0_x_count = 12'h000;
   reg [13:0] set_0_x_stride = 14'h0000;
-  wire [11:0] set_0_y_count;
+  reg [11:0] set_0_y_count = 12'h000;
   reg [15:0] set_0_y_stride = 16'h0000;
   reg soon = 1'h0;
   input start;
   wire start;
   wire sum_beat;
   reg [9:0] tiles = 10'h000;
-  wire valid;
+  reg valid = 1'h0;
   output [8:0] weight_address;
   reg [8:0] weight_address = 9'h000;
-  wire weight_asking;
+  reg weight_asking = 1'h0;
   wire [8:0] weight_at;
   input [31:0] weight_data;
   wire [31:0] weight_data;
   output weight_en;
   wire weight_en;
-  reg weight_reader_ask = 1'h0;
+  wire weight_reader_ask;
   wire weight_reader_clear;
   wire [31:0] weight_reader_data;
   wire [31:0] weight_reader_read_data;
@@ -5088,126 +5172,124 @@ module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_
   wire weight_reader_step;
   wire weight_reader_valid;
   always @(posedge clk)
-    weight_address <= _026_;
+    weight_address <= _025_;
   always @(posedge clk)
-    outputs <= _015_[19:0];
+    outputs <= _014_[19:0];
   always @(posedge clk)
-    positions <= _016_;
+    positions <= _015_;
   always @(posedge clk)
-    blocks <= _017_[17:0];
+    blocks <= _016_[17:0];
   always @(posedge clk)
     acc_address <= acc_loops_address;
   always @(posedge clk)
     acc_data <= core_m_axis_c_tdata;
-  assign _000_ = head[7:4] == 1'h1;
-  assign run_begins = start & _000_;
-  assign act_reader_last = & act_loops_ends;
-  assign _011_ = ! head[7:4];
-  assign _022_ = start & _011_;
-  assign _025_ = ! head[7:4];
-  assign _027_ = start & _025_;
+  assign _000_ = ! head[7:4];
+  assign _011_ = start & _000_;
+  assign _022_ = ! head[7:4];
+  assign _024_ = start & _022_;
+  assign _026_ = ! head[7:4];
+  assign _027_ = start & _026_;
   assign _028_ = ! head[7:4];
   assign _029_ = start & _028_;
   assign _030_ = ! head[7:4];
-  assign _031_ = start & _030_;
-  assign _001_ = ! head[7:4];
-  assign _002_ = start & _001_;
-  assign _003_ = ! head[7:4];
-  assign _004_ = start & _003_;
-  assign _005_ = ! head[7:4];
-  assign _006_ = start & _005_;
-  assign _007_ = ! head[7:4];
-  assign _008_ = start & _007_;
-  assign _009_ = ! head[7:4];
-  assign _010_ = start & _009_;
-  assign _012_ = & act_loops_ends;
-  assign _013_ = act_en & _012_;
-  assign _014_ = weight_address + 1'h1;
-  assign _015_ = act_loops_count_0 * act_loops_count_1;
-  assign _016_ = act_loops_count_3 * act_loops_count_4;
-  assign _017_ = positions * act_loops_count_2;
-  assign _018_ = core_s_axis_a_tvalid & act_reader_ready;
-  assign _019_ = _018_ & act_reader_is_last;
-  assign _020_ = sum_beat & core_m_axis_c_tlast;
-  assign _021_ = keeps ? _019_ : _020_;
+  assign _001_ = start & _030_;
+  assign _002_ = ! head[7:4];
+  assign _003_ = start & _002_;
+  assign _004_ = ! head[7:4];
+  assign _005_ = start & _004_;
+  assign _006_ = ! head[7:4];
+  assign _007_ = start & _006_;
+  assign _008_ = ! head[7:4];
+  assign _009_ = start & _008_;
+  assign _010_ = & act_loops_ends;
+  assign _012_ = act_en & _010_;
+  assign _013_ = weight_address + 1'h1;
+  assign _014_ = set_0_x_count * set_0_y_count;
+  assign _015_ = set_0_kx_count * set_0_ky_count;
+  assign _016_ = positions * set_0_c_count;
+  assign _017_ = act_reader_valid & core_s_axis_a_tready;
+  assign _018_ = _017_ & act_reader_is_last;
+  assign _019_ = sum_beat & core_m_axis_c_tlast;
+  assign _020_ = keeps ? _018_ : _019_;
+  assign act_reader_last = & act_loops_ends;
   always @(posedge clk)
-    if (_010_) set_0_ky_stride <= head[127:112];
+    if (rst) keeps <= 1'h0;
+    else if (begins) keeps <= head[105];
   always @(posedge clk)
-    if (_008_) act_loops_count_4 <= head[111:106];
+    if (_009_) set_0_ky_stride <= head[127:112];
   always @(posedge clk)
-    if (_006_) set_0_kx_stride <= head[105:94];
+    if (_007_) set_0_ky_count <= head[111:106];
   always @(posedge clk)
-    if (_004_) act_loops_count_3 <= head[93:88];
+    if (_005_) set_0_kx_stride <= head[105:94];
   always @(posedge clk)
-    if (_002_) act_loops_count_2 <= head[87:78];
+    if (_003_) set_0_kx_count <= head[93:88];
   always @(posedge clk)
-    if (_031_) set_0_y_stride <= head[77:62];
+    if (_001_) set_0_c_count <= head[87:78];
   always @(posedge clk)
-    if (_029_) act_loops_count_1 <= head[61:50];
+    if (_029_) set_0_y_stride <= head[77:62];
   always @(posedge clk)
-    if (_027_) set_0_x_stride <= head[49:36];
+    if (_027_) set_0_y_count <= head[61:50];
   always @(posedge clk)
-    if (_022_) act_loops_count_0 <= head[35:24];
+    if (_024_) set_0_x_stride <= head[49:36];
+  always @(posedge clk)
+    if (_011_) set_0_x_count <= head[35:24];
   always @(posedge clk)
     if (rst) done <= 1'h0;
-    else done <= _021_;
+    else done <= _020_;
   always @(posedge clk)
     if (rst) acc_en <= 1'h0;
     else acc_en <= sum_beat;
   always @(posedge clk)
-    if (rst) core_s_axis_cmd_tvalid <= 1'h0;
-    else core_s_axis_cmd_tvalid <= _033_;
+    if (rst) valid <= 1'h0;
+    else valid <= _032_;
   always @(posedge clk)
-    if (run_begins) flags <= head[105:104];
+    if (begins) flags <= head[105:104];
   always @(posedge clk)
-    if (run_begins) tiles <= head[89:80];
+    if (begins) tiles <= head[89:80];
   always @(posedge clk)
     if (rst) soon <= 1'h0;
-    else soon <= run_begins;
+    else soon <= begins;
   always @(posedge clk)
-    if (rst) weight_reader_ask <= 1'h0;
-    else weight_reader_ask <= _037_;
+    if (rst) weight_asking <= 1'h0;
+    else weight_asking <= _036_;
   always @(posedge clk)
-    if (rst) act_reader_ask <= 1'h0;
-    else act_reader_ask <= _039_;
-  always @(posedge clk)
-    if (rst) keeps <= 1'h0;
-    else if (run_begins) keeps <= head[105];
-  assign _032_ = core_s_axis_cmd_tready ? 1'h0 : core_s_axis_cmd_tvalid;
-  assign _033_ = soon ? 1'h1 : _032_;
-  assign _034_ = weight_en ? _014_[8:0] : weight_address;
-  assign _035_ = done ? weight_address : _034_;
-  assign _026_ = run_begins ? head[52:44] : _035_;
-  assign _036_ = done ? 1'h0 : weight_reader_ask;
-  assign _037_ = run_begins ? 1'h1 : _036_;
-  assign _038_ = _013_ ? 1'h0 : act_reader_ask;
-  assign _039_ = run_begins ? 1'h1 : _038_;
+    if (rst) act_asking <= 1'h0;
+    else act_asking <= _038_;
+  assign _031_ = core_s_axis_cmd_tready ? 1'h0 : valid;
+  assign _032_ = soon ? 1'h1 : _031_;
+  assign _033_ = weight_en ? _013_[8:0] : weight_address;
+  assign _034_ = done ? weight_address : _033_;
+  assign _025_ = begins ? head[52:44] : _034_;
+  assign _035_ = done ? 1'h0 : weight_asking;
+  assign _036_ = begins ? 1'h1 : _035_;
+  assign _037_ = _012_ ? 1'h0 : act_asking;
+  assign _038_ = begins ? 1'h1 : _037_;
   accelerator_loops_dsp_acc acc_loops (
     .address(acc_loops_address),
     .base(head[71:64]),
     .clk(clk),
-    .count_0(act_loops_count_0),
-    .count_1(act_loops_count_1),
+    .count_0(set_0_x_count),
+    .count_1(set_0_y_count),
     .count_2(head[89:80]),
-    .ends(_024_),
-    .load(run_begins),
+    .ends(_023_),
+    .load(begins),
     .step(sum_beat),
     .stride_0(1'h1),
-    .stride_1(act_loops_count_0[7:0]),
+    .stride_1(set_0_x_count[7:0]),
     .stride_2(head[97:90])
   );
   accelerator_loops_dsp_act act_loops (
     .address(act_address),
     .base(head[33:24]),
     .clk(clk),
-    .count_0(act_loops_count_0),
-    .count_1(act_loops_count_1),
-    .count_2(act_loops_count_2),
-    .count_3(act_loops_count_3),
-    .count_4(act_loops_count_4),
+    .count_0(set_0_x_count),
+    .count_1(set_0_y_count),
+    .count_2(set_0_c_count),
+    .count_3(set_0_kx_count),
+    .count_4(set_0_ky_count),
     .count_5(head[89:80]),
     .ends(act_loops_ends),
-    .load(run_begins),
+    .load(begins),
     .step(act_en),
     .stride_0(set_0_x_stride[9:0]),
     .stride_1(set_0_y_stride[9:0]),
@@ -5216,17 +5298,17 @@ module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_
     .stride_4(set_0_ky_stride[9:0])
   );
   accelerator_prefetch_32 act_reader (
-    .ask(act_reader_ask),
+    .ask(act_asking),
     .clear(done),
     .clk(clk),
     .data(core_s_axis_a_tdata),
     .is_last(act_reader_is_last),
     .last(act_reader_last),
     .read_data(act_data),
-    .ready(act_reader_ready),
+    .ready(core_s_axis_a_tready),
     .rst(rst),
     .step(act_en),
-    .valid(core_s_axis_a_tvalid)
+    .valid(act_reader_valid)
   );
   accelerator_dsp_gemm core (
     .clk(clk),
@@ -5236,21 +5318,21 @@ module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_
     .m_axis_c_tvalid(sum_beat),
     .rst(rst),
     .s_axis_a_tdata(core_s_axis_a_tdata),
-    .s_axis_a_tready(act_reader_ready),
-    .s_axis_a_tvalid(core_s_axis_a_tvalid),
+    .s_axis_a_tready(core_s_axis_a_tready),
+    .s_axis_a_tvalid(act_reader_valid),
     .s_axis_b_tdata(core_s_axis_b_tdata),
     .s_axis_b_tready(weight_reader_ready),
     .s_axis_b_tvalid(core_s_axis_b_tvalid),
     .s_axis_cmd_tdata({ 2'h0, flags, blocks, 10'h000, tiles, 2'h0, outputs }),
     .s_axis_cmd_tready(core_s_axis_cmd_tready),
-    .s_axis_cmd_tvalid(core_s_axis_cmd_tvalid)
+    .s_axis_cmd_tvalid(valid)
   );
   accelerator_prefetch_32 weight_reader (
-    .ask(weight_reader_ask),
+    .ask(weight_asking),
     .clear(done),
     .clk(clk),
     .data(core_s_axis_b_tdata),
-    .is_last(_023_),
+    .is_last(_021_),
     .last(1'h0),
     .read_data(weight_data),
     .ready(weight_reader_ready),
@@ -5261,45 +5343,45 @@ module accelerator_dsp(head, act_data, weight_data, clk, rst, done, act_en, act_
   assign acc_address_held = acc_address;
   assign acc_data_held = acc_data;
   assign acc_loops_base = head[71:64];
-  assign acc_loops_count_0 = act_loops_count_0;
-  assign acc_loops_count_1 = act_loops_count_1;
+  assign acc_loops_count_0 = set_0_x_count;
+  assign acc_loops_count_1 = set_0_y_count;
   assign acc_loops_count_2 = head[89:80];
-  assign acc_loops_load = run_begins;
+  assign acc_loops_load = begins;
   assign acc_loops_step = sum_beat;
   assign acc_loops_stride_0 = 1'h1;
-  assign acc_loops_stride_1 = act_loops_count_0[7:0];
+  assign acc_loops_stride_1 = set_0_x_count[7:0];
   assign acc_loops_stride_2 = head[97:90];
-  assign act_asking = act_reader_ask;
   assign act_loops_address = act_address;
   assign act_loops_base = head[33:24];
+  assign act_loops_count_0 = set_0_x_count;
+  assign act_loops_count_1 = set_0_y_count;
+  assign act_loops_count_2 = set_0_c_count;
+  assign act_loops_count_3 = set_0_kx_count;
+  assign act_loops_count_4 = set_0_ky_count;
   assign act_loops_count_5 = head[89:80];
-  assign act_loops_load = run_begins;
+  assign act_loops_load = begins;
   assign act_loops_step = act_en;
   assign act_loops_stride_0 = set_0_x_stride[9:0];
   assign act_loops_stride_1 = set_0_y_stride[9:0];
   assign act_loops_stride_2 = 1'h1;
   assign act_loops_stride_3 = set_0_kx_stride[9:0];
   assign act_loops_stride_4 = set_0_ky_stride[9:0];
+  assign act_reader_ask = act_asking;
   assign act_reader_clear = done;
   assign act_reader_data = core_s_axis_a_tdata;
   assign act_reader_read_data = act_data;
+  assign act_reader_ready = core_s_axis_a_tready;
   assign act_reader_step = act_en;
-  assign act_reader_valid = core_s_axis_a_tvalid;
   assign all_columns = { 8'h00, tiles, 2'h0 };
   assign all_products = { blocks, 2'h0 };
   assign core_m_axis_c_tready = 1'h1;
   assign core_m_axis_c_tvalid = sum_beat;
-  assign core_s_axis_a_tready = act_reader_ready;
+  assign core_s_axis_a_tvalid = act_reader_valid;
   assign core_s_axis_b_tready = weight_reader_ready;
   assign core_s_axis_cmd_tdata = { 2'h0, flags, blocks, 10'h000, tiles, 2'h0, outputs };
-  assign set_0_c_count = act_loops_count_2;
-  assign set_0_kx_count = act_loops_count_3;
-  assign set_0_ky_count = act_loops_count_4;
-  assign set_0_x_count = act_loops_count_0;
-  assign set_0_y_count = act_loops_count_1;
-  assign valid = core_s_axis_cmd_tvalid;
-  assign weight_asking = weight_reader_ask;
+  assign core_s_axis_cmd_tvalid = valid;
   assign weight_at = weight_address;
+  assign weight_reader_ask = weight_asking;
   assign weight_reader_clear = done;
   assign weight_reader_data = core_s_axis_b_tdata;
   assign weight_reader_read_data = weight_data;
@@ -5726,21 +5808,23 @@ module accelerator_dsp_gemm(s_axis_cmd_tvalid, s_axis_b_tdata, s_axis_b_tvalid, 
 endmodule
 
 module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
-  wire _00_;
-  wire [4:0] _01_;
+  wire [5:0] _00_;
+  wire [63:0] _01_;
   wire [4:0] _02_;
-  wire [5:0] _03_;
+  wire [4:0] _03_;
   wire [6:0] _04_;
   wire _05_;
   wire _06_;
   wire _07_;
   wire _08_;
   wire _09_;
-  wire [63:0] _10_;
+  wire _10_;
+  wire _11_;
   input clk;
   wire clk;
   input [63:0] data;
   wire [63:0] data;
+  wire few;
   wire [3:0] free;
   output full;
   wire full;
@@ -5774,27 +5858,29 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
-  assign _00_ = level == 1'h1;
-  assign popped = _00_ ? data : read__data;
+  assign few = ! level[4:1];
+  assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
-  assign _03_ = level + push;
-  assign _04_ = _03_ - pop;
+  assign _00_ = level + push;
+  assign _04_ = _00_ - pop;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
   assign _08_ = valid & _07_;
   assign _09_ = push | _08_;
-  assign _10_ = pop ? popped : kept;
-  assign _01_ = read__addr + 1'h1;
-  assign _02_ = write__addr + 1'h1;
-  always @(posedge clk)
-    head <= _10_;
+  assign _10_ = ~ valid;
+  assign _11_ = pop | _10_;
+  assign _01_ = few ? data : read__data;
+  assign _02_ = read__addr + 1'h1;
+  assign _03_ = write__addr + 1'h1;
   always @(posedge clk)
     if (rst) write__addr <= 4'h0;
-    else if (push) write__addr <= _02_[3:0];
+    else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _01_[3:0];
+    else if (pop) read__addr <= _02_[3:0];
+  always @(posedge clk)
+    if (_11_) head <= _01_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
     else valid <= _09_;
@@ -5811,10 +5897,10 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
 endmodule
 
 module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
-  wire _00_;
-  wire [2:0] _01_;
+  wire [3:0] _00_;
+  wire _01_;
   wire [2:0] _02_;
-  wire [3:0] _03_;
+  wire [2:0] _03_;
   wire [4:0] _04_;
   wire _05_;
   wire _06_;
@@ -5822,10 +5908,12 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
   wire _08_;
   wire _09_;
   wire _10_;
+  wire _11_;
   input clk;
   wire clk;
   input data;
   wire data;
+  wire few;
   wire [1:0] free;
   output full;
   wire full;
@@ -5859,27 +5947,29 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
-  assign _00_ = level == 1'h1;
-  assign popped = _00_ ? data : read__data;
+  assign few = ! level[2:1];
+  assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
-  assign _03_ = level + push;
-  assign _04_ = _03_ - pop;
+  assign _00_ = level + push;
+  assign _04_ = _00_ - pop;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
   assign _08_ = valid & _07_;
   assign _09_ = push | _08_;
-  assign _10_ = pop ? popped : kept;
-  assign _01_ = read__addr + 1'h1;
-  assign _02_ = write__addr + 1'h1;
-  always @(posedge clk)
-    head <= _10_;
+  assign _10_ = ~ valid;
+  assign _11_ = pop | _10_;
+  assign _01_ = few ? data : read__data;
+  assign _02_ = read__addr + 1'h1;
+  assign _03_ = write__addr + 1'h1;
   always @(posedge clk)
     if (rst) write__addr <= 2'h0;
-    else if (push) write__addr <= _02_[1:0];
+    else if (push) write__addr <= _03_[1:0];
   always @(posedge clk)
     if (rst) read__addr <= 2'h1;
-    else if (pop) read__addr <= _01_[1:0];
+    else if (pop) read__addr <= _02_[1:0];
+  always @(posedge clk)
+    if (_11_) head <= _01_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
     else valid <= _09_;
@@ -5896,21 +5986,23 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
 endmodule
 
 module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
-  wire _00_;
-  wire [2:0] _01_;
+  wire [3:0] _00_;
+  wire [8:0] _01_;
   wire [2:0] _02_;
-  wire [3:0] _03_;
+  wire [2:0] _03_;
   wire [4:0] _04_;
   wire _05_;
   wire _06_;
   wire _07_;
   wire _08_;
   wire _09_;
-  wire [8:0] _10_;
+  wire _10_;
+  wire _11_;
   input clk;
   wire clk;
   input [8:0] data;
   wire [8:0] data;
+  wire few;
   wire [1:0] free;
   output full;
   wire full;
@@ -5944,27 +6036,29 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
-  assign _00_ = level == 1'h1;
-  assign popped = _00_ ? data : read__data;
+  assign few = ! level[2:1];
+  assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
-  assign _03_ = level + push;
-  assign _04_ = _03_ - pop;
+  assign _00_ = level + push;
+  assign _04_ = _00_ - pop;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
   assign _08_ = valid & _07_;
   assign _09_ = push | _08_;
-  assign _10_ = pop ? popped : kept;
-  assign _01_ = read__addr + 1'h1;
-  assign _02_ = write__addr + 1'h1;
-  always @(posedge clk)
-    head <= _10_;
+  assign _10_ = ~ valid;
+  assign _11_ = pop | _10_;
+  assign _01_ = few ? data : read__data;
+  assign _02_ = read__addr + 1'h1;
+  assign _03_ = write__addr + 1'h1;
   always @(posedge clk)
     if (rst) write__addr <= 2'h0;
-    else if (push) write__addr <= _02_[1:0];
+    else if (push) write__addr <= _03_[1:0];
   always @(posedge clk)
     if (rst) read__addr <= 2'h1;
-    else if (pop) read__addr <= _01_[1:0];
+    else if (pop) read__addr <= _02_[1:0];
+  always @(posedge clk)
+    if (_11_) head <= _01_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
     else valid <= _09_;
@@ -6053,21 +6147,23 @@ module accelerator_fifo_prefetch_32(data, pop, clk, rst, valid, head, full, leve
 endmodule
 
 module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
-  wire _00_;
-  wire [2:0] _01_;
+  wire [3:0] _00_;
+  wire [127:0] _01_;
   wire [2:0] _02_;
-  wire [3:0] _03_;
+  wire [2:0] _03_;
   wire [4:0] _04_;
   wire _05_;
   wire _06_;
   wire _07_;
   wire _08_;
   wire _09_;
-  wire [127:0] _10_;
+  wire _10_;
+  wire _11_;
   input clk;
   wire clk;
   input [127:0] data;
   wire [127:0] data;
+  wire few;
   wire [1:0] free;
   output full;
   wire full;
@@ -6101,27 +6197,29 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
-  assign _00_ = level == 1'h1;
-  assign popped = _00_ ? data : read__data;
+  assign few = ! level[2:1];
+  assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
-  assign _03_ = level + push;
-  assign _04_ = _03_ - pop;
+  assign _00_ = level + push;
+  assign _04_ = _00_ - pop;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
   assign _08_ = valid & _07_;
   assign _09_ = push | _08_;
-  assign _10_ = pop ? popped : kept;
-  assign _01_ = read__addr + 1'h1;
-  assign _02_ = write__addr + 1'h1;
-  always @(posedge clk)
-    head <= _10_;
+  assign _10_ = ~ valid;
+  assign _11_ = pop | _10_;
+  assign _01_ = few ? data : read__data;
+  assign _02_ = read__addr + 1'h1;
+  assign _03_ = write__addr + 1'h1;
   always @(posedge clk)
     if (rst) write__addr <= 2'h0;
-    else if (push) write__addr <= _02_[1:0];
+    else if (push) write__addr <= _03_[1:0];
   always @(posedge clk)
     if (rst) read__addr <= 2'h1;
-    else if (pop) read__addr <= _01_[1:0];
+    else if (pop) read__addr <= _02_[1:0];
+  always @(posedge clk)
+    if (_11_) head <= _01_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
     else valid <= _09_;
@@ -6138,75 +6236,79 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
 endmodule
 
 module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
-  wire _00_;
-  wire [4:0] _01_;
+  wire [5:0] _00_;
+  wire [71:0] _01_;
   wire [4:0] _02_;
-  wire [5:0] _03_;
+  wire [4:0] _03_;
   wire [6:0] _04_;
   wire _05_;
   wire _06_;
   wire _07_;
   wire _08_;
   wire _09_;
-  wire [70:0] _10_;
+  wire _10_;
+  wire _11_;
   input clk;
   wire clk;
-  input [70:0] data;
-  wire [70:0] data;
+  input [71:0] data;
+  wire [71:0] data;
+  wire few;
   wire [3:0] free;
   output full;
   wire full;
-  output [70:0] head;
-  reg [70:0] head = 71'h000000000000000000;
-  output [70:0] kept;
-  wire [70:0] kept;
+  output [71:0] head;
+  reg [71:0] head = 72'h000000000000000000;
+  output [71:0] kept;
+  wire [71:0] kept;
   output [4:0] level;
   reg [4:0] level = 5'h00;
   input pop;
   wire pop;
-  output [70:0] popped;
-  wire [70:0] popped;
+  output [71:0] popped;
+  wire [71:0] popped;
   input push;
   wire push;
   reg [3:0] read__addr = 4'h1;
-  wire [70:0] read__data;
+  wire [71:0] read__data;
   input rst;
   wire rst;
   wire [3:0] second;
-  wire [70:0] shown;
+  wire [71:0] shown;
   wire there;
   output valid;
   reg valid = 1'h0;
   reg [3:0] write__addr = 4'h0;
-  wire [70:0] write__data;
+  wire [71:0] write__data;
   wire write__en;
-  reg [70:0] memory [15:0];
+  reg [71:0] memory [15:0];
   always @(posedge clk) begin
     if (push)
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
-  assign _00_ = level == 1'h1;
-  assign popped = _00_ ? data : read__data;
+  assign few = ! level[4:1];
+  assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
-  assign _03_ = level + push;
-  assign _04_ = _03_ - pop;
+  assign _00_ = level + push;
+  assign _04_ = _00_ - pop;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
   assign _08_ = valid & _07_;
   assign _09_ = push | _08_;
-  assign _10_ = pop ? popped : kept;
-  assign _01_ = read__addr + 1'h1;
-  assign _02_ = write__addr + 1'h1;
-  always @(posedge clk)
-    head <= _10_;
+  assign _10_ = ~ valid;
+  assign _11_ = pop | _10_;
+  assign _01_ = few ? data : read__data;
+  assign _02_ = read__addr + 1'h1;
+  assign _03_ = write__addr + 1'h1;
   always @(posedge clk)
     if (rst) write__addr <= 4'h0;
-    else if (push) write__addr <= _02_[3:0];
+    else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _01_[3:0];
+    else if (pop) read__addr <= _02_[3:0];
+  always @(posedge clk)
+    if (_11_) head <= _01_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
     else valid <= _09_;
@@ -6294,116 +6396,116 @@ module accelerator_fifo_store(data, pop, clk, rst, valid, head, full, level, pus
   assign write__en = push;
 endmodule
 
-module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stall, read_valid, read_address, read_beats, data_take, write_en, write_address, write_data, start);
+module accelerator_load(begins, head, read_ready, data_valid, data, clk, rst, done, stall, read_valid, read_address, read_beats, data_take, write_en, write_address, write_data, start);
   wire _000_;
   wire _001_;
-  wire [9:0] _002_;
+  wire [20:0] _002_;
   wire _003_;
-  wire [9:0] _004_;
+  wire _004_;
   wire _005_;
   wire _006_;
-  wire [9:0] _007_;
-  wire [9:0] _008_;
+  wire _007_;
+  wire _008_;
   wire _009_;
-  wire [9:0] _010_;
+  wire _010_;
   wire _011_;
   wire _012_;
-  wire [24:0] _013_;
-  wire [24:0] _014_;
+  wire [20:0] _013_;
+  wire _014_;
   wire _015_;
   wire _016_;
-  wire [24:0] _017_;
-  wire [24:0] _018_;
-  wire [24:0] _019_;
-  wire [24:0] _020_;
+  wire _017_;
+  wire _018_;
+  wire _019_;
+  wire _020_;
   wire _021_;
-  wire [25:0] _022_;
+  wire _022_;
   wire _023_;
-  wire _024_;
-  wire _025_;
-  wire [25:0] _026_;
-  wire [25:0] _027_;
-  wire [25:0] _028_;
+  wire [7:0] _024_;
+  wire [7:0] _025_;
+  wire [7:0] _026_;
+  wire [7:0] _027_;
+  wire [7:0] _028_;
   wire _029_;
-  wire _030_;
-  wire _031_;
-  wire _032_;
-  wire [19:0] _033_;
-  wire _034_;
-  wire [19:0] _035_;
-  wire [20:0] _036_;
-  wire [21:0] _037_;
-  wire [32:0] _038_;
-  wire _039_;
+  wire [7:0] _030_;
+  wire [7:0] _031_;
+  wire [7:0] _032_;
+  wire [63:0] _033_;
+  wire [2:0] _034_;
+  wire [3:0] _035_;
+  wire [4:0] _036_;
+  wire [63:0] _037_;
+  wire [63:0] _038_;
+  wire [63:0] _039_;
   wire _040_;
-  wire _041_;
-  wire _042_;
-  wire _043_;
-  wire _044_;
-  wire [20:0] _045_;
-  wire _046_;
-  wire _047_;
-  wire [20:0] _048_;
-  wire [21:0] _049_;
-  wire _050_;
-  wire [19:0] _051_;
-  wire [29:0] _052_;
-  wire [15:0] _053_;
+  wire [63:0] _041_;
+  wire [63:0] _042_;
+  wire [63:0] _043_;
+  wire [63:0] _044_;
+  wire [63:0] _045_;
+  wire [63:0] _046_;
+  wire [63:0] _047_;
+  wire [63:0] _048_;
+  wire [63:0] _049_;
+  wire [63:0] _050_;
+  wire _051_;
+  wire [63:0] _052_;
+  wire _053_;
   wire _054_;
   wire _055_;
-  wire [16:0] _056_;
-  wire [33:0] _057_;
-  wire [33:0] _058_;
-  wire [24:0] _059_;
-  wire [14:0] _060_;
-  wire [32:0] _061_;
-  wire [18:0] _062_;
-  wire [20:0] _063_;
+  wire _056_;
+  wire _057_;
+  wire _058_;
+  wire _059_;
+  wire [9:0] _060_;
+  wire _061_;
+  wire [10:0] _062_;
+  wire [10:0] _063_;
   wire _064_;
-  wire _065_;
+  wire [18:0] _065_;
   wire _066_;
   wire _067_;
-  wire [20:0] _068_;
+  wire _068_;
   wire _069_;
-  wire [20:0] _070_;
+  wire _070_;
   wire _071_;
   wire _072_;
   wire _073_;
   wire _074_;
   wire _075_;
   wire _076_;
-  wire [20:0] _077_;
+  wire _077_;
   wire _078_;
   wire _079_;
-  wire [7:0] _080_;
-  wire [7:0] _081_;
-  wire [7:0] _082_;
-  wire [7:0] _083_;
-  wire [7:0] _084_;
-  wire [7:0] _085_;
-  wire [7:0] _086_;
+  wire _080_;
+  wire _081_;
+  wire _082_;
+  wire _083_;
+  wire _084_;
+  wire _085_;
+  wire _086_;
   wire [4:0] _087_;
-  wire [7:0] _088_;
-  wire [63:0] _089_;
-  wire [2:0] _090_;
-  wire [3:0] _091_;
-  wire [4:0] _092_;
-  wire [63:0] _093_;
-  wire [63:0] _094_;
-  wire [63:0] _095_;
-  wire [63:0] _096_;
-  wire [63:0] _097_;
-  wire _098_;
-  wire [63:0] _099_;
-  wire [63:0] _100_;
-  wire [63:0] _101_;
-  wire [63:0] _102_;
-  wire [63:0] _103_;
-  wire [63:0] _104_;
-  wire [63:0] _105_;
-  wire [63:0] _106_;
-  wire [63:0] _107_;
-  wire [10:0] _108_;
+  wire _088_;
+  wire _089_;
+  wire _090_;
+  wire _091_;
+  wire _092_;
+  wire [9:0] _093_;
+  wire _094_;
+  wire _095_;
+  wire [3:0] _096_;
+  wire _097_;
+  wire [3:0] _098_;
+  wire [3:0] _099_;
+  wire [3:0] _100_;
+  wire [3:0] _101_;
+  wire _102_;
+  wire _103_;
+  wire _104_;
+  wire _105_;
+  wire _106_;
+  wire _107_;
+  wire _108_;
   wire _109_;
   wire _110_;
   wire _111_;
@@ -6411,174 +6513,203 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   wire _113_;
   wire _114_;
   wire _115_;
-  wire _116_;
-  wire [9:0] _117_;
-  wire [4:0] _118_;
-  wire [70:0] _119_;
+  wire [9:0] _116_;
+  wire _117_;
+  wire _118_;
+  wire [4:0] _119_;
   wire _120_;
-  wire [70:0] _121_;
-  wire [9:0] _122_;
-  wire _123_;
-  wire [4:0] _124_;
-  wire [19:0] _125_;
-  wire [19:0] _126_;
-  wire [31:0] _127_;
-  wire _128_;
-  wire [18:0] _129_;
-  wire [13:0] _130_;
-  wire [15:0] _131_;
-  wire [31:0] _132_;
-  wire [31:0] _133_;
-  wire [23:0] _134_;
-  wire _135_;
-  wire [17:0] _136_;
-  wire [19:0] _137_;
-  wire _138_;
-  wire _139_;
-  wire [19:0] _140_;
-  wire [2:0] _141_;
-  wire _142_;
-  wire _143_;
-  wire [19:0] _144_;
-  wire _145_;
-  wire _146_;
+  wire [7:0] _121_;
+  wire _122_;
+  wire [7:0] _123_;
+  wire _124_;
+  wire _125_;
+  wire [7:0] _126_;
+  wire _127_;
+  wire [7:0] _128_;
+  wire _129_;
+  wire [7:0] _130_;
+  wire _131_;
+  wire [7:0] _132_;
+  wire _133_;
+  wire _134_;
+  wire [7:0] _135_;
+  wire _136_;
+  wire _137_;
+  wire [9:0] _138_;
+  wire [4:0] _139_;
+  wire [71:0] _140_;
+  wire [71:0] _141_;
+  wire [9:0] _142_;
+  wire [9:0] _143_;
+  wire [4:0] _144_;
+  wire [19:0] _145_;
+  wire [19:0] _146_;
   wire _147_;
-  wire _148_;
-  wire [8:0] _149_;
-  wire _150_;
-  wire _151_;
-  wire _152_;
-  wire [10:0] _153_;
-  wire _154_;
-  wire _155_;
-  wire [3:0] _156_;
-  wire _157_;
-  wire [3:0] _158_;
-  wire [3:0] _159_;
-  wire [3:0] _160_;
-  wire [3:0] _161_;
+  wire [31:0] _148_;
+  wire [18:0] _149_;
+  wire [13:0] _150_;
+  wire [15:0] _151_;
+  wire [9:0] _152_;
+  wire [31:0] _153_;
+  wire [31:0] _154_;
+  wire [23:0] _155_;
+  wire [17:0] _156_;
+  wire [19:0] _157_;
+  wire _158_;
+  wire _159_;
+  wire _160_;
+  wire [19:0] _161_;
   wire _162_;
-  wire _163_;
+  wire [2:0] _163_;
   wire _164_;
   wire _165_;
-  wire _166_;
+  wire [19:0] _166_;
   wire _167_;
   wire _168_;
-  wire _169_;
+  wire [24:0] _169_;
   wire _170_;
-  wire _171_;
-  wire _172_;
+  wire [24:0] _171_;
+  wire [8:0] _172_;
   wire _173_;
   wire _174_;
-  wire [18:0] _175_;
-  wire _176_;
-  wire _177_;
-  wire [4:0] _178_;
+  wire [24:0] _175_;
+  wire [24:0] _176_;
+  wire [24:0] _177_;
+  wire [24:0] _178_;
   wire _179_;
-  wire [7:0] _180_;
+  wire [25:0] _180_;
   wire _181_;
-  wire [7:0] _182_;
+  wire _182_;
   wire _183_;
-  wire _184_;
-  wire [7:0] _185_;
-  wire _186_;
-  wire [7:0] _187_;
+  wire [25:0] _184_;
+  wire [25:0] _185_;
+  wire [25:0] _186_;
+  wire _187_;
   wire _188_;
-  wire [7:0] _189_;
+  wire _189_;
   wire _190_;
-  wire [7:0] _191_;
-  wire _192_;
+  wire [19:0] _191_;
+  wire [19:0] _192_;
   wire _193_;
-  wire [7:0] _194_;
-  wire _195_;
-  wire _196_;
+  wire [20:0] _194_;
+  wire [21:0] _195_;
+  wire [32:0] _196_;
   wire _197_;
   wire _198_;
   wire _199_;
   wire _200_;
   wire _201_;
-  wire _202_;
+  wire [20:0] _202_;
   wire _203_;
   wire _204_;
   wire _205_;
-  wire _206_;
-  wire _207_;
+  wire [20:0] _206_;
+  wire [21:0] _207_;
   wire _208_;
-  wire _209_;
-  wire _210_;
-  wire _211_;
+  wire [19:0] _209_;
+  wire [29:0] _210_;
+  wire [15:0] _211_;
   wire _212_;
   wire _213_;
-  wire _214_;
-  wire _215_;
-  wire _216_;
-  wire _217_;
-  wire _218_;
-  wire _219_;
-  wire _220_;
-  wire [8:0] _221_;
+  wire [16:0] _214_;
+  wire [33:0] _215_;
+  wire [33:0] _216_;
+  wire [24:0] _217_;
+  wire [14:0] _218_;
+  wire [32:0] _219_;
+  wire [18:0] _220_;
+  wire [20:0] _221_;
   wire _222_;
   wire _223_;
   wire _224_;
   wire _225_;
-  wire [19:0] _226_;
+  wire _226_;
   wire _227_;
   wire _228_;
-  wire [2:0] _229_;
-  wire [19:0] _230_;
+  wire _229_;
+  wire _230_;
   wire _231_;
   wire _232_;
-  wire [19:0] _233_;
-  wire [17:0] _234_;
-  wire [17:0] _235_;
-  wire [23:0] _236_;
-  wire [23:0] _237_;
-  wire [31:0] _238_;
-  wire [31:0] _239_;
-  wire [31:0] _240_;
-  wire [31:0] _241_;
-  wire [15:0] _242_;
-  wire [15:0] _243_;
-  wire [13:0] _244_;
-  wire [13:0] _245_;
+  wire _233_;
+  wire _234_;
+  wire _235_;
+  wire [20:0] _236_;
+  wire _237_;
+  wire [20:0] _238_;
+  wire _239_;
+  wire _240_;
+  wire _241_;
+  wire _242_;
+  wire _243_;
+  wire _244_;
+  wire _245_;
   wire _246_;
-  wire _247_;
-  wire _248_;
+  wire [3:0] _247_;
+  wire [3:0] _248_;
   wire _249_;
-  wire [18:0] _250_;
+  wire _250_;
   wire _251_;
   wire _252_;
   wire _253_;
   wire _254_;
-  wire _255_;
-  wire [31:0] _256_;
+  wire [8:0] _255_;
+  wire _256_;
   wire _257_;
   wire _258_;
   wire _259_;
-  wire _260_;
+  wire [19:0] _260_;
   wire _261_;
   wire _262_;
-  wire _263_;
-  wire _264_;
-  wire [2:0] _265_;
-  wire [2:0] _266_;
-  wire [2:0] _267_;
+  wire [2:0] _263_;
+  wire [19:0] _264_;
+  wire _265_;
+  wire _266_;
+  wire _267_;
   wire _268_;
   wire _269_;
-  wire _270_;
-  wire _271_;
-  wire [2:0] _272_;
-  wire _273_;
-  wire [4:0] _274_;
-  wire [9:0] _275_;
-  wire [3:0] _276_;
-  wire [3:0] _277_;
-  wire _278_;
-  wire _279_;
-  wire _280_;
-  wire _281_;
-  wire _282_;
+  wire [19:0] _270_;
+  wire [17:0] _271_;
+  wire [17:0] _272_;
+  wire [23:0] _273_;
+  wire [23:0] _274_;
+  wire [31:0] _275_;
+  wire [31:0] _276_;
+  wire [31:0] _277_;
+  wire [31:0] _278_;
+  wire [15:0] _279_;
+  wire [15:0] _280_;
+  wire [13:0] _281_;
+  wire [13:0] _282_;
   wire _283_;
+  wire _284_;
+  wire _285_;
+  wire _286_;
+  wire [18:0] _287_;
+  wire _288_;
+  wire _289_;
+  wire _290_;
+  wire _291_;
+  wire _292_;
+  wire [31:0] _293_;
+  wire _294_;
+  wire _295_;
+  wire _296_;
+  wire _297_;
+  wire _298_;
+  wire _299_;
+  wire _300_;
+  wire _301_;
+  wire [2:0] _302_;
+  wire [2:0] _303_;
+  wire [2:0] _304_;
+  wire _305_;
+  wire _306_;
+  wire _307_;
+  wire _308_;
+  wire [2:0] _309_;
+  wire _310_;
+  wire [4:0] _311_;
+  wire [9:0] _312_;
   reg active = 1'h0;
   wire [3:0] after;
   reg align = 1'h0;
@@ -6590,6 +6721,8 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   wire [9:0] beats_behind;
   reg [9:0] beats_to_boundary = 10'h000;
   wire [9:0] beats_to_first_boundary;
+  input begins;
+  wire begins;
   reg [4:0] burst_limit = 5'h00;
   reg [8:0] bus_word = 9'h000;
   reg [63:0] came = 64'h0000000000000000;
@@ -6599,6 +6732,7 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   reg came_valid = 1'h0;
   input clk;
   wire clk;
+  reg closes = 1'h0;
   wire complete;
   wire counts_beats;
   input [63:0] data;
@@ -6659,13 +6793,12 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   input rst;
   wire rst;
   reg [31:0] run_address = 32'd0;
-  wire run_begins;
   reg [19:0] run_bytes = 20'h00000;
   reg run_end = 1'h0;
   wire [24:0] run_stop;
-  wire [70:0] runs_data;
+  wire [71:0] runs_data;
   wire runs_full;
-  wire [70:0] runs_head;
+  wire [71:0] runs_head;
   wire runs_pop;
   wire runs_push;
   wire runs_valid;
@@ -6705,273 +6838,300 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   reg [6:0] write_en = 7'h00;
   reg [23:0] x = 24'h000000;
   reg [17:0] y = 18'h00000;
-  assign _000_ = head[7:4] == 2'h2;
-  assign run_begins = start & _000_;
-  assign { _108_[10], beats_to_first_boundary } = 10'h200 - first_byte[11:3];
-  assign { _153_[10], beats_behind } = beats_to_boundary - burst_limit;
+  assign _000_ = ! head[7:4];
+  assign _104_ = start & _000_;
+  assign _170_ = ! head[7:4];
+  assign _182_ = start & _170_;
+  assign _193_ = ! head[7:4];
+  assign _203_ = start & _193_;
+  assign _213_ = ! head[7:4];
+  assign _224_ = start & _213_;
+  assign _234_ = head[7:4] == 1'h1;
+  assign _001_ = start & _234_;
+  assign _011_ = head[7:4] == 1'h1;
+  assign _019_ = start & _011_;
+  assign _029_ = head[7:4] == 1'h1;
+  assign _040_ = start & _029_;
+  assign _051_ = ! head[7:4];
+  assign _061_ = start & _051_;
+  assign _072_ = read_valid & read_ready;
+  assign _082_ = ! beats_behind;
+  assign _093_ = _082_ ? 10'h200 : beats_behind;
+  assign _105_ = ! beats_behind;
+  assign _116_ = _105_ ? 10'h200 : beats_behind;
+  assign _125_ = _116_ < 5'h10;
+  assign _133_ = ! beats_behind;
+  assign _138_ = _133_ ? 10'h200 : beats_behind;
+  assign _142_ = _125_ ? _138_ : 10'h010;
+  assign _147_ = beats_to_first_boundary < 5'h10;
+  assign _152_ = _147_ ? beats_to_first_boundary : 10'h010;
+  assign _162_ = $signed(x) < $signed(1'h0);
+  assign _169_ = - $signed(x);
+  assign _171_ = _162_ ? _169_ : 25'h0000000;
+  assign _173_ = $signed(_171_) < $signed({ 1'h0, run_bytes });
+  assign _174_ = $signed(x) < $signed(1'h0);
+  assign _175_ = - $signed(x);
+  assign _176_ = _174_ ? _175_ : 25'h0000000;
+  assign _177_ = _173_ ? _176_ : { 5'h00, run_bytes };
+  assign _178_ = whole ? 25'h0000000 : _177_;
+  assign _179_ = $signed(over) > $signed(1'h0);
+  assign _180_ = _179_ ? over : 26'h0000000;
+  assign _181_ = $signed(_180_) < $signed({ 1'h0, run_bytes });
+  assign _183_ = $signed(over) > $signed(1'h0);
+  assign _184_ = _183_ ? over : 26'h0000000;
+  assign _185_ = _181_ ? _184_ : { 6'h00, run_bytes };
+  assign _186_ = whole ? 26'h0000000 : _185_;
+  assign _187_ = $signed(y) >= $signed(1'h0);
+  assign _188_ = $signed(y) < $signed({ 1'h0, set_0_row_count });
+  assign _189_ = _187_ & _188_;
+  assign _190_ = whole | _189_;
+  assign _191_ = row_there ? lead : run_bytes;
+  assign _192_ = row_there ? trail : 20'h00000;
+  assign _194_ = run_bytes - lead;
+  assign _195_ = $signed(_194_) - $signed({ 1'h0, trail });
+  assign _196_ = run_address + lead;
+  assign _197_ = | data_bytes;
+  assign _198_ = | lead;
+  assign _199_ = | data_bytes;
+  assign _200_ = | trail;
+  assign _201_ = lead <= 4'h8;
+  assign _202_ = data_bytes + first_byte[2:0];
+  assign _204_ = _202_ <= 4'h8;
+  assign _205_ = trail <= 4'h8;
+  assign _206_ = first_byte[2:0] + data_bytes;
+  assign _207_ = _206_ + 3'h7;
+  assign _208_ = read_valid & read_ready;
+  assign _209_ = beats - burst_limit;
+  assign _210_ = first_byte[31:3] + burst_limit;
+  assign _211_ = head[125] ? set_1_group_count : 16'h0001;
+  assign _212_ = ~ head[125];
+  assign _214_ = groups_left - 1'h1;
+  assign _215_ = $signed({ 1'h0, group_address }) + $signed(set_0_x_step);
+  assign _216_ = $signed({ 1'h0, group_address }) + $signed(set_0_x_step);
+  assign _217_ = $signed(x) + $signed(set_0_x_step);
+  assign _218_ = rows_left - 1'h1;
+  assign _219_ = run_address + set_0_row_pitch;
+  assign _220_ = $signed(y) + $signed(2'h1);
+  assign _221_ = lead_left - 4'h8;
+  assign _222_ = ~ lead_ends;
+  assign _223_ = lead_left <= 5'h10;
+  assign _225_ = lead_left <= 5'h10;
+  assign _226_ = ~ data_there;
+  assign _227_ = _225_ & _226_;
+  assign _228_ = ~ trail_there;
+  assign _229_ = _227_ & _228_;
+  assign _230_ = ~ trail_there;
+  assign _231_ = data_ends & _230_;
+  assign _232_ = data_there ? _231_ : trail_ends;
+  assign _233_ = lead_ends ? _232_ : _229_;
+  assign _235_ = data_take & data_valid;
+  assign _236_ = data_left - space;
+  assign _237_ = ~ data_ends;
+  assign _238_ = data_left + low;
+  assign _239_ = _238_ <= 5'h10;
+  assign _240_ = lead_ends & data_ends;
+  assign _241_ = ~ trail_there;
+  assign _242_ = _240_ & _241_;
+  assign _002_ = data_left + low;
+  assign _003_ = _002_ <= 5'h10;
+  assign _004_ = ~ trail_there;
+  assign _005_ = _003_ & _004_;
+  assign _006_ = data_ends ? trail_ends : _005_;
+  assign _007_ = lead_there ? _242_ : _006_;
+  assign _008_ = ~ in_lead;
+  assign _009_ = active & _008_;
+  assign _010_ = ~ data_take;
+  assign _012_ = _009_ & _010_;
+  assign _013_ = trail_left - 4'h8;
+  assign _014_ = ~ trail_ends;
+  assign _015_ = trail_left <= 5'h10;
+  assign _016_ = ~ data_there;
+  assign _017_ = lead_ends & _016_;
+  assign _018_ = _017_ & trail_ends;
+  assign _020_ = data_ends & trail_ends;
+  assign _021_ = trail_left <= 5'h10;
+  assign _022_ = data_there ? _020_ : _021_;
+  assign _023_ = lead_there ? _018_ : _022_;
+  assign _024_ = whole ? 8'h00 : set_0_pad_value;
+  assign _025_ = whole ? 8'h00 : set_0_pad_value;
+  assign _026_ = whole ? 8'h00 : set_0_pad_value;
+  assign _027_ = whole ? 8'h00 : set_0_pad_value;
+  assign _028_ = whole ? 8'h00 : set_0_pad_value;
+  assign _030_ = whole ? 8'h00 : set_0_pad_value;
+  assign _031_ = whole ? 8'h00 : set_0_pad_value;
+  assign _032_ = whole ? 8'h00 : set_0_pad_value;
+  assign _033_ = data_take ? data : { _032_, _031_, _030_, _028_, _027_, _026_, _025_, _024_ };
+  assign _034_ = data_take ? low : 3'h0;
+  assign _035_ = offset - _034_;
+  assign _036_ = offset + amount;
+  assign _037_ = came_turn[0] ? { came[55:0], came[63:56] } : came;
+  assign _038_ = came_turn[0] ? { came[55:0], came[63:56] } : came;
+  assign _039_ = came_turn[0] ? { came[55:0], came[63:56] } : came;
+  assign _041_ = came_turn[1] ? { _038_[47:0], _037_[63:48] } : _039_;
+  assign _042_ = came_turn[0] ? { came[55:0], came[63:56] } : came;
+  assign _043_ = came_turn[0] ? { came[55:0], came[63:56] } : came;
+  assign _044_ = came_turn[0] ? { came[55:0], came[63:56] } : came;
+  assign _045_ = came_turn[1] ? { _043_[47:0], _042_[63:48] } : _044_;
+  assign _046_ = came_turn[0] ? { came[55:0], came[63:56] } : came;
+  assign _047_ = came_turn[0] ? { came[55:0], came[63:56] } : came;
+  assign _048_ = came_turn[0] ? { came[55:0], came[63:56] } : came;
+  assign _049_ = came_turn[1] ? { _047_[47:0], _046_[63:48] } : _048_;
+  assign _050_ = came_turn[2] ? { _045_[31:0], _041_[63:32] } : _049_;
+  assign _052_ = complete ? turned : joined;
+  assign _053_ = ! head[66:64];
+  assign _054_ = head[66:64] == 1'h1;
+  assign _055_ = head[66:64] == 2'h2;
+  assign _056_ = head[66:64] == 2'h3;
+  assign _057_ = head[66:64] == 3'h4;
+  assign _058_ = head[66:64] == 3'h5;
+  assign _059_ = head[66:64] == 3'h6;
+  assign _060_ = bus_word + 1'h1;
+  assign { _062_[10], beats_to_first_boundary } = 10'h200 - first_byte[11:3];
+  assign { _063_[10], beats_behind } = beats_to_boundary - burst_limit;
   assign run_stop = $signed(x) + $signed({ 1'h0, run_bytes });
   assign over = $signed(run_stop) - $signed({ 1'h0, set_0_row_bytes });
   assign last_row = rows_left == 1'h1;
-  assign _164_ = groups_left == 1'h1;
-  assign last_run = last_row & _164_;
+  assign _064_ = groups_left == 1'h1;
+  assign last_run = last_row & _064_;
   assign last_burst = beats <= burst_limit;
-  assign { _175_[18:9], read_beats } = last_burst ? beats : { 14'h0000, burst_limit };
-  assign _184_ = ~ runs_full;
-  assign _192_ = pushed | _184_;
-  assign _197_ = ~ pushed;
-  assign _206_ = ~ runs_full;
-  assign _001_ = _197_ & _206_;
-  assign _012_ = may_ask & asks;
-  assign _023_ = ~ asks;
-  assign _034_ = read_ready & last_burst;
-  assign _044_ = _023_ | _034_;
-  assign _054_ = may_ask & _044_;
+  assign { _065_[18:9], read_beats } = last_burst ? beats : { 14'h0000, burst_limit };
+  assign _066_ = ~ parts_there[1];
+  assign _067_ = parts_end[0] & _066_;
+  assign _068_ = ~ parts_there[2];
+  assign _069_ = _067_ & _068_;
+  assign _070_ = ~ parts_there[2];
+  assign _071_ = parts_end[1] & _070_;
+  assign _073_ = parts_there[1] ? _071_ : parts_end[2];
+  assign runs_data[71] = parts_there[0] ? _069_ : _073_;
+  assign _074_ = ~ runs_full;
+  assign _075_ = pushed | _074_;
+  assign _076_ = ~ pushed;
+  assign _077_ = ~ runs_full;
+  assign _078_ = _076_ & _077_;
+  assign _079_ = may_ask & asks;
+  assign _080_ = ~ asks;
+  assign _081_ = read_ready & last_burst;
+  assign _083_ = _080_ | _081_;
+  assign _084_ = may_ask & _083_;
   assign in_lead = active & lead_there;
-  assign _065_ = ~ lead_there;
-  assign _076_ = active & _065_;
-  assign data_take = _076_ & data_there;
+  assign _085_ = ~ lead_there;
+  assign _086_ = active & _085_;
+  assign data_take = _086_ & data_there;
   assign { _087_[4], space } = 4'h8 - low;
-  assign _098_ = | offset[1:0];
-  assign ragged = align & _098_;
-  assign _109_ = ~ data_take;
-  assign _120_ = _109_ | data_valid;
-  assign _123_ = active & _120_;
-  assign piece = _123_ | ragged;
-  assign _128_ = ~ data_there;
-  assign _135_ = lead_ends & _128_;
-  assign _146_ = ~ trail_there;
-  assign _148_ = _135_ & _146_;
-  assign _150_ = data_valid & data_ends;
-  assign _151_ = ~ trail_there;
-  assign _152_ = _150_ & _151_;
-  assign _154_ = data_take ? _152_ : trail_ends;
-  assign _155_ = in_lead ? _148_ : _154_;
-  assign finish = active & _155_;
-  assign { _156_[3], to_word } = 3'h4 - offset[1:0];
-  assign _157_ = to_word < 4'h8;
-  assign _158_ = _157_ ? { 1'h0, to_word } : 4'h8;
-  assign _159_ = lead_ends ? lead_left[3:0] : 4'h8;
-  assign _160_ = data_ends ? data_left[3:0] : space;
-  assign _161_ = trail_ends ? trail_left[3:0] : 4'h8;
-  assign _162_ = ~ ragged;
-  assign _163_ = to_word <= 4'h8;
-  assign _165_ = _162_ | _163_;
-  assign aligned = align & _165_;
-  assign _166_ = ~ active;
-  assign _167_ = ~ align;
-  assign _168_ = _166_ & _167_;
-  assign _169_ = ~ flush;
-  assign _170_ = _168_ & _169_;
-  assign _171_ = ~ group_end;
-  assign _172_ = finish & _171_;
-  assign _173_ = _170_ | _172_;
-  assign _174_ = ~ run_end;
-  assign _176_ = aligned & _174_;
-  assign _177_ = _173_ | _176_;
-  assign load = runs_valid & _177_;
-  assign { _178_[4], after } = kept_bytes + turned_amount;
+  assign _088_ = | offset[1:0];
+  assign ragged = align & _088_;
+  assign _089_ = ~ data_take;
+  assign _090_ = _089_ | data_valid;
+  assign _091_ = active & _090_;
+  assign piece = _091_ | ragged;
+  assign _092_ = active & closes;
+  assign _094_ = ~ data_take;
+  assign _095_ = data_valid | _094_;
+  assign finish = _092_ & _095_;
+  assign { _096_[3], to_word } = 3'h4 - offset[1:0];
+  assign _097_ = to_word < 4'h8;
+  assign _098_ = _097_ ? { 1'h0, to_word } : 4'h8;
+  assign _099_ = lead_ends ? lead_left[3:0] : 4'h8;
+  assign _100_ = data_ends ? data_left[3:0] : space;
+  assign _101_ = trail_ends ? trail_left[3:0] : 4'h8;
+  assign _102_ = ~ ragged;
+  assign _103_ = to_word <= 4'h8;
+  assign _106_ = _102_ | _103_;
+  assign aligned = align & _106_;
+  assign _107_ = ~ active;
+  assign _108_ = ~ align;
+  assign _109_ = _107_ & _108_;
+  assign _110_ = ~ flush;
+  assign _111_ = _109_ & _110_;
+  assign _112_ = ~ group_end;
+  assign _113_ = finish & _112_;
+  assign _114_ = _111_ | _113_;
+  assign _115_ = ~ run_end;
+  assign _117_ = aligned & _115_;
+  assign _118_ = _114_ | _117_;
+  assign load = runs_valid & _118_;
+  assign { _119_[4], after } = kept_bytes + turned_amount;
   assign complete = turned_valid & after[3];
-  assign _179_ = kept_bytes > 1'h0;
-  assign _180_ = turned_flush ? 8'h00 : turned[7:0];
-  assign joined[7:0] = _179_ ? kept[7:0] : _180_;
-  assign _181_ = kept_bytes > 1'h1;
-  assign _182_ = turned_flush ? 8'h00 : turned[15:8];
-  assign joined[15:8] = _181_ ? kept[15:8] : _182_;
-  assign _183_ = kept_bytes > 2'h2;
-  assign _185_ = turned_flush ? 8'h00 : turned[23:16];
-  assign joined[23:16] = _183_ ? kept[23:16] : _185_;
-  assign _186_ = kept_bytes > 2'h3;
-  assign _187_ = turned_flush ? 8'h00 : turned[31:24];
-  assign joined[31:24] = _186_ ? kept[31:24] : _187_;
-  assign _188_ = kept_bytes > 3'h4;
-  assign _189_ = turned_flush ? 8'h00 : turned[39:32];
-  assign joined[39:32] = _188_ ? kept[39:32] : _189_;
-  assign _190_ = kept_bytes > 3'h5;
-  assign _191_ = turned_flush ? 8'h00 : turned[47:40];
-  assign joined[47:40] = _190_ ? kept[47:40] : _191_;
-  assign _193_ = kept_bytes > 3'h6;
-  assign _194_ = turned_flush ? 8'h00 : turned[55:48];
-  assign joined[55:48] = _193_ ? kept[55:48] : _194_;
+  assign _120_ = kept_bytes > 1'h0;
+  assign _121_ = turned_flush ? 8'h00 : turned[7:0];
+  assign joined[7:0] = _120_ ? kept[7:0] : _121_;
+  assign _122_ = kept_bytes > 1'h1;
+  assign _123_ = turned_flush ? 8'h00 : turned[15:8];
+  assign joined[15:8] = _122_ ? kept[15:8] : _123_;
+  assign _124_ = kept_bytes > 2'h2;
+  assign _126_ = turned_flush ? 8'h00 : turned[23:16];
+  assign joined[23:16] = _124_ ? kept[23:16] : _126_;
+  assign _127_ = kept_bytes > 2'h3;
+  assign _128_ = turned_flush ? 8'h00 : turned[31:24];
+  assign joined[31:24] = _127_ ? kept[31:24] : _128_;
+  assign _129_ = kept_bytes > 3'h4;
+  assign _130_ = turned_flush ? 8'h00 : turned[39:32];
+  assign joined[39:32] = _129_ ? kept[39:32] : _130_;
+  assign _131_ = kept_bytes > 3'h5;
+  assign _132_ = turned_flush ? 8'h00 : turned[47:40];
+  assign joined[47:40] = _131_ ? kept[47:40] : _132_;
+  assign _134_ = kept_bytes > 3'h6;
+  assign _135_ = turned_flush ? 8'h00 : turned[55:48];
+  assign joined[55:48] = _134_ ? kept[55:48] : _135_;
   assign joined[63:56] = turned_flush ? 8'h00 : turned[63:56];
-  assign _195_ = | kept_bytes;
-  assign _196_ = turned_flush & _195_;
-  assign write = complete | _196_;
+  assign _136_ = | kept_bytes;
+  assign _137_ = turned_flush & _136_;
+  assign write = complete | _137_;
   assign stall = ~ piece;
-  assign _198_ = ! head[7:4];
-  assign _199_ = start & _198_;
-  assign _200_ = ! head[7:4];
-  assign _201_ = start & _200_;
-  assign _202_ = ! head[7:4];
-  assign _203_ = start & _202_;
-  assign _204_ = ! head[7:4];
-  assign _205_ = start & _204_;
-  assign _207_ = head[7:4] == 1'h1;
-  assign _208_ = start & _207_;
-  assign _209_ = head[7:4] == 1'h1;
-  assign _210_ = start & _209_;
-  assign _211_ = head[7:4] == 1'h1;
-  assign _212_ = start & _211_;
-  assign _213_ = ! head[7:4];
-  assign _214_ = start & _213_;
-  assign _215_ = read_valid & read_ready;
-  assign _216_ = ! beats_behind;
-  assign _002_ = _216_ ? 10'h200 : beats_behind;
-  assign _003_ = ! beats_behind;
-  assign _004_ = _003_ ? 10'h200 : beats_behind;
-  assign _005_ = _004_ < 5'h10;
-  assign _006_ = ! beats_behind;
-  assign _007_ = _006_ ? 10'h200 : beats_behind;
-  assign _008_ = _005_ ? _007_ : 10'h010;
-  assign _009_ = beats_to_first_boundary < 5'h10;
-  assign _010_ = _009_ ? beats_to_first_boundary : 10'h010;
-  assign _011_ = $signed(x) < $signed(1'h0);
-  assign _013_ = - $signed(x);
-  assign _014_ = _011_ ? _013_ : 25'h0000000;
-  assign _015_ = $signed(_014_) < $signed({ 1'h0, run_bytes });
-  assign _016_ = $signed(x) < $signed(1'h0);
-  assign _017_ = - $signed(x);
-  assign _018_ = _016_ ? _017_ : 25'h0000000;
-  assign _019_ = _015_ ? _018_ : { 5'h00, run_bytes };
-  assign _020_ = whole ? 25'h0000000 : _019_;
-  assign _021_ = $signed(over) > $signed(1'h0);
-  assign _022_ = _021_ ? over : 26'h0000000;
-  assign _024_ = $signed(_022_) < $signed({ 1'h0, run_bytes });
-  assign _025_ = $signed(over) > $signed(1'h0);
-  assign _026_ = _025_ ? over : 26'h0000000;
-  assign _027_ = _024_ ? _026_ : { 6'h00, run_bytes };
-  assign _028_ = whole ? 26'h0000000 : _027_;
-  assign _029_ = $signed(y) >= $signed(1'h0);
-  assign _030_ = $signed(y) < $signed({ 1'h0, set_0_row_count });
-  assign _031_ = _029_ & _030_;
-  assign _032_ = whole | _031_;
-  assign _033_ = row_there ? lead : run_bytes;
-  assign _035_ = row_there ? trail : 20'h00000;
-  assign _036_ = run_bytes - lead;
-  assign _037_ = $signed(_036_) - $signed({ 1'h0, trail });
-  assign _038_ = run_address + lead;
-  assign _039_ = | data_bytes;
-  assign _040_ = | lead;
-  assign _041_ = | data_bytes;
-  assign _042_ = | trail;
-  assign _043_ = lead <= 4'h8;
-  assign _045_ = data_bytes + first_byte[2:0];
-  assign _046_ = _045_ <= 4'h8;
-  assign _047_ = trail <= 4'h8;
-  assign _048_ = first_byte[2:0] + data_bytes;
-  assign _049_ = _048_ + 3'h7;
-  assign _050_ = read_valid & read_ready;
-  assign _051_ = beats - burst_limit;
-  assign _052_ = first_byte[31:3] + burst_limit;
-  assign _053_ = head[125] ? set_1_group_count : 16'h0001;
-  assign _055_ = ~ head[125];
-  assign _056_ = groups_left - 1'h1;
-  assign _057_ = $signed({ 1'h0, group_address }) + $signed(set_0_x_step);
-  assign _058_ = $signed({ 1'h0, group_address }) + $signed(set_0_x_step);
-  assign _059_ = $signed(x) + $signed(set_0_x_step);
-  assign _060_ = rows_left - 1'h1;
-  assign _061_ = run_address + set_0_row_pitch;
-  assign _062_ = $signed(y) + $signed(2'h1);
-  assign _063_ = lead_left - 4'h8;
-  assign _064_ = ~ lead_ends;
-  assign _066_ = lead_left <= 5'h10;
-  assign _067_ = data_take & data_valid;
-  assign _068_ = data_left - space;
-  assign _069_ = ~ data_ends;
-  assign _070_ = data_left + low;
-  assign _071_ = _070_ <= 5'h10;
-  assign _072_ = ~ in_lead;
-  assign _073_ = active & _072_;
-  assign _074_ = ~ data_take;
-  assign _075_ = _073_ & _074_;
-  assign _077_ = trail_left - 4'h8;
-  assign _078_ = ~ trail_ends;
-  assign _079_ = trail_left <= 5'h10;
-  assign _080_ = whole ? 8'h00 : set_0_pad_value;
-  assign _081_ = whole ? 8'h00 : set_0_pad_value;
-  assign _082_ = whole ? 8'h00 : set_0_pad_value;
-  assign _083_ = whole ? 8'h00 : set_0_pad_value;
-  assign _084_ = whole ? 8'h00 : set_0_pad_value;
-  assign _085_ = whole ? 8'h00 : set_0_pad_value;
-  assign _086_ = whole ? 8'h00 : set_0_pad_value;
-  assign _088_ = whole ? 8'h00 : set_0_pad_value;
-  assign _089_ = data_take ? data : { _088_, _086_, _085_, _084_, _083_, _082_, _081_, _080_ };
-  assign _090_ = data_take ? low : 3'h0;
-  assign _091_ = offset - _090_;
-  assign _092_ = offset + amount;
-  assign _093_ = came_turn[0] ? { came[55:0], came[63:56] } : came;
-  assign _094_ = came_turn[0] ? { came[55:0], came[63:56] } : came;
-  assign _095_ = came_turn[0] ? { came[55:0], came[63:56] } : came;
-  assign _096_ = came_turn[1] ? { _094_[47:0], _093_[63:48] } : _095_;
-  assign _097_ = came_turn[0] ? { came[55:0], came[63:56] } : came;
-  assign _099_ = came_turn[0] ? { came[55:0], came[63:56] } : came;
-  assign _100_ = came_turn[0] ? { came[55:0], came[63:56] } : came;
-  assign _101_ = came_turn[1] ? { _099_[47:0], _097_[63:48] } : _100_;
-  assign _102_ = came_turn[0] ? { came[55:0], came[63:56] } : came;
-  assign _103_ = came_turn[0] ? { came[55:0], came[63:56] } : came;
-  assign _104_ = came_turn[0] ? { came[55:0], came[63:56] } : came;
-  assign _105_ = came_turn[1] ? { _103_[47:0], _102_[63:48] } : _104_;
-  assign _106_ = came_turn[2] ? { _101_[31:0], _096_[63:32] } : _105_;
-  assign _107_ = complete ? turned : joined;
-  assign _110_ = ! head[66:64];
-  assign _111_ = head[66:64] == 1'h1;
-  assign _112_ = head[66:64] == 2'h2;
-  assign _113_ = head[66:64] == 2'h3;
-  assign _114_ = head[66:64] == 3'h4;
-  assign _115_ = head[66:64] == 3'h5;
-  assign _116_ = head[66:64] == 3'h6;
-  assign _117_ = bus_word + 1'h1;
   always @(posedge clk)
-    beats_to_boundary <= _122_;
+    beats_to_boundary <= _143_;
   always @(posedge clk)
-    burst_limit <= _124_;
+    burst_limit <= _144_;
   always @(posedge clk)
-    lead <= _125_;
+    lead <= _145_;
   always @(posedge clk)
-    trail <= _126_;
+    trail <= _146_;
   always @(posedge clk)
-    first_byte <= _127_;
+    first_byte <= _148_;
   always @(posedge clk)
-    beats <= _129_;
+    beats <= _149_;
   always @(posedge clk)
-    rows_left <= _130_;
+    rows_left <= _150_;
   always @(posedge clk)
-    groups_left <= _131_;
+    groups_left <= _151_;
   always @(posedge clk)
-    run_address <= _132_;
+    run_address <= _153_;
   always @(posedge clk)
-    group_address <= _133_;
+    group_address <= _154_;
   always @(posedge clk)
-    x <= _134_;
+    x <= _155_;
   always @(posedge clk)
-    y <= _136_;
+    y <= _156_;
   always @(posedge clk)
-    lead_left <= _137_;
+    lead_left <= _157_;
   always @(posedge clk)
-    lead_there <= _138_;
+    lead_there <= _158_;
   always @(posedge clk)
-    lead_ends <= _139_;
+    lead_ends <= _159_;
   always @(posedge clk)
-    data_left <= _140_;
+    closes <= _160_;
   always @(posedge clk)
-    low <= _141_;
+    data_left <= _161_;
   always @(posedge clk)
-    data_there <= _142_;
+    low <= _163_;
   always @(posedge clk)
-    data_ends <= _143_;
+    data_there <= _164_;
   always @(posedge clk)
-    trail_left <= _144_;
+    data_ends <= _165_;
   always @(posedge clk)
-    trail_there <= _145_;
+    trail_left <= _166_;
   always @(posedge clk)
-    trail_ends <= _147_;
+    trail_there <= _167_;
   always @(posedge clk)
-    came <= _089_;
+    trail_ends <= _168_;
   always @(posedge clk)
-    came_turn <= _091_[2:0];
+    came <= _033_;
+  always @(posedge clk)
+    came_turn <= _035_[2:0];
   always @(posedge clk)
     came_amount <= amount;
   always @(posedge clk)
-    turned <= _106_;
+    turned <= _050_;
   always @(posedge clk)
     turned_amount <= came_amount;
   always @(posedge clk)
@@ -6979,20 +7139,20 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   always @(posedge clk)
     write_data <= joined;
   always @(posedge clk)
-    bus_word <= _149_;
+    bus_word <= _172_;
   always @(posedge clk)
     if (rst) ending <= 4'h0;
     else ending <= { ending[2:0], flush };
   always @(posedge clk)
-    if (run_begins) targets <= { _116_, _115_, _114_, _113_, _112_, _111_, _110_ };
+    if (begins) targets <= { _059_, _058_, _057_, _056_, _055_, _054_, _053_ };
   always @(posedge clk)
-    if (_217_) write_en <= 7'h00;
+    if (_243_) write_en <= 7'h00;
     else write_en <= targets;
   always @(posedge clk)
-    if (run_begins) kept_bytes <= 3'h0;
+    if (begins) kept_bytes <= 3'h0;
     else if (turned_valid) kept_bytes <= after[2:0];
   always @(posedge clk)
-    if (turned_valid) kept <= _107_;
+    if (turned_valid) kept <= _052_;
   always @(posedge clk)
     if (rst) turned_flush <= 1'h0;
     else turned_flush <= came_flush;
@@ -7000,8 +7160,8 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
     if (rst) turned_valid <= 1'h0;
     else turned_valid <= came_valid;
   always @(posedge clk)
-    if (run_begins) offset <= 3'h0;
-    else if (piece) offset <= _092_[2:0];
+    if (begins) offset <= 3'h0;
+    else if (piece) offset <= _036_[2:0];
   always @(posedge clk)
     if (rst) came_flush <= 1'h0;
     else came_flush <= flush;
@@ -7013,264 +7173,268 @@ module accelerator_load(head, read_ready, data_valid, data, clk, rst, done, stal
   always @(posedge clk)
     if (load) group_end <= runs_head[63];
   always @(posedge clk)
-    if (_218_) flush <= 1'h0;
+    if (_244_) flush <= 1'h0;
     else if (aligned) flush <= run_end;
   always @(posedge clk)
-    if (_219_) align <= 1'h0;
+    if (_245_) align <= 1'h0;
     else if (finish) align <= group_end;
   always @(posedge clk)
     if (rst) active <= 1'h0;
-    else active <= _223_;
+    else active <= _257_;
   always @(posedge clk)
-    if (run_begins) whole <= _055_;
+    if (begins) whole <= _212_;
   always @(posedge clk)
-    if (run_begins) rows <= head[124:111];
+    if (begins) rows <= head[124:111];
   always @(posedge clk)
-    if (run_begins) run_bytes <= head[110:91];
+    if (begins) run_bytes <= head[110:91];
   always @(posedge clk)
     if (rst) pushed <= 1'h0;
-    else pushed <= _247_;
+    else pushed <= _284_;
   always @(posedge clk)
-    if (_253_) parts_end <= { _047_, _046_, _043_ };
+    if (_290_) parts_end <= { _205_, _204_, _201_ };
   always @(posedge clk)
-    if (_254_) parts_there <= { _042_, _041_, _040_ };
+    if (_291_) parts_there <= { _200_, _199_, _198_ };
   always @(posedge clk)
-    if (_255_) asks <= _039_;
+    if (_292_) asks <= _197_;
   always @(posedge clk)
-    if (_259_)
+    if (_296_)
       if (!row_there) data_bytes <= 20'h00000;
-      else data_bytes <= _037_[19:0];
+      else data_bytes <= _195_[19:0];
   always @(posedge clk)
-    if (_260_) row_there <= _032_;
+    if (_297_) row_there <= _190_;
   always @(posedge clk)
     if (rst) walk_state <= 3'h0;
-    else walk_state <= _267_;
+    else walk_state <= _304_;
   always @(posedge clk)
-    if (_214_) set_0_pad_value <= head[111:104];
+    if (_061_) set_0_pad_value <= head[111:104];
   always @(posedge clk)
-    if (_212_) set_1_group_count <= head[77:62];
+    if (_040_) set_1_group_count <= head[77:62];
   always @(posedge clk)
-    if (_210_) set_1_y_start <= head[61:45];
+    if (_019_) set_1_y_start <= head[61:45];
   always @(posedge clk)
-    if (_208_) set_1_x_start <= head[44:24];
+    if (_001_) set_1_x_start <= head[44:24];
   always @(posedge clk)
-    if (_205_) set_0_row_count <= head[103:88];
+    if (_224_) set_0_row_count <= head[103:88];
   always @(posedge clk)
     if (_203_) set_0_row_bytes <= head[87:68];
   always @(posedge clk)
-    if (_201_) set_0_x_step <= head[67:52];
+    if (_182_) set_0_x_step <= head[67:52];
   always @(posedge clk)
-    if (_199_) set_0_row_pitch <= head[51:24];
-  assign _220_ = ~ write;
-  assign _217_ = | { _220_, rst };
-  assign _218_ = | { flush, rst };
-  assign _219_ = | { aligned, rst };
-  assign _221_ = write ? _117_[8:0] : bus_word;
-  assign _149_ = run_begins ? head[78:70] : _221_;
-  assign _222_ = finish ? 1'h0 : active;
-  assign _223_ = load ? 1'h1 : _222_;
-  assign _224_ = _075_ ? _079_ : trail_ends;
-  assign _147_ = load ? runs_head[70] : _224_;
-  assign _225_ = _075_ ? _078_ : trail_there;
-  assign _145_ = load ? runs_head[67] : _225_;
-  assign _226_ = _075_ ? _077_[19:0] : trail_left;
-  assign _144_ = load ? runs_head[59:40] : _226_;
-  assign _227_ = _067_ ? _071_ : data_ends;
-  assign _143_ = load ? runs_head[69] : _227_;
-  assign _228_ = _067_ ? _069_ : data_there;
-  assign _142_ = load ? runs_head[66] : _228_;
-  assign _229_ = _067_ ? 3'h0 : low;
-  assign _141_ = load ? runs_head[62:60] : _229_;
-  assign _230_ = _067_ ? _068_[19:0] : data_left;
-  assign _140_ = load ? runs_head[39:20] : _230_;
-  assign _231_ = in_lead ? _066_ : lead_ends;
-  assign _139_ = load ? runs_head[68] : _231_;
-  assign _232_ = in_lead ? _064_ : lead_there;
-  assign _138_ = load ? runs_head[65] : _232_;
-  assign _233_ = in_lead ? _063_[19:0] : lead_left;
-  assign _137_ = load ? runs_head[19:0] : _233_;
-  assign _234_ = last_row ? (* full_case = 32'd1 *) { set_1_y_start[16], set_1_y_start } : _062_[17:0];
-  assign _235_ = go_on ? _234_ : y;
-  assign _136_ = run_begins ? { set_1_y_start[16], set_1_y_start } : _235_;
-  assign _236_ = last_row ? _059_[23:0] : x;
-  assign _237_ = go_on ? _236_ : x;
-  assign _134_ = run_begins ? { set_1_x_start[20], set_1_x_start[20], set_1_x_start[20], set_1_x_start } : _237_;
-  assign _238_ = last_row ? _058_[31:0] : group_address;
-  assign _239_ = go_on ? _238_ : group_address;
-  assign _133_ = run_begins ? head[55:24] : _239_;
-  assign _240_ = last_row ? (* full_case = 32'd1 *) _057_[31:0] : _061_[31:0];
-  assign _241_ = go_on ? _240_ : run_address;
-  assign _132_ = run_begins ? head[55:24] : _241_;
-  assign _242_ = last_row ? _056_[15:0] : groups_left;
-  assign _243_ = go_on ? _242_ : groups_left;
-  assign _131_ = run_begins ? _053_ : _243_;
-  assign _244_ = last_row ? (* full_case = 32'd1 *) rows : _060_[13:0];
-  assign _245_ = go_on ? _244_ : rows_left;
-  assign _130_ = run_begins ? head[124:111] : _245_;
-  assign _246_ = may_ask ? 1'h1 : pushed;
-  function [0:0] _609_;
+    if (_104_) set_0_row_pitch <= head[51:24];
+  assign _246_ = ~ write;
+  assign _243_ = | { _246_, rst };
+  assign _244_ = | { flush, rst };
+  assign _245_ = | { aligned, rst };
+  assign _247_ = data_take ? (* full_case = 32'd1 *) _100_ : _101_;
+  assign _248_ = in_lead ? (* full_case = 32'd1 *) _099_ : _247_;
+  assign amount = align ? (* full_case = 32'd1 *) _098_ : _248_;
+  assign go_on = _249_ ? asked_all : 1'h0;
+  assign _249_ = walk_state == 3'h4;
+  assign asked_all = _250_ ? _084_ : 1'h0;
+  assign _250_ = walk_state == 3'h4;
+  assign read_valid = _251_ ? _079_ : 1'h0;
+  assign _251_ = walk_state == 3'h4;
+  assign runs_push = _252_ ? _078_ : 1'h0;
+  assign _252_ = walk_state == 3'h4;
+  assign may_ask = _253_ ? _075_ : 1'h0;
+  assign _253_ = walk_state == 3'h4;
+  assign counts_beats = _254_ ? 1'h1 : 1'h0;
+  assign _254_ = walk_state == 3'h3;
+  assign _255_ = write ? _060_[8:0] : bus_word;
+  assign _172_ = begins ? head[78:70] : _255_;
+  assign _256_ = finish ? 1'h0 : active;
+  assign _257_ = load ? 1'h1 : _256_;
+  assign _258_ = _012_ ? _015_ : trail_ends;
+  assign _168_ = load ? runs_head[70] : _258_;
+  assign _259_ = _012_ ? _014_ : trail_there;
+  assign _167_ = load ? runs_head[67] : _259_;
+  assign _260_ = _012_ ? _013_[19:0] : trail_left;
+  assign _166_ = load ? runs_head[59:40] : _260_;
+  assign _261_ = _235_ ? _239_ : data_ends;
+  assign _165_ = load ? runs_head[69] : _261_;
+  assign _262_ = _235_ ? _237_ : data_there;
+  assign _164_ = load ? runs_head[66] : _262_;
+  assign _263_ = _235_ ? 3'h0 : low;
+  assign _163_ = load ? runs_head[62:60] : _263_;
+  assign _264_ = _235_ ? _236_[19:0] : data_left;
+  assign _161_ = load ? runs_head[39:20] : _264_;
+  assign _265_ = in_lead ? _233_ : closes;
+  assign _266_ = _235_ ? _007_ : _265_;
+  assign _267_ = _012_ ? _023_ : _266_;
+  assign _160_ = load ? runs_head[71] : _267_;
+  assign _268_ = in_lead ? _223_ : lead_ends;
+  assign _159_ = load ? runs_head[68] : _268_;
+  assign _269_ = in_lead ? _222_ : lead_there;
+  assign _158_ = load ? runs_head[65] : _269_;
+  assign _270_ = in_lead ? _221_[19:0] : lead_left;
+  assign _157_ = load ? runs_head[19:0] : _270_;
+  assign _271_ = last_row ? (* full_case = 32'd1 *) { set_1_y_start[16], set_1_y_start } : _220_[17:0];
+  assign _272_ = go_on ? _271_ : y;
+  assign _156_ = begins ? { set_1_y_start[16], set_1_y_start } : _272_;
+  assign _273_ = last_row ? _217_[23:0] : x;
+  assign _274_ = go_on ? _273_ : x;
+  assign _155_ = begins ? { set_1_x_start[20], set_1_x_start[20], set_1_x_start[20], set_1_x_start } : _274_;
+  assign _275_ = last_row ? _216_[31:0] : group_address;
+  assign _276_ = go_on ? _275_ : group_address;
+  assign _154_ = begins ? head[55:24] : _276_;
+  assign _277_ = last_row ? (* full_case = 32'd1 *) _215_[31:0] : _219_[31:0];
+  assign _278_ = go_on ? _277_ : run_address;
+  assign _153_ = begins ? head[55:24] : _278_;
+  assign _279_ = last_row ? _214_[15:0] : groups_left;
+  assign _280_ = go_on ? _279_ : groups_left;
+  assign _151_ = begins ? _211_ : _280_;
+  assign _281_ = last_row ? (* full_case = 32'd1 *) rows : _218_[13:0];
+  assign _282_ = go_on ? _281_ : rows_left;
+  assign _150_ = begins ? head[124:111] : _282_;
+  assign _283_ = may_ask ? 1'h1 : pushed;
+  function [0:0] _683_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _609_ = b[0:0];
+        _683_ = b[0:0];
       2'b1?:
-        _609_ = b[1:1];
+        _683_ = b[1:1];
       default:
-        _609_ = a;
+        _683_ = a;
     endcase
   endfunction
-  assign _247_ = _609_(pushed, { 1'h0, _246_ }, { _249_, _248_ });
-  assign _248_ = walk_state == 3'h4;
-  assign _249_ = walk_state == 3'h3;
-  assign _250_ = _050_ ? _051_[18:0] : beats;
-  function [18:0] _613_;
+  assign _284_ = _683_(pushed, { 1'h0, _283_ }, { _286_, _285_ });
+  assign _285_ = walk_state == 3'h4;
+  assign _286_ = walk_state == 3'h3;
+  assign _287_ = _208_ ? _209_[18:0] : beats;
+  function [18:0] _687_;
     input [18:0] a;
     input [37:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _613_ = b[18:0];
+        _687_ = b[18:0];
       2'b1?:
-        _613_ = b[37:19];
+        _687_ = b[37:19];
       default:
-        _613_ = a;
+        _687_ = a;
     endcase
   endfunction
-  assign _129_ = _613_(beats, { _049_[21:3], _250_ }, { _252_, _251_ });
-  assign _251_ = walk_state == 3'h4;
-  assign _252_ = walk_state == 3'h3;
-  assign _253_ = walk_state == 3'h3;
-  assign _254_ = walk_state == 3'h3;
-  assign _255_ = walk_state == 3'h3;
-  assign _256_ = _050_ ? { _052_[28:0], 3'h0 } : first_byte;
-  function [31:0] _620_;
+  assign _149_ = _687_(beats, { _207_[21:3], _287_ }, { _289_, _288_ });
+  assign _288_ = walk_state == 3'h4;
+  assign _289_ = walk_state == 3'h3;
+  assign _290_ = walk_state == 3'h3;
+  assign _291_ = walk_state == 3'h3;
+  assign _292_ = walk_state == 3'h3;
+  assign _293_ = _208_ ? { _210_[28:0], 3'h0 } : first_byte;
+  function [31:0] _694_;
     input [31:0] a;
     input [63:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _620_ = b[31:0];
+        _694_ = b[31:0];
       2'b1?:
-        _620_ = b[63:32];
+        _694_ = b[63:32];
       default:
-        _620_ = a;
+        _694_ = a;
     endcase
   endfunction
-  assign _127_ = _620_(first_byte, { _038_[31:0], _256_ }, { _258_, _257_ });
-  assign _257_ = walk_state == 3'h4;
-  assign _258_ = walk_state == 3'h2;
-  assign _259_ = walk_state == 3'h2;
-  assign _260_ = walk_state == 3'h1;
-  function [19:0] _625_;
+  assign _148_ = _694_(first_byte, { _196_[31:0], _293_ }, { _295_, _294_ });
+  assign _294_ = walk_state == 3'h4;
+  assign _295_ = walk_state == 3'h2;
+  assign _296_ = walk_state == 3'h2;
+  assign _297_ = walk_state == 3'h1;
+  function [19:0] _699_;
     input [19:0] a;
     input [39:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _625_ = b[19:0];
+        _699_ = b[19:0];
       2'b1?:
-        _625_ = b[39:20];
+        _699_ = b[39:20];
       default:
-        _625_ = a;
+        _699_ = a;
     endcase
   endfunction
-  assign _126_ = _625_(trail, { _028_[19:0], _035_ }, { _262_, _261_ });
-  assign _261_ = walk_state == 3'h2;
-  assign _262_ = walk_state == 3'h1;
-  function [19:0] _628_;
+  assign _146_ = _699_(trail, { _186_[19:0], _192_ }, { _299_, _298_ });
+  assign _298_ = walk_state == 3'h2;
+  assign _299_ = walk_state == 3'h1;
+  function [19:0] _702_;
     input [19:0] a;
     input [39:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _628_ = b[19:0];
+        _702_ = b[19:0];
       2'b1?:
-        _628_ = b[39:20];
+        _702_ = b[39:20];
       default:
-        _628_ = a;
+        _702_ = a;
     endcase
   endfunction
-  assign _125_ = _628_(lead, { _020_[19:0], _033_ }, { _264_, _263_ });
-  assign _263_ = walk_state == 3'h2;
-  assign _264_ = walk_state == 3'h1;
-  assign _265_ = last_run ? (* full_case = 32'd1 *) 3'h0 : 3'h1;
-  assign _266_ = asked_all ? _265_ : walk_state;
-  function [2:0] _633_;
+  assign _145_ = _702_(lead, { _178_[19:0], _191_ }, { _301_, _300_ });
+  assign _300_ = walk_state == 3'h2;
+  assign _301_ = walk_state == 3'h1;
+  assign _302_ = last_run ? (* full_case = 32'd1 *) 3'h0 : 3'h1;
+  assign _303_ = asked_all ? _302_ : walk_state;
+  function [2:0] _707_;
     input [2:0] a;
     input [14:0] b;
     input [4:0] s;
     (* parallel_case *)
     casez (s)
       5'b????1:
-        _633_ = b[2:0];
+        _707_ = b[2:0];
       5'b???1?:
-        _633_ = b[5:3];
+        _707_ = b[5:3];
       5'b??1??:
-        _633_ = b[8:6];
+        _707_ = b[8:6];
       5'b?1???:
-        _633_ = b[11:9];
+        _707_ = b[11:9];
       5'b1????:
-        _633_ = b[14:12];
+        _707_ = b[14:12];
       default:
-        _633_ = a;
+        _707_ = a;
     endcase
   endfunction
-  assign _267_ = _633_(walk_state, { _272_, 9'h09c, _266_ }, { _273_, _271_, _270_, _269_, _268_ });
-  assign _268_ = walk_state == 3'h4;
-  assign _269_ = walk_state == 3'h3;
-  assign _270_ = walk_state == 3'h2;
-  assign _271_ = walk_state == 3'h1;
-  assign _272_ = run_begins ? 3'h1 : walk_state;
-  assign _273_ = ! walk_state;
-  assign _274_ = _215_ ? _008_[4:0] : burst_limit;
-  assign _124_ = counts_beats ? _010_[4:0] : _274_;
-  assign _275_ = _215_ ? _002_ : beats_to_boundary;
-  assign _122_ = counts_beats ? beats_to_first_boundary : _275_;
-  assign _276_ = data_take ? (* full_case = 32'd1 *) _160_ : _161_;
-  assign _277_ = in_lead ? (* full_case = 32'd1 *) _159_ : _276_;
-  assign amount = align ? (* full_case = 32'd1 *) _158_ : _277_;
-  assign go_on = _278_ ? asked_all : 1'h0;
-  assign _278_ = walk_state == 3'h4;
-  assign asked_all = _279_ ? _054_ : 1'h0;
-  assign _279_ = walk_state == 3'h4;
-  assign read_valid = _280_ ? _012_ : 1'h0;
-  assign _280_ = walk_state == 3'h4;
-  assign runs_push = _281_ ? _001_ : 1'h0;
-  assign _281_ = walk_state == 3'h4;
-  assign may_ask = _282_ ? _192_ : 1'h0;
-  assign _282_ = walk_state == 3'h4;
-  assign counts_beats = _283_ ? 1'h1 : 1'h0;
-  assign _283_ = walk_state == 3'h3;
+  assign _304_ = _707_(walk_state, { _309_, 9'h09c, _303_ }, { _310_, _308_, _307_, _306_, _305_ });
+  assign _305_ = walk_state == 3'h4;
+  assign _306_ = walk_state == 3'h3;
+  assign _307_ = walk_state == 3'h2;
+  assign _308_ = walk_state == 3'h1;
+  assign _309_ = begins ? 3'h1 : walk_state;
+  assign _310_ = ! walk_state;
+  assign _311_ = _072_ ? _142_[4:0] : burst_limit;
+  assign _144_ = counts_beats ? _152_[4:0] : _311_;
+  assign _312_ = _072_ ? _093_ : beats_to_boundary;
+  assign _143_ = counts_beats ? beats_to_first_boundary : _312_;
   accelerator_fifo_runs runs (
     .clk(clk),
-    .data({ parts_end, parts_there, last_run, last_row, first_byte[2:0], trail, data_bytes, lead }),
+    .data({ runs_data[71], parts_end, parts_there, last_run, last_row, first_byte[2:0], trail, data_bytes, lead }),
     .full(runs_full),
     .head(runs_head),
-    .kept(_121_),
-    .level(_118_),
+    .kept(_141_),
+    .level(_139_),
     .pop(load),
-    .popped(_119_),
+    .popped(_140_),
     .push(runs_push),
     .rst(rst),
     .valid(runs_valid)
   );
+  assign _062_[9:0] = beats_to_first_boundary;
+  assign _063_[9:0] = beats_behind;
+  assign _065_[8:0] = read_beats;
   assign _087_[3:0] = space;
-  assign _108_[9:0] = beats_to_first_boundary;
-  assign _153_[9:0] = beats_behind;
-  assign _156_[2:0] = to_word;
-  assign _175_[8:0] = read_beats;
-  assign _178_[3:0] = after;
+  assign _096_[2:0] = to_word;
+  assign _119_[3:0] = after;
   assign done = ending[3];
   assign in_data = data_take;
   assign read_address = { first_byte[31:3], 3'h0 };
-  assign runs_data = { parts_end, parts_there, last_run, last_row, first_byte[2:0], trail, data_bytes, lead };
+  assign runs_data[70:0] = { parts_end, parts_there, last_run, last_row, first_byte[2:0], trail, data_bytes, lead };
   assign runs_pop = load;
   assign write_address_held = write_address;
   assign write_data_held = write_data;
@@ -9108,84 +9272,84 @@ module accelerator_loops_vec_target(step, base, count_0, stride_0, count_1, stri
   assign start_0 = address;
 endmodule
 
-module accelerator_lut(head, plane_en, plane_address, plane_data, weight_data, clk, rst, done, weight_en, weight_address, acc_en, acc_address, acc_data, start);
+module accelerator_lut(begins, head, plane_en, plane_address, plane_data, weight_data, clk, rst, done, weight_en, weight_address, acc_en, acc_address, acc_data, start);
   wire _000_;
   wire _001_;
-  wire [7:0] _002_;
-  wire [7:0] _003_;
-  wire [8:0] _004_;
-  wire [8:0] _005_;
+  wire _002_;
+  wire _003_;
+  wire _004_;
+  wire _005_;
   wire _006_;
   wire _007_;
   wire _008_;
   wire _009_;
-  wire _010_;
-  wire [7:0] _011_;
-  wire _012_;
-  wire _013_;
-  wire _014_;
+  wire [4:0] _010_;
+  wire _011_;
+  wire [4:0] _012_;
+  wire [4:0] _013_;
+  wire [4:0] _014_;
   wire _015_;
   wire _016_;
   wire _017_;
-  wire _018_;
-  wire _019_;
-  wire _020_;
+  wire [4:0] _018_;
+  wire [3:0] _019_;
+  wire [3:0] _020_;
   wire _021_;
   wire _022_;
   wire _023_;
   wire _024_;
-  wire _025_;
-  wire [4:0] _026_;
-  wire [4:0] _027_;
-  wire [4:0] _028_;
-  wire [4:0] _029_;
+  wire [2:0] _025_;
+  wire _026_;
+  wire _027_;
+  wire _028_;
+  wire _029_;
   wire _030_;
   wire _031_;
   wire _032_;
   wire _033_;
-  wire [4:0] _034_;
-  wire [3:0] _035_;
-  wire [3:0] _036_;
-  wire _037_;
+  wire _034_;
+  wire [6:0] _035_;
+  wire [6:0] _036_;
+  wire [6:0] _037_;
   wire _038_;
   wire _039_;
-  wire [2:0] _040_;
+  wire [7:0] _040_;
   wire _041_;
   wire _042_;
   wire _043_;
   wire _044_;
   wire _045_;
   wire _046_;
-  wire _047_;
-  wire _048_;
+  wire [3:0] _047_;
+  wire [4:0] _048_;
   wire _049_;
-  wire [6:0] _050_;
-  wire [6:0] _051_;
-  wire [6:0] _052_;
-  wire _053_;
+  wire [7:0] _050_;
+  wire [7:0] _051_;
+  wire [8:0] _052_;
+  wire [8:0] _053_;
   wire _054_;
   wire _055_;
-  wire _056_;
+  wire [2:0] _056_;
   wire [2:0] _057_;
-  wire [2:0] _058_;
-  wire [3:0] _059_;
+  wire _058_;
+  wire [6:0] _059_;
   wire [6:0] _060_;
-  wire [6:0] _061_;
-  wire [5:0] _062_;
-  wire [4:0] _063_;
+  wire [5:0] _061_;
+  wire _062_;
+  wire _063_;
   wire _064_;
-  wire _065_;
-  wire [5:0] _066_;
+  wire [5:0] _065_;
+  wire [6:0] _066_;
   wire [6:0] _067_;
   wire [6:0] _068_;
   wire [6:0] _069_;
   wire [6:0] _070_;
   wire [6:0] _071_;
-  wire [6:0] _072_;
+  wire [1:0] _072_;
   wire [1:0] _073_;
-  wire [1:0] _074_;
+  wire _074_;
   wire _075_;
-  wire _076_;
+  wire [2:0] _076_;
   wire [2:0] _077_;
   wire [2:0] _078_;
   wire [2:0] _079_;
@@ -9193,10 +9357,9 @@ module accelerator_lut(head, plane_en, plane_address, plane_data, weight_data, c
   wire [2:0] _081_;
   wire [2:0] _082_;
   wire [2:0] _083_;
-  wire [2:0] _084_;
+  wire _084_;
   wire _085_;
   wire _086_;
-  wire _087_;
   output [7:0] acc_address;
   reg [7:0] acc_address = 8'h00;
   wire [7:0] acc_address_held;
@@ -9220,12 +9383,12 @@ module accelerator_lut(head, plane_en, plane_address, plane_data, weight_data, c
   wire [7:0] acc_loops_stride_3;
   wire [7:0] act_loops_address;
   wire [7:0] act_loops_base;
-  reg [9:0] act_loops_count_0 = 10'h000;
-  reg [5:0] act_loops_count_1 = 6'h00;
-  reg [5:0] act_loops_count_2 = 6'h00;
+  wire [9:0] act_loops_count_0;
+  wire [5:0] act_loops_count_1;
+  wire [5:0] act_loops_count_2;
   wire [6:0] act_loops_count_3;
-  reg [11:0] act_loops_count_4 = 12'h000;
-  reg [11:0] act_loops_count_5 = 12'h000;
+  wire [11:0] act_loops_count_4;
+  wire [11:0] act_loops_count_5;
   wire [9:0] act_loops_count_6;
   wire [6:0] act_loops_ends;
   wire act_loops_load;
@@ -9246,6 +9409,8 @@ module accelerator_lut(head, plane_en, plane_address, plane_data, weight_data, c
   wire array_row_valid;
   wire array_shift;
   wire array_valid;
+  input begins;
+  wire begins;
   input clk;
   wire clk;
   output done;
@@ -9279,17 +9444,16 @@ module accelerator_lut(head, plane_en, plane_address, plane_data, weight_data, c
   wire planes_1_write_en;
   input rst;
   wire rst;
-  wire run_begins;
   reg [10:0] run_over = 11'h000;
   reg running = 1'h0;
-  wire [9:0] set_0_c_count;
-  wire [5:0] set_0_kx_count;
+  reg [9:0] set_0_c_count = 10'h000;
+  reg [5:0] set_0_kx_count = 6'h00;
   reg [11:0] set_0_kx_stride = 12'h000;
-  wire [5:0] set_0_ky_count;
+  reg [5:0] set_0_ky_count = 6'h00;
   reg [15:0] set_0_ky_stride = 16'h0000;
-  wire [11:0] set_0_x_count;
+  reg [11:0] set_0_x_count = 12'h000;
   reg [13:0] set_0_x_stride = 14'h0000;
-  wire [11:0] set_0_y_count;
+  reg [11:0] set_0_y_count = 12'h000;
   reg [15:0] set_0_y_stride = 16'h0000;
   reg [1:0] sign_planes = 2'h0;
   reg [1:0] spacing = 2'h0;
@@ -9313,201 +9477,199 @@ module accelerator_lut(head, plane_en, plane_address, plane_data, weight_data, c
   reg [3:0] weight_stride = 4'h0;
   reg [6:0] weight_tile = 7'h00;
   reg [2:0] weight_top = 3'h0;
-  assign next_act = _001_ ? next_front[2:0] : act_top;
-  assign { _002_[7], weight_next } = weight_at + weight_stride;
-  assign { _003_[7], weight_address } = weight_at + weight_plane;
-  assign { _004_[8], planes_0_read_address } = act_loops_address + act_plane;
-  assign { _005_[8], planes_1_read_address } = act_loops_address + act_plane;
   assign _006_ = ! head[7:4];
   assign _007_ = start & _006_;
   assign _008_ = ! head[7:4];
   assign _009_ = start & _008_;
-  assign _010_ = ! head[7:4];
-  assign _012_ = start & _010_;
-  assign _013_ = ! head[7:4];
-  assign _014_ = start & _013_;
-  assign _015_ = ! head[7:4];
-  assign _016_ = start & _015_;
-  assign _017_ = ! head[7:4];
-  assign _018_ = start & _017_;
-  assign _019_ = ! head[7:4];
-  assign _020_ = start & _019_;
-  assign _021_ = ! head[7:4];
-  assign _023_ = start & _021_;
-  assign _024_ = ! head[7:4];
-  assign _025_ = start & _024_;
-  assign _026_ = head[117:114] - 1'h1;
-  assign _027_ = head[121:118] - 1'h1;
-  assign _028_ = head[117:114] - 1'h1;
-  assign _029_ = head[121:118] - 1'h1;
-  assign _030_ = act_loops_ends[2] & front_end;
-  assign _031_ = ~ act_loops_ends[3];
-  assign _032_ = _030_ & _031_;
-  assign _034_ = next_front - next_act;
-  assign _035_ = act_plane - 1'h1;
-  assign _036_ = weight_plane + 1'h1;
-  assign _037_ = & act_loops_ends;
-  assign _038_ = weight_en & act_loops_ends[3];
-  assign _039_ = | spacing;
-  assign _040_ = spacing - 1'h1;
-  assign _041_ = act_plane == act_top;
-  assign _042_ = _041_ & sign_planes[0];
-  assign _043_ = weight_plane == weight_top;
-  assign _045_ = _043_ & sign_planes[1];
-  assign _046_ = _042_ ^ _045_;
-  assign _047_ = & act_loops_ends;
-  assign _048_ = weight_en & _047_;
-  assign _049_ = ! units_left;
-  assign _050_ = units_left - 1'h1;
-  assign _051_ = _049_ ? 7'h00 : _050_;
-  assign _052_ = acc_loops_ends[0] ? { 1'h0, units } : _051_;
-  assign _053_ = | units_left;
-  assign _055_ = acc_loops_step & _053_;
+  assign _010_ = head[117:114] - 1'h1;
+  assign _012_ = head[121:118] - 1'h1;
+  assign _013_ = head[117:114] - 1'h1;
+  assign _014_ = head[121:118] - 1'h1;
+  assign _015_ = act_loops_ends[2] & front_end;
+  assign _016_ = ~ act_loops_ends[3];
+  assign _017_ = _015_ & _016_;
+  assign _018_ = next_front - next_act;
+  assign _019_ = act_plane - 1'h1;
+  assign _020_ = weight_plane + 1'h1;
+  assign _021_ = & act_loops_ends;
+  assign _023_ = weight_en & act_loops_ends[3];
+  assign _024_ = | spacing;
+  assign _025_ = spacing - 1'h1;
+  assign _026_ = act_plane == act_top;
+  assign _027_ = _026_ & sign_planes[0];
+  assign _028_ = weight_plane == weight_top;
+  assign _029_ = _028_ & sign_planes[1];
+  assign _030_ = _027_ ^ _029_;
+  assign _031_ = & act_loops_ends;
+  assign _032_ = weight_en & _031_;
+  assign _034_ = ! units_left;
+  assign _035_ = units_left - 1'h1;
+  assign _036_ = _034_ ? 7'h00 : _035_;
+  assign _037_ = acc_loops_ends[0] ? { 1'h0, units } : _036_;
+  assign _038_ = | units_left;
+  assign _039_ = array_row_valid & _038_;
+  assign { _040_[7], act_loops_count_3 } = head[117:114] * head[121:118];
+  assign _041_ = ~ act_loops_ends[3];
+  assign _042_ = ! spacing;
+  assign _044_ = _041_ | _042_;
+  assign weight_en = running & _044_;
+  assign _045_ = ! act_plane;
+  assign _046_ = weight_plane == weight_top;
+  assign front_end = _045_ | _046_;
+  assign _047_ = act_plane + weight_plane;
+  assign { _048_[4], next_front } = _047_ - 1'h1;
+  assign _049_ = next_front < act_top;
+  assign next_act = _049_ ? next_front[2:0] : act_top;
+  assign { _050_[7], weight_next } = weight_at + weight_stride;
+  assign { _051_[7], weight_address } = weight_at + weight_plane;
+  assign { _052_[8], planes_0_read_address } = act_loops_address + act_plane;
+  assign { _053_[8], planes_1_read_address } = act_loops_address + act_plane;
   always @(posedge clk)
-    act_plane <= _057_;
+    act_plane <= _056_;
   always @(posedge clk)
-    weight_plane <= _058_;
+    weight_plane <= _057_;
   always @(posedge clk)
     fresh_delay <= { fresh_delay[0], fresh };
   always @(posedge clk)
     wave_delay <= { wave_delay[0], wave };
   always @(posedge clk)
-    negate_delay <= { negate_delay[0], _046_ };
+    negate_delay <= { negate_delay[0], _030_ };
   always @(posedge clk)
     last_delay <= { last_delay[0], act_loops_ends[3] };
   always @(posedge clk)
-    weight_at <= _060_;
+    weight_at <= _059_;
   always @(posedge clk)
-    weight_tile <= _061_;
+    weight_tile <= _060_;
   always @(posedge clk)
-    units_left <= _062_;
+    units_left <= _061_;
   always @(posedge clk)
     acc_address <= acc_loops_address;
   always @(posedge clk)
     acc_data <= array_row;
-  assign _000_ = head[7:4] == 1'h1;
-  assign run_begins = start & _000_;
-  assign { _011_[7], act_loops_count_3 } = head[117:114] * head[121:118];
-  assign _022_ = ~ act_loops_ends[3];
-  assign _033_ = ! spacing;
-  assign _044_ = _022_ | _033_;
-  assign weight_en = running & _044_;
-  assign _054_ = ! act_plane;
-  assign _056_ = weight_plane == weight_top;
-  assign front_end = _054_ | _056_;
-  assign _059_ = act_plane + weight_plane;
-  assign { _063_[4], next_front } = _059_ - 1'h1;
-  assign _001_ = next_front < act_top;
+  assign _000_ = ! head[7:4];
+  assign _011_ = start & _000_;
+  assign _022_ = ! head[7:4];
+  assign _033_ = start & _022_;
+  assign _043_ = ! head[7:4];
+  assign _054_ = start & _043_;
+  assign _055_ = ! head[7:4];
+  assign _058_ = start & _055_;
+  assign _062_ = ! head[7:4];
+  assign _001_ = start & _062_;
+  assign _002_ = ! head[7:4];
+  assign _003_ = start & _002_;
+  assign _004_ = ! head[7:4];
+  assign _005_ = start & _004_;
   always @(posedge clk)
     if (rst) acc_en <= 1'h0;
-    else acc_en <= _055_;
+    else acc_en <= _039_;
   always @(posedge clk)
-    if (run_begins) units <= head[101:96];
+    if (begins) units <= head[101:96];
   always @(posedge clk)
-    if (run_begins) weight_stride <= head[121:118];
+    if (begins) weight_stride <= head[121:118];
   always @(posedge clk)
     if (rst) run_over <= 11'h000;
-    else run_over <= { run_over[9:0], _048_ };
+    else run_over <= { run_over[9:0], _032_ };
   always @(posedge clk)
     if (rst) step_delay <= 2'h0;
     else step_delay <= { step_delay[0], weight_en };
   always @(posedge clk)
     if (rst) spacing[0] <= 1'h0;
-    else spacing[0] <= _074_[0];
+    else spacing[0] <= _073_[0];
   always @(posedge clk)
-    if (_064_) spacing[1] <= 1'h0;
-    else if (_039_) spacing[1] <= _040_[1];
+    if (_063_) spacing[1] <= 1'h0;
+    else if (_024_) spacing[1] <= _025_[1];
   always @(posedge clk)
-    if (_065_) wave <= 1'h0;
-    else if (weight_en) wave <= _032_;
+    if (_064_) wave <= 1'h0;
+    else if (weight_en) wave <= _017_;
   always @(posedge clk)
     if (rst) fresh <= 1'h0;
-    else fresh <= _076_;
+    else fresh <= _075_;
   always @(posedge clk)
-    if (run_begins) weight_top <= _027_[2:0];
+    if (begins) weight_top <= _012_[2:0];
   always @(posedge clk)
-    if (run_begins) act_top <= _026_[2:0];
+    if (begins) act_top <= _010_[2:0];
   always @(posedge clk)
-    if (run_begins) sign_planes <= head[123:122];
+    if (begins) sign_planes <= head[123:122];
   always @(posedge clk)
     if (rst) running <= 1'h0;
-    else running <= _087_;
+    else running <= _086_;
   always @(posedge clk)
-    if (_025_) set_0_ky_stride <= head[127:112];
+    if (_009_) set_0_ky_stride <= head[127:112];
   always @(posedge clk)
-    if (_023_) act_loops_count_2 <= head[111:106];
+    if (_007_) set_0_ky_count <= head[111:106];
   always @(posedge clk)
-    if (_020_) set_0_kx_stride <= head[105:94];
+    if (_005_) set_0_kx_stride <= head[105:94];
   always @(posedge clk)
-    if (_018_) act_loops_count_1 <= head[93:88];
+    if (_003_) set_0_kx_count <= head[93:88];
   always @(posedge clk)
-    if (_016_) act_loops_count_0 <= head[87:78];
+    if (_001_) set_0_c_count <= head[87:78];
   always @(posedge clk)
-    if (_014_) set_0_y_stride <= head[77:62];
+    if (_058_) set_0_y_stride <= head[77:62];
   always @(posedge clk)
-    if (_012_) act_loops_count_5 <= head[61:50];
+    if (_054_) set_0_y_count <= head[61:50];
   always @(posedge clk)
-    if (_009_) set_0_x_stride <= head[49:36];
+    if (_033_) set_0_x_stride <= head[49:36];
   always @(posedge clk)
-    if (_007_) act_loops_count_4 <= head[35:24];
-  assign _064_ = | { _038_, rst };
-  assign _065_ = | { run_begins, rst };
-  assign _066_ = acc_loops_step ? _052_[5:0] : units_left;
-  assign _062_ = run_begins ? head[101:96] : _066_;
-  assign _067_ = act_loops_ends[5] ? weight_next : weight_tile;
-  assign _068_ = act_loops_ends[2] ? _067_ : weight_tile;
-  assign _069_ = weight_en ? _068_ : weight_tile;
-  assign _061_ = run_begins ? head[46:40] : _069_;
-  assign _070_ = act_loops_ends[5] ? (* full_case = 32'd1 *) weight_next : weight_tile;
-  assign _071_ = act_loops_ends[2] ? (* full_case = 32'd1 *) _070_ : weight_next;
-  assign _072_ = weight_en ? _071_ : weight_at;
-  assign _060_ = run_begins ? head[46:40] : _072_;
-  assign _073_ = _039_ ? _040_[1:0] : spacing;
-  assign _074_ = _038_ ? 2'h1 : _073_;
-  assign _075_ = weight_en ? act_loops_ends[3] : fresh;
-  assign _076_ = run_begins ? 1'h1 : _075_;
-  assign _077_ = front_end ? (* full_case = 32'd1 *) _034_[2:0] : _036_[2:0];
-  assign _078_ = act_loops_ends[2] ? _077_ : weight_plane;
-  assign _079_ = act_loops_ends[3] ? weight_top : _078_;
-  assign _080_ = weight_en ? _079_ : weight_plane;
-  assign _058_ = run_begins ? _029_[2:0] : _080_;
-  assign _081_ = front_end ? (* full_case = 32'd1 *) next_act : _035_[2:0];
-  assign _082_ = act_loops_ends[2] ? _081_ : act_plane;
-  assign _083_ = act_loops_ends[3] ? act_top : _082_;
-  assign _084_ = weight_en ? _083_ : act_plane;
-  assign _057_ = run_begins ? _028_[2:0] : _084_;
-  assign _085_ = _037_ ? 1'h0 : running;
-  assign _086_ = weight_en ? _085_ : running;
-  assign _087_ = run_begins ? 1'h1 : _086_;
+    if (_011_) set_0_x_count <= head[35:24];
+  assign _063_ = | { _023_, rst };
+  assign _064_ = | { begins, rst };
+  assign _065_ = array_row_valid ? _037_[5:0] : units_left;
+  assign _061_ = begins ? head[101:96] : _065_;
+  assign _066_ = act_loops_ends[5] ? weight_next : weight_tile;
+  assign _067_ = act_loops_ends[2] ? _066_ : weight_tile;
+  assign _068_ = weight_en ? _067_ : weight_tile;
+  assign _060_ = begins ? head[46:40] : _068_;
+  assign _069_ = act_loops_ends[5] ? (* full_case = 32'd1 *) weight_next : weight_tile;
+  assign _070_ = act_loops_ends[2] ? (* full_case = 32'd1 *) _069_ : weight_next;
+  assign _071_ = weight_en ? _070_ : weight_at;
+  assign _059_ = begins ? head[46:40] : _071_;
+  assign _072_ = _024_ ? _025_[1:0] : spacing;
+  assign _073_ = _023_ ? 2'h1 : _072_;
+  assign _074_ = weight_en ? act_loops_ends[3] : fresh;
+  assign _075_ = begins ? 1'h1 : _074_;
+  assign _076_ = front_end ? (* full_case = 32'd1 *) _018_[2:0] : _020_[2:0];
+  assign _077_ = act_loops_ends[2] ? _076_ : weight_plane;
+  assign _078_ = act_loops_ends[3] ? weight_top : _077_;
+  assign _079_ = weight_en ? _078_ : weight_plane;
+  assign _057_ = begins ? _014_[2:0] : _079_;
+  assign _080_ = front_end ? (* full_case = 32'd1 *) next_act : _019_[2:0];
+  assign _081_ = act_loops_ends[2] ? _080_ : act_plane;
+  assign _082_ = act_loops_ends[3] ? act_top : _081_;
+  assign _083_ = weight_en ? _082_ : act_plane;
+  assign _056_ = begins ? _013_[2:0] : _083_;
+  assign _084_ = _021_ ? 1'h0 : running;
+  assign _085_ = weight_en ? _084_ : running;
+  assign _086_ = begins ? 1'h1 : _085_;
   accelerator_loops_lut_acc acc_loops (
     .address(acc_loops_address),
     .base(head[63:56]),
     .clk(clk),
     .count_0(6'h02),
-    .count_1(act_loops_count_4),
-    .count_2(act_loops_count_5),
+    .count_1(set_0_x_count),
+    .count_2(set_0_y_count),
     .count_3(head[81:72]),
     .ends(acc_loops_ends),
-    .load(run_begins),
-    .step(acc_loops_step),
+    .load(begins),
+    .step(array_row_valid),
     .stride_0(head[109:102]),
     .stride_1(1'h1),
-    .stride_2(act_loops_count_4[7:0]),
+    .stride_2(set_0_x_count[7:0]),
     .stride_3(head[89:82])
   );
   accelerator_loops_lut_act act_loops (
     .address(act_loops_address),
     .base(head[31:24]),
     .clk(clk),
-    .count_0(act_loops_count_0),
-    .count_1(act_loops_count_1),
-    .count_2(act_loops_count_2),
+    .count_0(set_0_c_count),
+    .count_1(set_0_kx_count),
+    .count_2(set_0_ky_count),
     .count_3(act_loops_count_3),
-    .count_4(act_loops_count_4),
-    .count_5(act_loops_count_5),
+    .count_4(set_0_x_count),
+    .count_5(set_0_y_count),
     .count_6(head[81:72]),
     .ends(act_loops_ends),
-    .load(run_begins),
+    .load(begins),
     .step(weight_en),
     .stride_0(head[117:114]),
     .stride_1(set_0_kx_stride[7:0]),
@@ -9523,7 +9685,7 @@ module accelerator_lut(head, plane_en, plane_address, plane_data, weight_data, c
     .last(last_delay[1]),
     .negate(negate_delay[1]),
     .row(array_row),
-    .row_valid(acc_loops_step),
+    .row_valid(array_row_valid),
     .rst(rst),
     .shift(wave_delay[1]),
     .valid(step_delay[1])
@@ -9546,27 +9708,33 @@ module accelerator_lut(head, plane_en, plane_address, plane_data, weight_data, c
     .write_data(plane_data),
     .write_en(plane_en[1])
   );
-  assign _011_[6:0] = act_loops_count_3;
-  assign _005_[7:0] = planes_1_read_address;
-  assign _004_[7:0] = planes_0_read_address;
-  assign _003_[6:0] = weight_address;
-  assign _002_[6:0] = weight_next;
-  assign _063_[3:0] = next_front;
+  assign _040_[6:0] = act_loops_count_3;
+  assign _048_[3:0] = next_front;
+  assign _050_[6:0] = weight_next;
+  assign _051_[6:0] = weight_address;
+  assign _052_[7:0] = planes_0_read_address;
+  assign _053_[7:0] = planes_1_read_address;
   assign acc_address_held = acc_address;
   assign acc_data_held = acc_data;
   assign acc_loops_base = head[63:56];
   assign acc_loops_count_0 = 6'h02;
-  assign acc_loops_count_1 = act_loops_count_4;
-  assign acc_loops_count_2 = act_loops_count_5;
+  assign acc_loops_count_1 = set_0_x_count;
+  assign acc_loops_count_2 = set_0_y_count;
   assign acc_loops_count_3 = head[81:72];
-  assign acc_loops_load = run_begins;
+  assign acc_loops_load = begins;
+  assign acc_loops_step = array_row_valid;
   assign acc_loops_stride_0 = head[109:102];
   assign acc_loops_stride_1 = 1'h1;
-  assign acc_loops_stride_2 = act_loops_count_4[7:0];
+  assign acc_loops_stride_2 = set_0_x_count[7:0];
   assign acc_loops_stride_3 = head[89:82];
   assign act_loops_base = head[31:24];
+  assign act_loops_count_0 = set_0_c_count;
+  assign act_loops_count_1 = set_0_kx_count;
+  assign act_loops_count_2 = set_0_ky_count;
+  assign act_loops_count_4 = set_0_x_count;
+  assign act_loops_count_5 = set_0_y_count;
   assign act_loops_count_6 = head[81:72];
-  assign act_loops_load = run_begins;
+  assign act_loops_load = begins;
   assign act_loops_step = weight_en;
   assign act_loops_stride_0 = head[117:114];
   assign act_loops_stride_1 = set_0_kx_stride[7:0];
@@ -9578,7 +9746,6 @@ module accelerator_lut(head, plane_en, plane_address, plane_data, weight_data, c
   assign array_clear = fresh_delay[1];
   assign array_last = last_delay[1];
   assign array_negate = negate_delay[1];
-  assign array_row_valid = acc_loops_step;
   assign array_shift = wave_delay[1];
   assign array_valid = step_delay[1];
   assign done = run_over[10];
@@ -9590,11 +9757,6 @@ module accelerator_lut(head, plane_en, plane_address, plane_data, weight_data, c
   assign planes_1_write_address = plane_address;
   assign planes_1_write_data = plane_data;
   assign planes_1_write_en = plane_en[1];
-  assign set_0_c_count = act_loops_count_0;
-  assign set_0_kx_count = act_loops_count_1;
-  assign set_0_ky_count = act_loops_count_2;
-  assign set_0_x_count = act_loops_count_4;
-  assign set_0_y_count = act_loops_count_5;
   assign step = weight_en;
 endmodule
 
@@ -11586,7 +11748,7 @@ module accelerator_sequencer(m, n, k, accumulate, keep, b_valid, a_valid, freed,
   assign walk_odd = 1'h0;
 endmodule
 
-module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head, busy, idle, waiting, began, ended, missing, overflow, push);
+module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, head, busy, idle, waiting, began, ended, missing, overflow, push);
   wire _000_;
   wire _001_;
   wire _002_;
@@ -11661,7 +11823,7 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   wire _071_;
   wire _072_;
   wire _073_;
-  wire [5:0] _074_;
+  wire _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -11672,7 +11834,7 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   wire _082_;
   wire _083_;
   wire _084_;
-  wire _085_;
+  wire [5:0] _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -11714,52 +11876,52 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   wire _124_;
   wire _125_;
   wire _126_;
-  wire [6:0] _127_;
-  wire [7:0] _128_;
+  wire _127_;
+  wire [6:0] _128_;
   wire _129_;
-  wire _130_;
+  wire [7:0] _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
   wire _135_;
-  wire [6:0] _136_;
-  wire [7:0] _137_;
-  wire _138_;
+  wire _136_;
+  wire [6:0] _137_;
+  wire [7:0] _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
   wire _143_;
-  wire [6:0] _144_;
-  wire [7:0] _145_;
-  wire _146_;
+  wire _144_;
+  wire [6:0] _145_;
+  wire [7:0] _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
   wire _152_;
-  wire [6:0] _153_;
-  wire [7:0] _154_;
-  wire _155_;
+  wire _153_;
+  wire [6:0] _154_;
+  wire [7:0] _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
   wire _160_;
-  wire [6:0] _161_;
-  wire [7:0] _162_;
-  wire _163_;
+  wire _161_;
+  wire [6:0] _162_;
+  wire [7:0] _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
   wire _168_;
-  wire [6:0] _169_;
-  wire [7:0] _170_;
+  wire _169_;
+  wire [6:0] _170_;
   wire _171_;
-  wire _172_;
+  wire [7:0] _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -11773,6 +11935,7 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   wire _183_;
   output began;
   wire began;
+  output begins;
   wire begins;
   reg blocked = 1'h0;
   output busy;
@@ -11784,8 +11947,6 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   output ended;
   wire ended;
   wire ends;
-  output full;
-  wire full;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -11808,7 +11969,6 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   input push;
   wire push;
   wire [127:0] queue_data;
-  wire queue_full;
   wire [127:0] queue_head;
   wire [127:0] queue_kept;
   wire queue_pop;
@@ -11859,237 +12019,237 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
   assign _042_ = queue_valid & _031_;
   assign _053_ = ~ blocked;
   assign start = _042_ & _053_;
-  assign _063_ = start & single;
-  assign ended = busy ? done : _063_;
-  assign _074_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _074_ : 6'h00;
-  assign _095_ = ~ busy;
-  assign _099_ = ~ queue_valid;
-  assign idle = _095_ & _099_;
-  assign _100_ = ~ busy;
-  assign _101_ = _100_ & queue_valid;
-  assign waiting = _101_ & blocked;
+  assign _063_ = ~ single;
+  assign begins = start & _063_;
+  assign _074_ = start & single;
+  assign ended = busy ? done : _074_;
+  assign _085_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _099_ = ~ busy;
+  assign _100_ = ~ queue_valid;
+  assign idle = _099_ & _100_;
+  assign _101_ = ~ busy;
+  assign _102_ = _101_ & queue_valid;
+  assign waiting = _102_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _102_ = & tokens_load;
-  assign _103_ = _102_ & given[0];
-  assign _104_ = ~ takes_load;
-  assign _105_ = _103_ & _104_;
-  assign _106_ = & tokens_dsp;
-  assign _107_ = _106_ & given[1];
-  assign _109_ = ~ takes_dsp;
-  assign _110_ = _107_ & _109_;
-  assign _111_ = & tokens_lut;
-  assign _112_ = _111_ & given[2];
-  assign _113_ = ~ takes_lut;
-  assign _114_ = _112_ & _113_;
-  assign _115_ = & tokens_sparse;
-  assign _116_ = _115_ & given[3];
-  assign _117_ = ~ takes_sparse;
-  assign _118_ = _116_ & _117_;
-  assign _119_ = & tokens_vec;
-  assign _120_ = _119_ & given[4];
-  assign _121_ = ~ takes_vec;
-  assign _122_ = _120_ & _121_;
-  assign _123_ = & tokens_store;
-  assign _124_ = _123_ & given[5];
-  assign _125_ = ~ takes_store;
-  assign _126_ = _124_ & _125_;
-  assign overflow = | { _126_, _122_, _118_, _114_, _110_, _105_ };
-  assign _127_ = tokens_load + given[0];
-  assign _128_ = _127_ - takes_load;
-  assign _130_ = tokens_load != 1'h1;
-  assign _131_ = given[0] | _130_;
-  assign _132_ = & tokens_load;
-  assign _133_ = ~ _132_;
-  assign _134_ = given[0] ? _133_ : has_load;
-  assign _135_ = takes_load ? _131_ : _134_;
-  assign _136_ = tokens_dsp + given[1];
-  assign _137_ = _136_ - takes_dsp;
-  assign _138_ = tokens_dsp != 1'h1;
-  assign _139_ = given[1] | _138_;
-  assign _140_ = & tokens_dsp;
-  assign _141_ = ~ _140_;
-  assign _142_ = given[1] ? _141_ : has_dsp;
-  assign _143_ = takes_dsp ? _139_ : _142_;
-  assign _144_ = tokens_lut + given[2];
-  assign _145_ = _144_ - takes_lut;
-  assign _146_ = tokens_lut != 1'h1;
-  assign _147_ = given[2] | _146_;
-  assign _148_ = & tokens_lut;
-  assign _149_ = ~ _148_;
-  assign _151_ = given[2] ? _149_ : has_lut;
-  assign _152_ = takes_lut ? _147_ : _151_;
-  assign _153_ = tokens_sparse + given[3];
-  assign _154_ = _153_ - takes_sparse;
-  assign _155_ = tokens_sparse != 1'h1;
-  assign _156_ = given[3] | _155_;
-  assign _157_ = & tokens_sparse;
-  assign _158_ = ~ _157_;
-  assign _159_ = given[3] ? _158_ : has_sparse;
-  assign _160_ = takes_sparse ? _156_ : _159_;
-  assign _161_ = tokens_vec + given[4];
-  assign _162_ = _161_ - takes_vec;
-  assign _163_ = tokens_vec != 1'h1;
-  assign _164_ = given[4] | _163_;
-  assign _165_ = & tokens_vec;
-  assign _166_ = ~ _165_;
-  assign _167_ = given[4] ? _166_ : has_vec;
-  assign _168_ = takes_vec ? _164_ : _167_;
-  assign _169_ = tokens_store + given[5];
-  assign _170_ = _169_ - takes_store;
-  assign _172_ = tokens_store != 1'h1;
-  assign _173_ = given[5] | _172_;
-  assign _174_ = & tokens_store;
-  assign _175_ = ~ _174_;
-  assign _176_ = given[5] ? _175_ : has_store;
-  assign _177_ = takes_store ? _173_ : _176_;
-  assign _178_ = tokens_load != 1'h1;
-  assign _179_ = given[0] | _178_;
-  assign _180_ = & tokens_load;
-  assign _181_ = ~ _180_;
-  assign _001_ = given[0] ? _181_ : has_load;
-  assign _002_ = head[8] ? _179_ : _001_;
-  assign _003_ = ~ _002_;
-  assign _004_ = queue_popped[8] & _003_;
-  assign _005_ = tokens_dsp != 1'h1;
-  assign _006_ = given[1] | _005_;
-  assign _007_ = & tokens_dsp;
-  assign _008_ = ~ _007_;
-  assign _009_ = given[1] ? _008_ : has_dsp;
-  assign _011_ = head[9] ? _006_ : _009_;
-  assign _012_ = ~ _011_;
-  assign _013_ = queue_popped[9] & _012_;
-  assign _014_ = _004_ | _013_;
-  assign _015_ = tokens_lut != 1'h1;
-  assign _016_ = given[2] | _015_;
-  assign _017_ = & tokens_lut;
-  assign _018_ = ~ _017_;
-  assign _019_ = given[2] ? _018_ : has_lut;
-  assign _020_ = head[10] ? _016_ : _019_;
-  assign _021_ = ~ _020_;
-  assign _022_ = queue_popped[10] & _021_;
-  assign _023_ = _014_ | _022_;
-  assign _024_ = tokens_sparse != 1'h1;
-  assign _025_ = given[3] | _024_;
-  assign _026_ = & tokens_sparse;
-  assign _027_ = ~ _026_;
-  assign _028_ = given[3] ? _027_ : has_sparse;
-  assign _029_ = head[11] ? _025_ : _028_;
-  assign _030_ = ~ _029_;
-  assign _032_ = queue_popped[11] & _030_;
-  assign _033_ = _023_ | _032_;
-  assign _034_ = tokens_vec != 1'h1;
-  assign _035_ = given[4] | _034_;
-  assign _036_ = & tokens_vec;
-  assign _037_ = ~ _036_;
-  assign _038_ = given[4] ? _037_ : has_vec;
-  assign _039_ = head[12] ? _035_ : _038_;
-  assign _040_ = ~ _039_;
-  assign _041_ = queue_popped[12] & _040_;
-  assign _043_ = _033_ | _041_;
-  assign _044_ = tokens_store != 1'h1;
-  assign _045_ = given[5] | _044_;
-  assign _046_ = & tokens_store;
-  assign _047_ = ~ _046_;
-  assign _048_ = given[5] ? _047_ : has_store;
-  assign _049_ = head[13] ? _045_ : _048_;
-  assign _050_ = ~ _049_;
-  assign _051_ = queue_popped[13] & _050_;
-  assign _052_ = _043_ | _051_;
-  assign _054_ = & tokens_load;
-  assign _055_ = ~ _054_;
-  assign _056_ = given[0] ? _055_ : has_load;
-  assign _057_ = ~ _056_;
-  assign _058_ = queue_kept[8] & _057_;
-  assign _059_ = & tokens_dsp;
-  assign _060_ = ~ _059_;
-  assign _061_ = given[1] ? _060_ : has_dsp;
-  assign _062_ = ~ _061_;
-  assign _064_ = queue_kept[9] & _062_;
-  assign _065_ = _058_ | _064_;
-  assign _066_ = & tokens_lut;
-  assign _067_ = ~ _066_;
-  assign _068_ = given[2] ? _067_ : has_lut;
-  assign _069_ = ~ _068_;
-  assign _070_ = queue_kept[10] & _069_;
-  assign _071_ = _065_ | _070_;
-  assign _072_ = & tokens_sparse;
-  assign _073_ = ~ _072_;
-  assign _075_ = given[3] ? _073_ : has_sparse;
-  assign _076_ = ~ _075_;
-  assign _077_ = queue_kept[11] & _076_;
-  assign _078_ = _071_ | _077_;
-  assign _079_ = & tokens_vec;
-  assign _080_ = ~ _079_;
-  assign _081_ = given[4] ? _080_ : has_vec;
-  assign _082_ = ~ _081_;
-  assign _083_ = queue_kept[12] & _082_;
-  assign _084_ = _078_ | _083_;
-  assign _085_ = & tokens_store;
-  assign _086_ = ~ _085_;
-  assign _087_ = given[5] ? _086_ : has_store;
+  assign _103_ = & tokens_load;
+  assign _104_ = _103_ & given[0];
+  assign _105_ = ~ takes_load;
+  assign _106_ = _104_ & _105_;
+  assign _107_ = & tokens_dsp;
+  assign _109_ = _107_ & given[1];
+  assign _110_ = ~ takes_dsp;
+  assign _111_ = _109_ & _110_;
+  assign _112_ = & tokens_lut;
+  assign _113_ = _112_ & given[2];
+  assign _114_ = ~ takes_lut;
+  assign _115_ = _113_ & _114_;
+  assign _116_ = & tokens_sparse;
+  assign _117_ = _116_ & given[3];
+  assign _118_ = ~ takes_sparse;
+  assign _119_ = _117_ & _118_;
+  assign _120_ = & tokens_vec;
+  assign _121_ = _120_ & given[4];
+  assign _122_ = ~ takes_vec;
+  assign _123_ = _121_ & _122_;
+  assign _124_ = & tokens_store;
+  assign _125_ = _124_ & given[5];
+  assign _126_ = ~ takes_store;
+  assign _127_ = _125_ & _126_;
+  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
+  assign _128_ = tokens_load + given[0];
+  assign _130_ = _128_ - takes_load;
+  assign _131_ = tokens_load != 1'h1;
+  assign _132_ = given[0] | _131_;
+  assign _133_ = & tokens_load;
+  assign _134_ = ~ _133_;
+  assign _135_ = given[0] ? _134_ : has_load;
+  assign _136_ = takes_load ? _132_ : _135_;
+  assign _137_ = tokens_dsp + given[1];
+  assign _138_ = _137_ - takes_dsp;
+  assign _139_ = tokens_dsp != 1'h1;
+  assign _140_ = given[1] | _139_;
+  assign _141_ = & tokens_dsp;
+  assign _142_ = ~ _141_;
+  assign _143_ = given[1] ? _142_ : has_dsp;
+  assign _144_ = takes_dsp ? _140_ : _143_;
+  assign _145_ = tokens_lut + given[2];
+  assign _146_ = _145_ - takes_lut;
+  assign _147_ = tokens_lut != 1'h1;
+  assign _148_ = given[2] | _147_;
+  assign _149_ = & tokens_lut;
+  assign _151_ = ~ _149_;
+  assign _152_ = given[2] ? _151_ : has_lut;
+  assign _153_ = takes_lut ? _148_ : _152_;
+  assign _154_ = tokens_sparse + given[3];
+  assign _155_ = _154_ - takes_sparse;
+  assign _156_ = tokens_sparse != 1'h1;
+  assign _157_ = given[3] | _156_;
+  assign _158_ = & tokens_sparse;
+  assign _159_ = ~ _158_;
+  assign _160_ = given[3] ? _159_ : has_sparse;
+  assign _161_ = takes_sparse ? _157_ : _160_;
+  assign _162_ = tokens_vec + given[4];
+  assign _163_ = _162_ - takes_vec;
+  assign _164_ = tokens_vec != 1'h1;
+  assign _165_ = given[4] | _164_;
+  assign _166_ = & tokens_vec;
+  assign _167_ = ~ _166_;
+  assign _168_ = given[4] ? _167_ : has_vec;
+  assign _169_ = takes_vec ? _165_ : _168_;
+  assign _170_ = tokens_store + given[5];
+  assign _172_ = _170_ - takes_store;
+  assign _173_ = tokens_store != 1'h1;
+  assign _174_ = given[5] | _173_;
+  assign _175_ = & tokens_store;
+  assign _176_ = ~ _175_;
+  assign _177_ = given[5] ? _176_ : has_store;
+  assign _178_ = takes_store ? _174_ : _177_;
+  assign _179_ = tokens_load != 1'h1;
+  assign _180_ = given[0] | _179_;
+  assign _181_ = & tokens_load;
+  assign _001_ = ~ _181_;
+  assign _002_ = given[0] ? _001_ : has_load;
+  assign _003_ = head[8] ? _180_ : _002_;
+  assign _004_ = ~ _003_;
+  assign _005_ = queue_popped[8] & _004_;
+  assign _006_ = tokens_dsp != 1'h1;
+  assign _007_ = given[1] | _006_;
+  assign _008_ = & tokens_dsp;
+  assign _009_ = ~ _008_;
+  assign _011_ = given[1] ? _009_ : has_dsp;
+  assign _012_ = head[9] ? _007_ : _011_;
+  assign _013_ = ~ _012_;
+  assign _014_ = queue_popped[9] & _013_;
+  assign _015_ = _005_ | _014_;
+  assign _016_ = tokens_lut != 1'h1;
+  assign _017_ = given[2] | _016_;
+  assign _018_ = & tokens_lut;
+  assign _019_ = ~ _018_;
+  assign _020_ = given[2] ? _019_ : has_lut;
+  assign _021_ = head[10] ? _017_ : _020_;
+  assign _022_ = ~ _021_;
+  assign _023_ = queue_popped[10] & _022_;
+  assign _024_ = _015_ | _023_;
+  assign _025_ = tokens_sparse != 1'h1;
+  assign _026_ = given[3] | _025_;
+  assign _027_ = & tokens_sparse;
+  assign _028_ = ~ _027_;
+  assign _029_ = given[3] ? _028_ : has_sparse;
+  assign _030_ = head[11] ? _026_ : _029_;
+  assign _032_ = ~ _030_;
+  assign _033_ = queue_popped[11] & _032_;
+  assign _034_ = _024_ | _033_;
+  assign _035_ = tokens_vec != 1'h1;
+  assign _036_ = given[4] | _035_;
+  assign _037_ = & tokens_vec;
+  assign _038_ = ~ _037_;
+  assign _039_ = given[4] ? _038_ : has_vec;
+  assign _040_ = head[12] ? _036_ : _039_;
+  assign _041_ = ~ _040_;
+  assign _043_ = queue_popped[12] & _041_;
+  assign _044_ = _034_ | _043_;
+  assign _045_ = tokens_store != 1'h1;
+  assign _046_ = given[5] | _045_;
+  assign _047_ = & tokens_store;
+  assign _048_ = ~ _047_;
+  assign _049_ = given[5] ? _048_ : has_store;
+  assign _050_ = head[13] ? _046_ : _049_;
+  assign _051_ = ~ _050_;
+  assign _052_ = queue_popped[13] & _051_;
+  assign _054_ = _044_ | _052_;
+  assign _055_ = & tokens_load;
+  assign _056_ = ~ _055_;
+  assign _057_ = given[0] ? _056_ : has_load;
+  assign _058_ = ~ _057_;
+  assign _059_ = queue_kept[8] & _058_;
+  assign _060_ = & tokens_dsp;
+  assign _061_ = ~ _060_;
+  assign _062_ = given[1] ? _061_ : has_dsp;
+  assign _064_ = ~ _062_;
+  assign _065_ = queue_kept[9] & _064_;
+  assign _066_ = _059_ | _065_;
+  assign _067_ = & tokens_lut;
+  assign _068_ = ~ _067_;
+  assign _069_ = given[2] ? _068_ : has_lut;
+  assign _070_ = ~ _069_;
+  assign _071_ = queue_kept[10] & _070_;
+  assign _072_ = _066_ | _071_;
+  assign _073_ = & tokens_sparse;
+  assign _075_ = ~ _073_;
+  assign _076_ = given[3] ? _075_ : has_sparse;
+  assign _077_ = ~ _076_;
+  assign _078_ = queue_kept[11] & _077_;
+  assign _079_ = _072_ | _078_;
+  assign _080_ = & tokens_vec;
+  assign _081_ = ~ _080_;
+  assign _082_ = given[4] ? _081_ : has_vec;
+  assign _083_ = ~ _082_;
+  assign _084_ = queue_kept[12] & _083_;
+  assign _086_ = _079_ | _084_;
+  assign _087_ = & tokens_store;
   assign _088_ = ~ _087_;
-  assign _089_ = queue_kept[13] & _088_;
-  assign _090_ = _084_ | _089_;
-  assign _091_ = start ? _052_ : _090_;
-  assign _092_ = queue_popped[7:4] != 1'h1;
-  assign _093_ = queue_kept[7:4] != 1'h1;
-  assign _094_ = start ? _092_ : _093_;
-  assign _096_ = ~ single;
-  assign _097_ = start & _096_;
+  assign _089_ = given[5] ? _088_ : has_store;
+  assign _090_ = ~ _089_;
+  assign _091_ = queue_kept[13] & _090_;
+  assign _092_ = _086_ | _091_;
+  assign _093_ = start ? _054_ : _092_;
+  assign _094_ = queue_popped[7:4] != 1'h1;
+  assign _095_ = queue_kept[7:4] != 1'h1;
+  assign _096_ = start ? _094_ : _095_;
   always @(posedge clk)
-    if (_097_) signals <= head[21:16];
+    if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
     else busy <= _183_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _094_;
+    else single <= _096_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _091_;
+    else blocked <= _093_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _177_;
+    else has_store <= _178_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _170_[5:0];
+    else tokens_store <= _172_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _168_;
+    else has_vec <= _169_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _162_[5:0];
+    else tokens_vec <= _163_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _160_;
+    else has_sparse <= _161_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _154_[5:0];
+    else tokens_sparse <= _155_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _152_;
+    else has_lut <= _153_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _145_[5:0];
+    else tokens_lut <= _146_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _143_;
+    else has_dsp <= _144_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _137_[5:0];
+    else tokens_dsp <= _138_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _135_;
+    else has_load <= _136_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _128_[5:0];
+    else tokens_load <= _130_[5:0];
   assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = _097_ ? 1'h1 : _182_;
+  assign _183_ = begins ? 1'h1 : _182_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(full),
+    .full(_097_),
     .head(head),
     .kept(queue_kept),
     .level(_098_),
@@ -12100,18 +12260,16 @@ module accelerator_shell_1(word, given, done, clk, rst, full, gives, start, head
     .valid(queue_valid)
   );
   assign began = start;
-  assign begins = start;
   assign ends = ended;
   assign gives[7:6] = 2'h0;
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
-  assign queue_full = full;
   assign queue_head = head;
   assign queue_pop = start;
   assign queue_push = push;
 endmodule
 
-module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head, busy, idle, waiting, began, ended, missing, overflow, push);
+module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, head, busy, idle, waiting, began, ended, missing, overflow, push);
   wire _000_;
   wire _001_;
   wire _002_;
@@ -12186,7 +12344,7 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   wire _071_;
   wire _072_;
   wire _073_;
-  wire [5:0] _074_;
+  wire _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -12197,7 +12355,7 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   wire _082_;
   wire _083_;
   wire _084_;
-  wire _085_;
+  wire [5:0] _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -12239,52 +12397,52 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   wire _124_;
   wire _125_;
   wire _126_;
-  wire [6:0] _127_;
-  wire [7:0] _128_;
+  wire _127_;
+  wire [6:0] _128_;
   wire _129_;
-  wire _130_;
+  wire [7:0] _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
   wire _135_;
-  wire [6:0] _136_;
-  wire [7:0] _137_;
-  wire _138_;
+  wire _136_;
+  wire [6:0] _137_;
+  wire [7:0] _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
   wire _143_;
-  wire [6:0] _144_;
-  wire [7:0] _145_;
-  wire _146_;
+  wire _144_;
+  wire [6:0] _145_;
+  wire [7:0] _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
   wire _152_;
-  wire [6:0] _153_;
-  wire [7:0] _154_;
-  wire _155_;
+  wire _153_;
+  wire [6:0] _154_;
+  wire [7:0] _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
   wire _160_;
-  wire [6:0] _161_;
-  wire [7:0] _162_;
-  wire _163_;
+  wire _161_;
+  wire [6:0] _162_;
+  wire [7:0] _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
   wire _168_;
-  wire [6:0] _169_;
-  wire [7:0] _170_;
+  wire _169_;
+  wire [6:0] _170_;
   wire _171_;
-  wire _172_;
+  wire [7:0] _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -12298,6 +12456,7 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   wire _183_;
   output began;
   wire began;
+  output begins;
   wire begins;
   reg blocked = 1'h0;
   output busy;
@@ -12309,8 +12468,6 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   output ended;
   wire ended;
   wire ends;
-  output full;
-  wire full;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -12333,7 +12490,6 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   input push;
   wire push;
   wire [127:0] queue_data;
-  wire queue_full;
   wire [127:0] queue_head;
   wire [127:0] queue_kept;
   wire queue_pop;
@@ -12384,237 +12540,237 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
   assign _042_ = queue_valid & _031_;
   assign _053_ = ~ blocked;
   assign start = _042_ & _053_;
-  assign _063_ = start & single;
-  assign ended = busy ? done : _063_;
-  assign _074_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _074_ : 6'h00;
-  assign _095_ = ~ busy;
-  assign _099_ = ~ queue_valid;
-  assign idle = _095_ & _099_;
-  assign _100_ = ~ busy;
-  assign _101_ = _100_ & queue_valid;
-  assign waiting = _101_ & blocked;
+  assign _063_ = ~ single;
+  assign begins = start & _063_;
+  assign _074_ = start & single;
+  assign ended = busy ? done : _074_;
+  assign _085_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _099_ = ~ busy;
+  assign _100_ = ~ queue_valid;
+  assign idle = _099_ & _100_;
+  assign _101_ = ~ busy;
+  assign _102_ = _101_ & queue_valid;
+  assign waiting = _102_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _102_ = & tokens_load;
-  assign _103_ = _102_ & given[0];
-  assign _104_ = ~ takes_load;
-  assign _105_ = _103_ & _104_;
-  assign _106_ = & tokens_dsp;
-  assign _107_ = _106_ & given[1];
-  assign _109_ = ~ takes_dsp;
-  assign _110_ = _107_ & _109_;
-  assign _111_ = & tokens_lut;
-  assign _112_ = _111_ & given[2];
-  assign _113_ = ~ takes_lut;
-  assign _114_ = _112_ & _113_;
-  assign _115_ = & tokens_sparse;
-  assign _116_ = _115_ & given[3];
-  assign _117_ = ~ takes_sparse;
-  assign _118_ = _116_ & _117_;
-  assign _119_ = & tokens_vec;
-  assign _120_ = _119_ & given[4];
-  assign _121_ = ~ takes_vec;
-  assign _122_ = _120_ & _121_;
-  assign _123_ = & tokens_store;
-  assign _124_ = _123_ & given[5];
-  assign _125_ = ~ takes_store;
-  assign _126_ = _124_ & _125_;
-  assign overflow = | { _126_, _122_, _118_, _114_, _110_, _105_ };
-  assign _127_ = tokens_load + given[0];
-  assign _128_ = _127_ - takes_load;
-  assign _130_ = tokens_load != 1'h1;
-  assign _131_ = given[0] | _130_;
-  assign _132_ = & tokens_load;
-  assign _133_ = ~ _132_;
-  assign _134_ = given[0] ? _133_ : has_load;
-  assign _135_ = takes_load ? _131_ : _134_;
-  assign _136_ = tokens_dsp + given[1];
-  assign _137_ = _136_ - takes_dsp;
-  assign _138_ = tokens_dsp != 1'h1;
-  assign _139_ = given[1] | _138_;
-  assign _140_ = & tokens_dsp;
-  assign _141_ = ~ _140_;
-  assign _142_ = given[1] ? _141_ : has_dsp;
-  assign _143_ = takes_dsp ? _139_ : _142_;
-  assign _144_ = tokens_lut + given[2];
-  assign _145_ = _144_ - takes_lut;
-  assign _146_ = tokens_lut != 1'h1;
-  assign _147_ = given[2] | _146_;
-  assign _148_ = & tokens_lut;
-  assign _149_ = ~ _148_;
-  assign _151_ = given[2] ? _149_ : has_lut;
-  assign _152_ = takes_lut ? _147_ : _151_;
-  assign _153_ = tokens_sparse + given[3];
-  assign _154_ = _153_ - takes_sparse;
-  assign _155_ = tokens_sparse != 1'h1;
-  assign _156_ = given[3] | _155_;
-  assign _157_ = & tokens_sparse;
-  assign _158_ = ~ _157_;
-  assign _159_ = given[3] ? _158_ : has_sparse;
-  assign _160_ = takes_sparse ? _156_ : _159_;
-  assign _161_ = tokens_vec + given[4];
-  assign _162_ = _161_ - takes_vec;
-  assign _163_ = tokens_vec != 1'h1;
-  assign _164_ = given[4] | _163_;
-  assign _165_ = & tokens_vec;
-  assign _166_ = ~ _165_;
-  assign _167_ = given[4] ? _166_ : has_vec;
-  assign _168_ = takes_vec ? _164_ : _167_;
-  assign _169_ = tokens_store + given[5];
-  assign _170_ = _169_ - takes_store;
-  assign _172_ = tokens_store != 1'h1;
-  assign _173_ = given[5] | _172_;
-  assign _174_ = & tokens_store;
-  assign _175_ = ~ _174_;
-  assign _176_ = given[5] ? _175_ : has_store;
-  assign _177_ = takes_store ? _173_ : _176_;
-  assign _178_ = tokens_load != 1'h1;
-  assign _179_ = given[0] | _178_;
-  assign _180_ = & tokens_load;
-  assign _181_ = ~ _180_;
-  assign _001_ = given[0] ? _181_ : has_load;
-  assign _002_ = head[8] ? _179_ : _001_;
-  assign _003_ = ~ _002_;
-  assign _004_ = queue_popped[8] & _003_;
-  assign _005_ = tokens_dsp != 1'h1;
-  assign _006_ = given[1] | _005_;
-  assign _007_ = & tokens_dsp;
-  assign _008_ = ~ _007_;
-  assign _009_ = given[1] ? _008_ : has_dsp;
-  assign _011_ = head[9] ? _006_ : _009_;
-  assign _012_ = ~ _011_;
-  assign _013_ = queue_popped[9] & _012_;
-  assign _014_ = _004_ | _013_;
-  assign _015_ = tokens_lut != 1'h1;
-  assign _016_ = given[2] | _015_;
-  assign _017_ = & tokens_lut;
-  assign _018_ = ~ _017_;
-  assign _019_ = given[2] ? _018_ : has_lut;
-  assign _020_ = head[10] ? _016_ : _019_;
-  assign _021_ = ~ _020_;
-  assign _022_ = queue_popped[10] & _021_;
-  assign _023_ = _014_ | _022_;
-  assign _024_ = tokens_sparse != 1'h1;
-  assign _025_ = given[3] | _024_;
-  assign _026_ = & tokens_sparse;
-  assign _027_ = ~ _026_;
-  assign _028_ = given[3] ? _027_ : has_sparse;
-  assign _029_ = head[11] ? _025_ : _028_;
-  assign _030_ = ~ _029_;
-  assign _032_ = queue_popped[11] & _030_;
-  assign _033_ = _023_ | _032_;
-  assign _034_ = tokens_vec != 1'h1;
-  assign _035_ = given[4] | _034_;
-  assign _036_ = & tokens_vec;
-  assign _037_ = ~ _036_;
-  assign _038_ = given[4] ? _037_ : has_vec;
-  assign _039_ = head[12] ? _035_ : _038_;
-  assign _040_ = ~ _039_;
-  assign _041_ = queue_popped[12] & _040_;
-  assign _043_ = _033_ | _041_;
-  assign _044_ = tokens_store != 1'h1;
-  assign _045_ = given[5] | _044_;
-  assign _046_ = & tokens_store;
-  assign _047_ = ~ _046_;
-  assign _048_ = given[5] ? _047_ : has_store;
-  assign _049_ = head[13] ? _045_ : _048_;
-  assign _050_ = ~ _049_;
-  assign _051_ = queue_popped[13] & _050_;
-  assign _052_ = _043_ | _051_;
-  assign _054_ = & tokens_load;
-  assign _055_ = ~ _054_;
-  assign _056_ = given[0] ? _055_ : has_load;
-  assign _057_ = ~ _056_;
-  assign _058_ = queue_kept[8] & _057_;
-  assign _059_ = & tokens_dsp;
-  assign _060_ = ~ _059_;
-  assign _061_ = given[1] ? _060_ : has_dsp;
-  assign _062_ = ~ _061_;
-  assign _064_ = queue_kept[9] & _062_;
-  assign _065_ = _058_ | _064_;
-  assign _066_ = & tokens_lut;
-  assign _067_ = ~ _066_;
-  assign _068_ = given[2] ? _067_ : has_lut;
-  assign _069_ = ~ _068_;
-  assign _070_ = queue_kept[10] & _069_;
-  assign _071_ = _065_ | _070_;
-  assign _072_ = & tokens_sparse;
-  assign _073_ = ~ _072_;
-  assign _075_ = given[3] ? _073_ : has_sparse;
-  assign _076_ = ~ _075_;
-  assign _077_ = queue_kept[11] & _076_;
-  assign _078_ = _071_ | _077_;
-  assign _079_ = & tokens_vec;
-  assign _080_ = ~ _079_;
-  assign _081_ = given[4] ? _080_ : has_vec;
-  assign _082_ = ~ _081_;
-  assign _083_ = queue_kept[12] & _082_;
-  assign _084_ = _078_ | _083_;
-  assign _085_ = & tokens_store;
-  assign _086_ = ~ _085_;
-  assign _087_ = given[5] ? _086_ : has_store;
+  assign _103_ = & tokens_load;
+  assign _104_ = _103_ & given[0];
+  assign _105_ = ~ takes_load;
+  assign _106_ = _104_ & _105_;
+  assign _107_ = & tokens_dsp;
+  assign _109_ = _107_ & given[1];
+  assign _110_ = ~ takes_dsp;
+  assign _111_ = _109_ & _110_;
+  assign _112_ = & tokens_lut;
+  assign _113_ = _112_ & given[2];
+  assign _114_ = ~ takes_lut;
+  assign _115_ = _113_ & _114_;
+  assign _116_ = & tokens_sparse;
+  assign _117_ = _116_ & given[3];
+  assign _118_ = ~ takes_sparse;
+  assign _119_ = _117_ & _118_;
+  assign _120_ = & tokens_vec;
+  assign _121_ = _120_ & given[4];
+  assign _122_ = ~ takes_vec;
+  assign _123_ = _121_ & _122_;
+  assign _124_ = & tokens_store;
+  assign _125_ = _124_ & given[5];
+  assign _126_ = ~ takes_store;
+  assign _127_ = _125_ & _126_;
+  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
+  assign _128_ = tokens_load + given[0];
+  assign _130_ = _128_ - takes_load;
+  assign _131_ = tokens_load != 1'h1;
+  assign _132_ = given[0] | _131_;
+  assign _133_ = & tokens_load;
+  assign _134_ = ~ _133_;
+  assign _135_ = given[0] ? _134_ : has_load;
+  assign _136_ = takes_load ? _132_ : _135_;
+  assign _137_ = tokens_dsp + given[1];
+  assign _138_ = _137_ - takes_dsp;
+  assign _139_ = tokens_dsp != 1'h1;
+  assign _140_ = given[1] | _139_;
+  assign _141_ = & tokens_dsp;
+  assign _142_ = ~ _141_;
+  assign _143_ = given[1] ? _142_ : has_dsp;
+  assign _144_ = takes_dsp ? _140_ : _143_;
+  assign _145_ = tokens_lut + given[2];
+  assign _146_ = _145_ - takes_lut;
+  assign _147_ = tokens_lut != 1'h1;
+  assign _148_ = given[2] | _147_;
+  assign _149_ = & tokens_lut;
+  assign _151_ = ~ _149_;
+  assign _152_ = given[2] ? _151_ : has_lut;
+  assign _153_ = takes_lut ? _148_ : _152_;
+  assign _154_ = tokens_sparse + given[3];
+  assign _155_ = _154_ - takes_sparse;
+  assign _156_ = tokens_sparse != 1'h1;
+  assign _157_ = given[3] | _156_;
+  assign _158_ = & tokens_sparse;
+  assign _159_ = ~ _158_;
+  assign _160_ = given[3] ? _159_ : has_sparse;
+  assign _161_ = takes_sparse ? _157_ : _160_;
+  assign _162_ = tokens_vec + given[4];
+  assign _163_ = _162_ - takes_vec;
+  assign _164_ = tokens_vec != 1'h1;
+  assign _165_ = given[4] | _164_;
+  assign _166_ = & tokens_vec;
+  assign _167_ = ~ _166_;
+  assign _168_ = given[4] ? _167_ : has_vec;
+  assign _169_ = takes_vec ? _165_ : _168_;
+  assign _170_ = tokens_store + given[5];
+  assign _172_ = _170_ - takes_store;
+  assign _173_ = tokens_store != 1'h1;
+  assign _174_ = given[5] | _173_;
+  assign _175_ = & tokens_store;
+  assign _176_ = ~ _175_;
+  assign _177_ = given[5] ? _176_ : has_store;
+  assign _178_ = takes_store ? _174_ : _177_;
+  assign _179_ = tokens_load != 1'h1;
+  assign _180_ = given[0] | _179_;
+  assign _181_ = & tokens_load;
+  assign _001_ = ~ _181_;
+  assign _002_ = given[0] ? _001_ : has_load;
+  assign _003_ = head[8] ? _180_ : _002_;
+  assign _004_ = ~ _003_;
+  assign _005_ = queue_popped[8] & _004_;
+  assign _006_ = tokens_dsp != 1'h1;
+  assign _007_ = given[1] | _006_;
+  assign _008_ = & tokens_dsp;
+  assign _009_ = ~ _008_;
+  assign _011_ = given[1] ? _009_ : has_dsp;
+  assign _012_ = head[9] ? _007_ : _011_;
+  assign _013_ = ~ _012_;
+  assign _014_ = queue_popped[9] & _013_;
+  assign _015_ = _005_ | _014_;
+  assign _016_ = tokens_lut != 1'h1;
+  assign _017_ = given[2] | _016_;
+  assign _018_ = & tokens_lut;
+  assign _019_ = ~ _018_;
+  assign _020_ = given[2] ? _019_ : has_lut;
+  assign _021_ = head[10] ? _017_ : _020_;
+  assign _022_ = ~ _021_;
+  assign _023_ = queue_popped[10] & _022_;
+  assign _024_ = _015_ | _023_;
+  assign _025_ = tokens_sparse != 1'h1;
+  assign _026_ = given[3] | _025_;
+  assign _027_ = & tokens_sparse;
+  assign _028_ = ~ _027_;
+  assign _029_ = given[3] ? _028_ : has_sparse;
+  assign _030_ = head[11] ? _026_ : _029_;
+  assign _032_ = ~ _030_;
+  assign _033_ = queue_popped[11] & _032_;
+  assign _034_ = _024_ | _033_;
+  assign _035_ = tokens_vec != 1'h1;
+  assign _036_ = given[4] | _035_;
+  assign _037_ = & tokens_vec;
+  assign _038_ = ~ _037_;
+  assign _039_ = given[4] ? _038_ : has_vec;
+  assign _040_ = head[12] ? _036_ : _039_;
+  assign _041_ = ~ _040_;
+  assign _043_ = queue_popped[12] & _041_;
+  assign _044_ = _034_ | _043_;
+  assign _045_ = tokens_store != 1'h1;
+  assign _046_ = given[5] | _045_;
+  assign _047_ = & tokens_store;
+  assign _048_ = ~ _047_;
+  assign _049_ = given[5] ? _048_ : has_store;
+  assign _050_ = head[13] ? _046_ : _049_;
+  assign _051_ = ~ _050_;
+  assign _052_ = queue_popped[13] & _051_;
+  assign _054_ = _044_ | _052_;
+  assign _055_ = & tokens_load;
+  assign _056_ = ~ _055_;
+  assign _057_ = given[0] ? _056_ : has_load;
+  assign _058_ = ~ _057_;
+  assign _059_ = queue_kept[8] & _058_;
+  assign _060_ = & tokens_dsp;
+  assign _061_ = ~ _060_;
+  assign _062_ = given[1] ? _061_ : has_dsp;
+  assign _064_ = ~ _062_;
+  assign _065_ = queue_kept[9] & _064_;
+  assign _066_ = _059_ | _065_;
+  assign _067_ = & tokens_lut;
+  assign _068_ = ~ _067_;
+  assign _069_ = given[2] ? _068_ : has_lut;
+  assign _070_ = ~ _069_;
+  assign _071_ = queue_kept[10] & _070_;
+  assign _072_ = _066_ | _071_;
+  assign _073_ = & tokens_sparse;
+  assign _075_ = ~ _073_;
+  assign _076_ = given[3] ? _075_ : has_sparse;
+  assign _077_ = ~ _076_;
+  assign _078_ = queue_kept[11] & _077_;
+  assign _079_ = _072_ | _078_;
+  assign _080_ = & tokens_vec;
+  assign _081_ = ~ _080_;
+  assign _082_ = given[4] ? _081_ : has_vec;
+  assign _083_ = ~ _082_;
+  assign _084_ = queue_kept[12] & _083_;
+  assign _086_ = _079_ | _084_;
+  assign _087_ = & tokens_store;
   assign _088_ = ~ _087_;
-  assign _089_ = queue_kept[13] & _088_;
-  assign _090_ = _084_ | _089_;
-  assign _091_ = start ? _052_ : _090_;
-  assign _092_ = queue_popped[7:4] != 2'h2;
-  assign _093_ = queue_kept[7:4] != 2'h2;
-  assign _094_ = start ? _092_ : _093_;
-  assign _096_ = ~ single;
-  assign _097_ = start & _096_;
+  assign _089_ = given[5] ? _088_ : has_store;
+  assign _090_ = ~ _089_;
+  assign _091_ = queue_kept[13] & _090_;
+  assign _092_ = _086_ | _091_;
+  assign _093_ = start ? _054_ : _092_;
+  assign _094_ = queue_popped[7:4] != 2'h2;
+  assign _095_ = queue_kept[7:4] != 2'h2;
+  assign _096_ = start ? _094_ : _095_;
   always @(posedge clk)
-    if (_097_) signals <= head[21:16];
+    if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
     else busy <= _183_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _094_;
+    else single <= _096_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _091_;
+    else blocked <= _093_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _177_;
+    else has_store <= _178_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _170_[5:0];
+    else tokens_store <= _172_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _168_;
+    else has_vec <= _169_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _162_[5:0];
+    else tokens_vec <= _163_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _160_;
+    else has_sparse <= _161_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _154_[5:0];
+    else tokens_sparse <= _155_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _152_;
+    else has_lut <= _153_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _145_[5:0];
+    else tokens_lut <= _146_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _143_;
+    else has_dsp <= _144_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _137_[5:0];
+    else tokens_dsp <= _138_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _135_;
+    else has_load <= _136_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _128_[5:0];
+    else tokens_load <= _130_[5:0];
   assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = _097_ ? 1'h1 : _182_;
+  assign _183_ = begins ? 1'h1 : _182_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(full),
+    .full(_097_),
     .head(head),
     .kept(queue_kept),
     .level(_098_),
@@ -12625,18 +12781,16 @@ module accelerator_shell_2(word, given, done, clk, rst, full, gives, start, head
     .valid(queue_valid)
   );
   assign began = start;
-  assign begins = start;
   assign ends = ended;
   assign gives[7:6] = 2'h0;
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
-  assign queue_full = full;
   assign queue_head = head;
   assign queue_pop = start;
   assign queue_push = push;
 endmodule
 
-module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head, busy, idle, waiting, began, ended, missing, overflow, push);
+module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, head, busy, idle, waiting, began, ended, missing, overflow, push);
   wire _000_;
   wire _001_;
   wire _002_;
@@ -12711,7 +12865,7 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   wire _071_;
   wire _072_;
   wire _073_;
-  wire [5:0] _074_;
+  wire _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -12722,7 +12876,7 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   wire _082_;
   wire _083_;
   wire _084_;
-  wire _085_;
+  wire [5:0] _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -12764,52 +12918,52 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   wire _124_;
   wire _125_;
   wire _126_;
-  wire [6:0] _127_;
-  wire [7:0] _128_;
+  wire _127_;
+  wire [6:0] _128_;
   wire _129_;
-  wire _130_;
+  wire [7:0] _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
   wire _135_;
-  wire [6:0] _136_;
-  wire [7:0] _137_;
-  wire _138_;
+  wire _136_;
+  wire [6:0] _137_;
+  wire [7:0] _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
   wire _143_;
-  wire [6:0] _144_;
-  wire [7:0] _145_;
-  wire _146_;
+  wire _144_;
+  wire [6:0] _145_;
+  wire [7:0] _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
   wire _152_;
-  wire [6:0] _153_;
-  wire [7:0] _154_;
-  wire _155_;
+  wire _153_;
+  wire [6:0] _154_;
+  wire [7:0] _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
   wire _160_;
-  wire [6:0] _161_;
-  wire [7:0] _162_;
-  wire _163_;
+  wire _161_;
+  wire [6:0] _162_;
+  wire [7:0] _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
   wire _168_;
-  wire [6:0] _169_;
-  wire [7:0] _170_;
+  wire _169_;
+  wire [6:0] _170_;
   wire _171_;
-  wire _172_;
+  wire [7:0] _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -12823,6 +12977,7 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   wire _183_;
   output began;
   wire began;
+  output begins;
   wire begins;
   reg blocked = 1'h0;
   output busy;
@@ -12834,8 +12989,6 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   output ended;
   wire ended;
   wire ends;
-  output full;
-  wire full;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -12858,7 +13011,6 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   input push;
   wire push;
   wire [127:0] queue_data;
-  wire queue_full;
   wire [127:0] queue_head;
   wire [127:0] queue_kept;
   wire queue_pop;
@@ -12909,237 +13061,237 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
   assign _042_ = queue_valid & _031_;
   assign _053_ = ~ blocked;
   assign start = _042_ & _053_;
-  assign _063_ = start & single;
-  assign ended = busy ? done : _063_;
-  assign _074_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _074_ : 6'h00;
-  assign _095_ = ~ busy;
-  assign _099_ = ~ queue_valid;
-  assign idle = _095_ & _099_;
-  assign _100_ = ~ busy;
-  assign _101_ = _100_ & queue_valid;
-  assign waiting = _101_ & blocked;
+  assign _063_ = ~ single;
+  assign begins = start & _063_;
+  assign _074_ = start & single;
+  assign ended = busy ? done : _074_;
+  assign _085_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _099_ = ~ busy;
+  assign _100_ = ~ queue_valid;
+  assign idle = _099_ & _100_;
+  assign _101_ = ~ busy;
+  assign _102_ = _101_ & queue_valid;
+  assign waiting = _102_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _102_ = & tokens_load;
-  assign _103_ = _102_ & given[0];
-  assign _104_ = ~ takes_load;
-  assign _105_ = _103_ & _104_;
-  assign _106_ = & tokens_dsp;
-  assign _107_ = _106_ & given[1];
-  assign _109_ = ~ takes_dsp;
-  assign _110_ = _107_ & _109_;
-  assign _111_ = & tokens_lut;
-  assign _112_ = _111_ & given[2];
-  assign _113_ = ~ takes_lut;
-  assign _114_ = _112_ & _113_;
-  assign _115_ = & tokens_sparse;
-  assign _116_ = _115_ & given[3];
-  assign _117_ = ~ takes_sparse;
-  assign _118_ = _116_ & _117_;
-  assign _119_ = & tokens_vec;
-  assign _120_ = _119_ & given[4];
-  assign _121_ = ~ takes_vec;
-  assign _122_ = _120_ & _121_;
-  assign _123_ = & tokens_store;
-  assign _124_ = _123_ & given[5];
-  assign _125_ = ~ takes_store;
-  assign _126_ = _124_ & _125_;
-  assign overflow = | { _126_, _122_, _118_, _114_, _110_, _105_ };
-  assign _127_ = tokens_load + given[0];
-  assign _128_ = _127_ - takes_load;
-  assign _130_ = tokens_load != 1'h1;
-  assign _131_ = given[0] | _130_;
-  assign _132_ = & tokens_load;
-  assign _133_ = ~ _132_;
-  assign _134_ = given[0] ? _133_ : has_load;
-  assign _135_ = takes_load ? _131_ : _134_;
-  assign _136_ = tokens_dsp + given[1];
-  assign _137_ = _136_ - takes_dsp;
-  assign _138_ = tokens_dsp != 1'h1;
-  assign _139_ = given[1] | _138_;
-  assign _140_ = & tokens_dsp;
-  assign _141_ = ~ _140_;
-  assign _142_ = given[1] ? _141_ : has_dsp;
-  assign _143_ = takes_dsp ? _139_ : _142_;
-  assign _144_ = tokens_lut + given[2];
-  assign _145_ = _144_ - takes_lut;
-  assign _146_ = tokens_lut != 1'h1;
-  assign _147_ = given[2] | _146_;
-  assign _148_ = & tokens_lut;
-  assign _149_ = ~ _148_;
-  assign _151_ = given[2] ? _149_ : has_lut;
-  assign _152_ = takes_lut ? _147_ : _151_;
-  assign _153_ = tokens_sparse + given[3];
-  assign _154_ = _153_ - takes_sparse;
-  assign _155_ = tokens_sparse != 1'h1;
-  assign _156_ = given[3] | _155_;
-  assign _157_ = & tokens_sparse;
-  assign _158_ = ~ _157_;
-  assign _159_ = given[3] ? _158_ : has_sparse;
-  assign _160_ = takes_sparse ? _156_ : _159_;
-  assign _161_ = tokens_vec + given[4];
-  assign _162_ = _161_ - takes_vec;
-  assign _163_ = tokens_vec != 1'h1;
-  assign _164_ = given[4] | _163_;
-  assign _165_ = & tokens_vec;
-  assign _166_ = ~ _165_;
-  assign _167_ = given[4] ? _166_ : has_vec;
-  assign _168_ = takes_vec ? _164_ : _167_;
-  assign _169_ = tokens_store + given[5];
-  assign _170_ = _169_ - takes_store;
-  assign _172_ = tokens_store != 1'h1;
-  assign _173_ = given[5] | _172_;
-  assign _174_ = & tokens_store;
-  assign _175_ = ~ _174_;
-  assign _176_ = given[5] ? _175_ : has_store;
-  assign _177_ = takes_store ? _173_ : _176_;
-  assign _178_ = tokens_load != 1'h1;
-  assign _179_ = given[0] | _178_;
-  assign _180_ = & tokens_load;
-  assign _181_ = ~ _180_;
-  assign _001_ = given[0] ? _181_ : has_load;
-  assign _002_ = head[8] ? _179_ : _001_;
-  assign _003_ = ~ _002_;
-  assign _004_ = queue_popped[8] & _003_;
-  assign _005_ = tokens_dsp != 1'h1;
-  assign _006_ = given[1] | _005_;
-  assign _007_ = & tokens_dsp;
-  assign _008_ = ~ _007_;
-  assign _009_ = given[1] ? _008_ : has_dsp;
-  assign _011_ = head[9] ? _006_ : _009_;
-  assign _012_ = ~ _011_;
-  assign _013_ = queue_popped[9] & _012_;
-  assign _014_ = _004_ | _013_;
-  assign _015_ = tokens_lut != 1'h1;
-  assign _016_ = given[2] | _015_;
-  assign _017_ = & tokens_lut;
-  assign _018_ = ~ _017_;
-  assign _019_ = given[2] ? _018_ : has_lut;
-  assign _020_ = head[10] ? _016_ : _019_;
-  assign _021_ = ~ _020_;
-  assign _022_ = queue_popped[10] & _021_;
-  assign _023_ = _014_ | _022_;
-  assign _024_ = tokens_sparse != 1'h1;
-  assign _025_ = given[3] | _024_;
-  assign _026_ = & tokens_sparse;
-  assign _027_ = ~ _026_;
-  assign _028_ = given[3] ? _027_ : has_sparse;
-  assign _029_ = head[11] ? _025_ : _028_;
-  assign _030_ = ~ _029_;
-  assign _032_ = queue_popped[11] & _030_;
-  assign _033_ = _023_ | _032_;
-  assign _034_ = tokens_vec != 1'h1;
-  assign _035_ = given[4] | _034_;
-  assign _036_ = & tokens_vec;
-  assign _037_ = ~ _036_;
-  assign _038_ = given[4] ? _037_ : has_vec;
-  assign _039_ = head[12] ? _035_ : _038_;
-  assign _040_ = ~ _039_;
-  assign _041_ = queue_popped[12] & _040_;
-  assign _043_ = _033_ | _041_;
-  assign _044_ = tokens_store != 1'h1;
-  assign _045_ = given[5] | _044_;
-  assign _046_ = & tokens_store;
-  assign _047_ = ~ _046_;
-  assign _048_ = given[5] ? _047_ : has_store;
-  assign _049_ = head[13] ? _045_ : _048_;
-  assign _050_ = ~ _049_;
-  assign _051_ = queue_popped[13] & _050_;
-  assign _052_ = _043_ | _051_;
-  assign _054_ = & tokens_load;
-  assign _055_ = ~ _054_;
-  assign _056_ = given[0] ? _055_ : has_load;
-  assign _057_ = ~ _056_;
-  assign _058_ = queue_kept[8] & _057_;
-  assign _059_ = & tokens_dsp;
-  assign _060_ = ~ _059_;
-  assign _061_ = given[1] ? _060_ : has_dsp;
-  assign _062_ = ~ _061_;
-  assign _064_ = queue_kept[9] & _062_;
-  assign _065_ = _058_ | _064_;
-  assign _066_ = & tokens_lut;
-  assign _067_ = ~ _066_;
-  assign _068_ = given[2] ? _067_ : has_lut;
-  assign _069_ = ~ _068_;
-  assign _070_ = queue_kept[10] & _069_;
-  assign _071_ = _065_ | _070_;
-  assign _072_ = & tokens_sparse;
-  assign _073_ = ~ _072_;
-  assign _075_ = given[3] ? _073_ : has_sparse;
-  assign _076_ = ~ _075_;
-  assign _077_ = queue_kept[11] & _076_;
-  assign _078_ = _071_ | _077_;
-  assign _079_ = & tokens_vec;
-  assign _080_ = ~ _079_;
-  assign _081_ = given[4] ? _080_ : has_vec;
-  assign _082_ = ~ _081_;
-  assign _083_ = queue_kept[12] & _082_;
-  assign _084_ = _078_ | _083_;
-  assign _085_ = & tokens_store;
-  assign _086_ = ~ _085_;
-  assign _087_ = given[5] ? _086_ : has_store;
+  assign _103_ = & tokens_load;
+  assign _104_ = _103_ & given[0];
+  assign _105_ = ~ takes_load;
+  assign _106_ = _104_ & _105_;
+  assign _107_ = & tokens_dsp;
+  assign _109_ = _107_ & given[1];
+  assign _110_ = ~ takes_dsp;
+  assign _111_ = _109_ & _110_;
+  assign _112_ = & tokens_lut;
+  assign _113_ = _112_ & given[2];
+  assign _114_ = ~ takes_lut;
+  assign _115_ = _113_ & _114_;
+  assign _116_ = & tokens_sparse;
+  assign _117_ = _116_ & given[3];
+  assign _118_ = ~ takes_sparse;
+  assign _119_ = _117_ & _118_;
+  assign _120_ = & tokens_vec;
+  assign _121_ = _120_ & given[4];
+  assign _122_ = ~ takes_vec;
+  assign _123_ = _121_ & _122_;
+  assign _124_ = & tokens_store;
+  assign _125_ = _124_ & given[5];
+  assign _126_ = ~ takes_store;
+  assign _127_ = _125_ & _126_;
+  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
+  assign _128_ = tokens_load + given[0];
+  assign _130_ = _128_ - takes_load;
+  assign _131_ = tokens_load != 1'h1;
+  assign _132_ = given[0] | _131_;
+  assign _133_ = & tokens_load;
+  assign _134_ = ~ _133_;
+  assign _135_ = given[0] ? _134_ : has_load;
+  assign _136_ = takes_load ? _132_ : _135_;
+  assign _137_ = tokens_dsp + given[1];
+  assign _138_ = _137_ - takes_dsp;
+  assign _139_ = tokens_dsp != 1'h1;
+  assign _140_ = given[1] | _139_;
+  assign _141_ = & tokens_dsp;
+  assign _142_ = ~ _141_;
+  assign _143_ = given[1] ? _142_ : has_dsp;
+  assign _144_ = takes_dsp ? _140_ : _143_;
+  assign _145_ = tokens_lut + given[2];
+  assign _146_ = _145_ - takes_lut;
+  assign _147_ = tokens_lut != 1'h1;
+  assign _148_ = given[2] | _147_;
+  assign _149_ = & tokens_lut;
+  assign _151_ = ~ _149_;
+  assign _152_ = given[2] ? _151_ : has_lut;
+  assign _153_ = takes_lut ? _148_ : _152_;
+  assign _154_ = tokens_sparse + given[3];
+  assign _155_ = _154_ - takes_sparse;
+  assign _156_ = tokens_sparse != 1'h1;
+  assign _157_ = given[3] | _156_;
+  assign _158_ = & tokens_sparse;
+  assign _159_ = ~ _158_;
+  assign _160_ = given[3] ? _159_ : has_sparse;
+  assign _161_ = takes_sparse ? _157_ : _160_;
+  assign _162_ = tokens_vec + given[4];
+  assign _163_ = _162_ - takes_vec;
+  assign _164_ = tokens_vec != 1'h1;
+  assign _165_ = given[4] | _164_;
+  assign _166_ = & tokens_vec;
+  assign _167_ = ~ _166_;
+  assign _168_ = given[4] ? _167_ : has_vec;
+  assign _169_ = takes_vec ? _165_ : _168_;
+  assign _170_ = tokens_store + given[5];
+  assign _172_ = _170_ - takes_store;
+  assign _173_ = tokens_store != 1'h1;
+  assign _174_ = given[5] | _173_;
+  assign _175_ = & tokens_store;
+  assign _176_ = ~ _175_;
+  assign _177_ = given[5] ? _176_ : has_store;
+  assign _178_ = takes_store ? _174_ : _177_;
+  assign _179_ = tokens_load != 1'h1;
+  assign _180_ = given[0] | _179_;
+  assign _181_ = & tokens_load;
+  assign _001_ = ~ _181_;
+  assign _002_ = given[0] ? _001_ : has_load;
+  assign _003_ = head[8] ? _180_ : _002_;
+  assign _004_ = ~ _003_;
+  assign _005_ = queue_popped[8] & _004_;
+  assign _006_ = tokens_dsp != 1'h1;
+  assign _007_ = given[1] | _006_;
+  assign _008_ = & tokens_dsp;
+  assign _009_ = ~ _008_;
+  assign _011_ = given[1] ? _009_ : has_dsp;
+  assign _012_ = head[9] ? _007_ : _011_;
+  assign _013_ = ~ _012_;
+  assign _014_ = queue_popped[9] & _013_;
+  assign _015_ = _005_ | _014_;
+  assign _016_ = tokens_lut != 1'h1;
+  assign _017_ = given[2] | _016_;
+  assign _018_ = & tokens_lut;
+  assign _019_ = ~ _018_;
+  assign _020_ = given[2] ? _019_ : has_lut;
+  assign _021_ = head[10] ? _017_ : _020_;
+  assign _022_ = ~ _021_;
+  assign _023_ = queue_popped[10] & _022_;
+  assign _024_ = _015_ | _023_;
+  assign _025_ = tokens_sparse != 1'h1;
+  assign _026_ = given[3] | _025_;
+  assign _027_ = & tokens_sparse;
+  assign _028_ = ~ _027_;
+  assign _029_ = given[3] ? _028_ : has_sparse;
+  assign _030_ = head[11] ? _026_ : _029_;
+  assign _032_ = ~ _030_;
+  assign _033_ = queue_popped[11] & _032_;
+  assign _034_ = _024_ | _033_;
+  assign _035_ = tokens_vec != 1'h1;
+  assign _036_ = given[4] | _035_;
+  assign _037_ = & tokens_vec;
+  assign _038_ = ~ _037_;
+  assign _039_ = given[4] ? _038_ : has_vec;
+  assign _040_ = head[12] ? _036_ : _039_;
+  assign _041_ = ~ _040_;
+  assign _043_ = queue_popped[12] & _041_;
+  assign _044_ = _034_ | _043_;
+  assign _045_ = tokens_store != 1'h1;
+  assign _046_ = given[5] | _045_;
+  assign _047_ = & tokens_store;
+  assign _048_ = ~ _047_;
+  assign _049_ = given[5] ? _048_ : has_store;
+  assign _050_ = head[13] ? _046_ : _049_;
+  assign _051_ = ~ _050_;
+  assign _052_ = queue_popped[13] & _051_;
+  assign _054_ = _044_ | _052_;
+  assign _055_ = & tokens_load;
+  assign _056_ = ~ _055_;
+  assign _057_ = given[0] ? _056_ : has_load;
+  assign _058_ = ~ _057_;
+  assign _059_ = queue_kept[8] & _058_;
+  assign _060_ = & tokens_dsp;
+  assign _061_ = ~ _060_;
+  assign _062_ = given[1] ? _061_ : has_dsp;
+  assign _064_ = ~ _062_;
+  assign _065_ = queue_kept[9] & _064_;
+  assign _066_ = _059_ | _065_;
+  assign _067_ = & tokens_lut;
+  assign _068_ = ~ _067_;
+  assign _069_ = given[2] ? _068_ : has_lut;
+  assign _070_ = ~ _069_;
+  assign _071_ = queue_kept[10] & _070_;
+  assign _072_ = _066_ | _071_;
+  assign _073_ = & tokens_sparse;
+  assign _075_ = ~ _073_;
+  assign _076_ = given[3] ? _075_ : has_sparse;
+  assign _077_ = ~ _076_;
+  assign _078_ = queue_kept[11] & _077_;
+  assign _079_ = _072_ | _078_;
+  assign _080_ = & tokens_vec;
+  assign _081_ = ~ _080_;
+  assign _082_ = given[4] ? _081_ : has_vec;
+  assign _083_ = ~ _082_;
+  assign _084_ = queue_kept[12] & _083_;
+  assign _086_ = _079_ | _084_;
+  assign _087_ = & tokens_store;
   assign _088_ = ~ _087_;
-  assign _089_ = queue_kept[13] & _088_;
-  assign _090_ = _084_ | _089_;
-  assign _091_ = start ? _052_ : _090_;
-  assign _092_ = queue_popped[7:4] != 2'h3;
-  assign _093_ = queue_kept[7:4] != 2'h3;
-  assign _094_ = start ? _092_ : _093_;
-  assign _096_ = ~ single;
-  assign _097_ = start & _096_;
+  assign _089_ = given[5] ? _088_ : has_store;
+  assign _090_ = ~ _089_;
+  assign _091_ = queue_kept[13] & _090_;
+  assign _092_ = _086_ | _091_;
+  assign _093_ = start ? _054_ : _092_;
+  assign _094_ = queue_popped[7:4] != 2'h3;
+  assign _095_ = queue_kept[7:4] != 2'h3;
+  assign _096_ = start ? _094_ : _095_;
   always @(posedge clk)
-    if (_097_) signals <= head[21:16];
+    if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
     else busy <= _183_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _094_;
+    else single <= _096_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _091_;
+    else blocked <= _093_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _177_;
+    else has_store <= _178_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _170_[5:0];
+    else tokens_store <= _172_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _168_;
+    else has_vec <= _169_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _162_[5:0];
+    else tokens_vec <= _163_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _160_;
+    else has_sparse <= _161_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _154_[5:0];
+    else tokens_sparse <= _155_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _152_;
+    else has_lut <= _153_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _145_[5:0];
+    else tokens_lut <= _146_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _143_;
+    else has_dsp <= _144_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _137_[5:0];
+    else tokens_dsp <= _138_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _135_;
+    else has_load <= _136_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _128_[5:0];
+    else tokens_load <= _130_[5:0];
   assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = _097_ ? 1'h1 : _182_;
+  assign _183_ = begins ? 1'h1 : _182_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(full),
+    .full(_097_),
     .head(head),
     .kept(queue_kept),
     .level(_098_),
@@ -13150,18 +13302,16 @@ module accelerator_shell_3(word, given, done, clk, rst, full, gives, start, head
     .valid(queue_valid)
   );
   assign began = start;
-  assign begins = start;
   assign ends = ended;
   assign gives[7:6] = 2'h0;
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
-  assign queue_full = full;
   assign queue_head = head;
   assign queue_pop = start;
   assign queue_push = push;
 endmodule
 
-module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, clk, rst, done, stall, read_en, read_address, burst_valid, burst_address, burst_beats, beat_valid, beat_data, beat_strobe, start);
+module accelerator_store(begins, head, read_data, burst_ready, beat_ready, port_idle, clk, rst, done, stall, read_en, read_address, burst_valid, burst_address, burst_beats, beat_valid, beat_data, beat_strobe, start);
   wire _000_;
   wire _001_;
   wire [13:0] _002_;
@@ -13192,10 +13342,10 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire [20:0] _027_;
   wire _028_;
   wire _029_;
-  wire _030_;
+  wire [10:0] _030_;
   wire [10:0] _031_;
-  wire [10:0] _032_;
-  wire [17:0] _033_;
+  wire [17:0] _032_;
+  wire _033_;
   wire _034_;
   wire _035_;
   wire _036_;
@@ -13236,13 +13386,13 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire _071_;
   wire _072_;
   wire _073_;
-  wire _074_;
+  wire [3:0] _074_;
   wire [9:0] _075_;
-  wire [3:0] _076_;
-  wire [9:0] _077_;
-  wire [4:0] _078_;
-  wire [17:0] _079_;
-  wire [31:0] _080_;
+  wire [9:0] _076_;
+  wire [4:0] _077_;
+  wire [17:0] _078_;
+  wire [31:0] _079_;
+  wire _080_;
   wire _081_;
   wire _082_;
   wire _083_;
@@ -13254,55 +13404,54 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire _089_;
   wire _090_;
   wire _091_;
-  wire _092_;
+  wire [8:0] _092_;
   wire [8:0] _093_;
   wire [8:0] _094_;
-  wire [8:0] _095_;
-  wire _096_;
+  wire _095_;
+  wire [13:0] _096_;
   wire [13:0] _097_;
   wire [13:0] _098_;
-  wire [13:0] _099_;
-  wire _100_;
-  wire [8:0] _101_;
+  wire _099_;
+  wire [8:0] _100_;
+  wire _101_;
   wire _102_;
-  wire _103_;
-  wire [17:0] _104_;
+  wire [17:0] _103_;
+  wire _104_;
   wire _105_;
-  wire _106_;
+  wire [1:0] _106_;
   wire [1:0] _107_;
-  wire [1:0] _108_;
-  wire _109_;
+  wire _108_;
+  wire [1:0] _109_;
   wire [1:0] _110_;
   wire [1:0] _111_;
-  wire [1:0] _112_;
+  wire _112_;
   wire _113_;
-  wire _114_;
-  wire [1:0] _115_;
-  wire _116_;
-  wire [31:0] _117_;
-  wire [13:0] _118_;
+  wire [1:0] _114_;
+  wire _115_;
+  wire [31:0] _116_;
+  wire [13:0] _117_;
+  wire _118_;
   wire _119_;
   wire _120_;
   wire _121_;
   wire _122_;
   wire _123_;
-  wire _124_;
-  wire [31:0] _125_;
+  wire [31:0] _124_;
+  wire _125_;
   wire _126_;
-  wire _127_;
-  wire [17:0] _128_;
+  wire [17:0] _127_;
+  wire _128_;
   wire _129_;
-  wire _130_;
+  wire [1:0] _130_;
   wire [1:0] _131_;
   wire [1:0] _132_;
   wire [1:0] _133_;
-  wire [1:0] _134_;
+  wire _134_;
   wire _135_;
-  wire _136_;
-  wire [1:0] _137_;
-  wire _138_;
-  wire [4:0] _139_;
-  wire [9:0] _140_;
+  wire [1:0] _136_;
+  wire _137_;
+  wire [4:0] _138_;
+  wire [9:0] _139_;
   reg [1:0] ask_state = 2'h0;
   reg asked = 1'h1;
   output [63:0] beat_data;
@@ -13316,6 +13465,8 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire [9:0] beats_behind;
   reg [9:0] beats_to_boundary = 10'h000;
   wire [9:0] beats_to_first_boundary;
+  input begins;
+  wire begins;
   output [31:0] burst_address;
   wire [31:0] burst_address;
   reg [31:0] burst_at = 32'd0;
@@ -13365,7 +13516,6 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire row_starts;
   input rst;
   wire rst;
-  wire run_begins;
   reg running = 1'h0;
   reg [27:0] set_0_row_pitch = 28'h0000000;
   reg [19:0] set_0_source_pitch = 20'h00000;
@@ -13373,6 +13523,7 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   wire stall;
   input start;
   wire start;
+  wire stops;
   reg [2:0] tail = 3'h0;
   assign _000_ = ! head[7:4];
   assign _016_ = start & _000_;
@@ -13403,68 +13554,66 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   assign _027_ = read_row + { 1'h0, set_0_source_pitch[19:1] };
   assign _028_ = read_rows_left == 1'h1;
   assign _029_ = ! on_way;
-  assign _030_ = head[7:4] == 1'h1;
-  assign run_begins = start & _030_;
-  assign { _031_[10], beats_to_first_boundary } = 10'h200 - row_address[11:3];
-  assign { _032_[10], beats_behind } = beats_to_boundary - burst_limit;
+  assign { _030_[10], beats_to_first_boundary } = 10'h200 - row_address[11:3];
+  assign { _031_[10], beats_behind } = beats_to_boundary - burst_limit;
   assign last_burst = burst_beats_left <= burst_limit;
-  assign { _033_[17:9], burst_beats } = last_burst ? burst_beats_left : { 13'h0000, burst_limit };
+  assign { _032_[17:9], burst_beats } = last_burst ? burst_beats_left : { 13'h0000, burst_limit };
   assign row_final = read_beats_left == 1'h1;
-  assign _034_ = ~ queue_head[64];
-  assign _035_ = ! tail;
-  assign _037_ = _034_ | _035_;
-  assign _038_ = tail > 1'h0;
-  assign beat_strobe[0] = _037_ | _038_;
-  assign _039_ = ~ queue_head[64];
-  assign _040_ = ! tail;
-  assign _041_ = _039_ | _040_;
-  assign _042_ = tail > 1'h1;
-  assign beat_strobe[1] = _041_ | _042_;
-  assign _043_ = ~ queue_head[64];
-  assign _044_ = ! tail;
-  assign _046_ = _043_ | _044_;
-  assign _047_ = tail > 2'h2;
-  assign beat_strobe[2] = _046_ | _047_;
-  assign _048_ = ~ queue_head[64];
-  assign _049_ = ! tail;
-  assign _050_ = _048_ | _049_;
-  assign _051_ = tail > 2'h3;
-  assign beat_strobe[3] = _050_ | _051_;
-  assign _052_ = ~ queue_head[64];
-  assign _053_ = ! tail;
-  assign _054_ = _052_ | _053_;
-  assign _055_ = tail > 3'h4;
-  assign beat_strobe[4] = _054_ | _055_;
-  assign _056_ = ~ queue_head[64];
-  assign _057_ = ! tail;
-  assign _058_ = _056_ | _057_;
-  assign _059_ = tail > 3'h5;
-  assign beat_strobe[5] = _058_ | _059_;
-  assign _060_ = ~ queue_head[64];
-  assign _061_ = ! tail;
-  assign _063_ = _060_ | _061_;
-  assign _064_ = tail > 3'h6;
-  assign beat_strobe[6] = _063_ | _064_;
-  assign _065_ = ~ queue_head[64];
-  assign _066_ = ! tail;
-  assign beat_strobe[7] = _065_ | _066_;
+  assign _033_ = ~ queue_head[64];
+  assign _034_ = ! tail;
+  assign _035_ = _033_ | _034_;
+  assign _037_ = tail > 1'h0;
+  assign beat_strobe[0] = _035_ | _037_;
+  assign _038_ = ~ queue_head[64];
+  assign _039_ = ! tail;
+  assign _040_ = _038_ | _039_;
+  assign _041_ = tail > 1'h1;
+  assign beat_strobe[1] = _040_ | _041_;
+  assign _042_ = ~ queue_head[64];
+  assign _043_ = ! tail;
+  assign _044_ = _042_ | _043_;
+  assign _046_ = tail > 2'h2;
+  assign beat_strobe[2] = _044_ | _046_;
+  assign _047_ = ~ queue_head[64];
+  assign _048_ = ! tail;
+  assign _049_ = _047_ | _048_;
+  assign _050_ = tail > 2'h3;
+  assign beat_strobe[3] = _049_ | _050_;
+  assign _051_ = ~ queue_head[64];
+  assign _052_ = ! tail;
+  assign _053_ = _051_ | _052_;
+  assign _054_ = tail > 3'h4;
+  assign beat_strobe[4] = _053_ | _054_;
+  assign _055_ = ~ queue_head[64];
+  assign _056_ = ! tail;
+  assign _057_ = _055_ | _056_;
+  assign _058_ = tail > 3'h5;
+  assign beat_strobe[5] = _057_ | _058_;
+  assign _059_ = ~ queue_head[64];
+  assign _060_ = ! tail;
+  assign _061_ = _059_ | _060_;
+  assign _063_ = tail > 3'h6;
+  assign beat_strobe[6] = _061_ | _063_;
+  assign _064_ = ~ queue_head[64];
+  assign _065_ = ! tail;
+  assign beat_strobe[7] = _064_ | _065_;
   assign pop = beat_valid & beat_ready;
-  assign _067_ = reserved != 4'h8;
-  assign _068_ = running & asked;
-  assign _069_ = _068_ & read;
-  assign _070_ = ~ beat_valid;
-  assign _072_ = _069_ & _070_;
-  assign done = _072_ & port_idle;
-  assign _073_ = beat_valid & beat_ready;
-  assign stall = ~ _073_;
+  assign _066_ = reserved != 4'h8;
+  assign _067_ = running & asked;
+  assign _068_ = _067_ & read;
+  assign _069_ = ~ beat_valid;
+  assign _070_ = _068_ & _069_;
+  assign done = _070_ & port_idle;
+  assign _072_ = beat_valid & beat_ready;
+  assign stall = ~ _072_;
   always @(posedge clk)
-    beats_to_boundary <= _077_;
+    beats_to_boundary <= _076_;
   always @(posedge clk)
-    burst_limit <= _078_;
+    burst_limit <= _077_;
   always @(posedge clk)
-    burst_beats_left <= _079_;
+    burst_beats_left <= _078_;
   always @(posedge clk)
-    burst_at <= _080_;
+    burst_at <= _079_;
   always @(posedge clk)
     burst_rows_left <= _002_;
   always @(posedge clk)
@@ -13481,13 +13630,13 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
     read_row <= _007_;
   always @(posedge clk)
     if (rst) running <= 1'h0;
-    else running <= _088_;
+    else running <= _087_;
   always @(posedge clk)
     if (rst) read <= 1'h1;
-    else read <= _092_;
+    else read <= _091_;
   always @(posedge clk)
     if (rst) fetch_state <= 2'h0;
-    else fetch_state <= _108_;
+    else fetch_state <= _107_;
   always @(posedge clk)
     if (rst) reserved <= 4'h0;
     else reserved <= _022_[3:0];
@@ -13496,82 +13645,82 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
     else on_way <= { on_way[0], read_en };
   always @(posedge clk)
     if (rst) asked <= 1'h1;
-    else asked <= _124_;
+    else asked <= _123_;
   always @(posedge clk)
     if (rst) ask_state <= 2'h0;
-    else ask_state <= _134_;
+    else ask_state <= _133_;
   always @(posedge clk)
-    if (run_begins) tail <= head[86:84];
+    if (begins) tail <= head[86:84];
   always @(posedge clk)
-    if (run_begins) row_beats <= _045_[20:3];
+    if (begins) row_beats <= _045_[20:3];
   always @(posedge clk)
     if (_036_) set_0_source_pitch <= head[71:52];
   always @(posedge clk)
     if (_016_) set_0_row_pitch <= head[51:24];
-  assign read_en = _081_ ? _067_ : 1'h0;
-  assign _081_ = fetch_state == 2'h2;
-  assign _082_ = last_burst ? 1'h1 : 1'h0;
-  assign _083_ = burst_ready ? _082_ : 1'h0;
-  assign next_row = _084_ ? _083_ : 1'h0;
+  assign read_en = _080_ ? _066_ : 1'h0;
+  assign _080_ = fetch_state == 2'h2;
+  assign _081_ = last_burst ? 1'h1 : 1'h0;
+  assign _082_ = burst_ready ? _081_ : 1'h0;
+  assign next_row = _083_ ? _082_ : 1'h0;
+  assign _083_ = ask_state == 2'h2;
+  assign burst_valid = _084_ ? 1'h1 : 1'h0;
   assign _084_ = ask_state == 2'h2;
-  assign burst_valid = _085_ ? 1'h1 : 1'h0;
-  assign _085_ = ask_state == 2'h2;
-  assign row_starts = _086_ ? 1'h1 : 1'h0;
-  assign _086_ = ask_state == 2'h1;
-  assign _087_ = done ? 1'h0 : running;
-  assign _088_ = run_begins ? 1'h1 : _087_;
-  assign _089_ = _029_ ? 1'h1 : read;
-  assign _090_ = _091_ ? (* full_case = 32'd1 *) _089_ : read;
-  assign _091_ = fetch_state == (* full_case = 32'd1 *) 2'h3;
-  assign _092_ = run_begins ? 1'h0 : _090_;
-  assign _093_ = row_final ? _027_[8:0] : read_row;
-  assign _094_ = read_en ? _093_ : read_row;
-  assign _095_ = _096_ ? _094_ : read_row;
-  assign _096_ = fetch_state == 2'h2;
-  assign _007_ = run_begins ? head[73:65] : _095_;
-  assign _097_ = row_final ? _025_[13:0] : read_rows_left;
-  assign _098_ = read_en ? _097_ : read_rows_left;
-  assign _099_ = _100_ ? _098_ : read_rows_left;
-  assign _100_ = fetch_state == 2'h2;
-  assign _006_ = run_begins ? head[117:104] : _099_;
-  assign _101_ = read_en ? _024_[8:0] : read_address;
-  function [8:0] _273_;
+  assign row_starts = _085_ ? 1'h1 : 1'h0;
+  assign _085_ = ask_state == 2'h1;
+  assign _086_ = done ? 1'h0 : running;
+  assign _087_ = begins ? 1'h1 : _086_;
+  assign _088_ = _029_ ? 1'h1 : read;
+  assign _089_ = _090_ ? (* full_case = 32'd1 *) _088_ : read;
+  assign _090_ = fetch_state == (* full_case = 32'd1 *) 2'h3;
+  assign _091_ = begins ? 1'h0 : _089_;
+  assign _092_ = row_final ? _027_[8:0] : read_row;
+  assign _093_ = read_en ? _092_ : read_row;
+  assign _094_ = _095_ ? _093_ : read_row;
+  assign _095_ = fetch_state == 2'h2;
+  assign _007_ = begins ? head[73:65] : _094_;
+  assign _096_ = row_final ? _025_[13:0] : read_rows_left;
+  assign _097_ = read_en ? _096_ : read_rows_left;
+  assign _098_ = _099_ ? _097_ : read_rows_left;
+  assign _099_ = fetch_state == 2'h2;
+  assign _006_ = begins ? head[117:104] : _098_;
+  assign _100_ = read_en ? _024_[8:0] : read_address;
+  function [8:0] _270_;
     input [8:0] a;
     input [17:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _273_ = b[8:0];
+        _270_ = b[8:0];
       2'b1?:
-        _273_ = b[17:9];
+        _270_ = b[17:9];
       default:
-        _273_ = a;
+        _270_ = a;
     endcase
   endfunction
-  assign _005_ = _273_(read_address, { read_row, _101_ }, { _103_, _102_ });
-  assign _102_ = fetch_state == 2'h2;
-  assign _103_ = fetch_state == 2'h1;
-  assign _104_ = read_en ? _023_[17:0] : read_beats_left;
-  function [17:0] _277_;
+  assign _005_ = _270_(read_address, { read_row, _100_ }, { _102_, _101_ });
+  assign _101_ = fetch_state == 2'h2;
+  assign _102_ = fetch_state == 2'h1;
+  assign _103_ = read_en ? _023_[17:0] : read_beats_left;
+  function [17:0] _274_;
     input [17:0] a;
     input [35:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _277_ = b[17:0];
+        _274_ = b[17:0];
       2'b1?:
-        _277_ = b[35:18];
+        _274_ = b[35:18];
       default:
-        _277_ = a;
+        _274_ = a;
     endcase
   endfunction
-  assign _004_ = _277_(read_beats_left, { row_beats, _104_ }, { _106_, _105_ });
-  assign _105_ = fetch_state == 2'h2;
-  assign _106_ = fetch_state == 2'h1;
-  assign _107_ = _029_ ? 2'h0 : fetch_state;
-  function [1:0] _281_;
+  assign _004_ = _274_(read_beats_left, { row_beats, _103_ }, { _105_, _104_ });
+  assign _104_ = fetch_state == 2'h2;
+  assign _105_ = fetch_state == 2'h1;
+  assign _106_ = _029_ ? 2'h0 : fetch_state;
+  function [1:0] _278_;
     input [1:0] a;
     input [7:0] b;
     input [3:0] s;
@@ -13579,114 +13728,114 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
     (* parallel_case *)
     casez (s)
       4'b???1:
-        _281_ = b[1:0];
+        _278_ = b[1:0];
       4'b??1?:
-        _281_ = b[3:2];
+        _278_ = b[3:2];
       4'b?1??:
-        _281_ = b[5:4];
+        _278_ = b[5:4];
       4'b1???:
-        _281_ = b[7:6];
+        _278_ = b[7:6];
       default:
-        _281_ = a;
+        _278_ = a;
     endcase
   endfunction
-  assign _108_ = _281_(fetch_state, { _115_, 2'h2, _112_, _107_ }, { _116_, _114_, _113_, _109_ });
-  assign _109_ = fetch_state == (* full_case = 32'd1 *) 2'h3;
-  assign _110_ = _028_ ? (* full_case = 32'd1 *) 2'h3 : 2'h1;
-  assign _111_ = row_final ? _110_ : fetch_state;
-  assign _112_ = read_en ? _111_ : fetch_state;
-  assign _113_ = fetch_state == (* full_case = 32'd1 *) 2'h2;
-  assign _114_ = fetch_state == (* full_case = 32'd1 *) 2'h1;
-  assign _115_ = run_begins ? 2'h1 : fetch_state;
-  assign _116_ = ! (* full_case = 32'd1 *) fetch_state;
-  assign _117_ = next_row ? _020_[31:0] : row_address;
-  assign _003_ = run_begins ? head[55:24] : _117_;
-  assign _118_ = next_row ? _019_[13:0] : burst_rows_left;
-  assign _002_ = run_begins ? head[117:104] : _118_;
-  assign _119_ = _018_ ? 1'h1 : asked;
-  assign _120_ = last_burst ? _119_ : asked;
-  assign _121_ = burst_ready ? _120_ : asked;
-  assign _122_ = _123_ ? _121_ : asked;
-  assign _123_ = ask_state == 2'h2;
-  assign _124_ = run_begins ? 1'h0 : _122_;
-  assign _125_ = burst_ready ? _017_[31:0] : burst_at;
-  function [31:0] _301_;
+  assign _107_ = _278_(fetch_state, { _114_, 2'h2, _111_, _106_ }, { _115_, _113_, _112_, _108_ });
+  assign _108_ = fetch_state == (* full_case = 32'd1 *) 2'h3;
+  assign _109_ = _028_ ? (* full_case = 32'd1 *) 2'h3 : 2'h1;
+  assign _110_ = row_final ? _109_ : fetch_state;
+  assign _111_ = read_en ? _110_ : fetch_state;
+  assign _112_ = fetch_state == (* full_case = 32'd1 *) 2'h2;
+  assign _113_ = fetch_state == (* full_case = 32'd1 *) 2'h1;
+  assign _114_ = begins ? 2'h1 : fetch_state;
+  assign _115_ = ! (* full_case = 32'd1 *) fetch_state;
+  assign _116_ = next_row ? _020_[31:0] : row_address;
+  assign _003_ = begins ? head[55:24] : _116_;
+  assign _117_ = next_row ? _019_[13:0] : burst_rows_left;
+  assign _002_ = begins ? head[117:104] : _117_;
+  assign _118_ = _018_ ? 1'h1 : asked;
+  assign _119_ = last_burst ? _118_ : asked;
+  assign _120_ = burst_ready ? _119_ : asked;
+  assign _121_ = _122_ ? _120_ : asked;
+  assign _122_ = ask_state == 2'h2;
+  assign _123_ = begins ? 1'h0 : _121_;
+  assign _124_ = burst_ready ? _017_[31:0] : burst_at;
+  function [31:0] _298_;
     input [31:0] a;
     input [63:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _301_ = b[31:0];
+        _298_ = b[31:0];
       2'b1?:
-        _301_ = b[63:32];
+        _298_ = b[63:32];
       default:
-        _301_ = a;
+        _298_ = a;
     endcase
   endfunction
-  assign _080_ = _301_(burst_at, { row_address, _125_ }, { _127_, _126_ });
-  assign _126_ = ask_state == 2'h2;
-  assign _127_ = ask_state == 2'h1;
-  assign _128_ = burst_ready ? _015_[17:0] : burst_beats_left;
-  function [17:0] _305_;
+  assign _079_ = _298_(burst_at, { row_address, _124_ }, { _126_, _125_ });
+  assign _125_ = ask_state == 2'h2;
+  assign _126_ = ask_state == 2'h1;
+  assign _127_ = burst_ready ? _015_[17:0] : burst_beats_left;
+  function [17:0] _302_;
     input [17:0] a;
     input [35:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _305_ = b[17:0];
+        _302_ = b[17:0];
       2'b1?:
-        _305_ = b[35:18];
+        _302_ = b[35:18];
       default:
-        _305_ = a;
+        _302_ = a;
     endcase
   endfunction
-  assign _079_ = _305_(burst_beats_left, { row_beats, _128_ }, { _130_, _129_ });
-  assign _129_ = ask_state == 2'h2;
-  assign _130_ = ask_state == 2'h1;
-  assign _131_ = _018_ ? (* full_case = 32'd1 *) 2'h0 : 2'h1;
-  assign _132_ = last_burst ? _131_ : ask_state;
-  assign _133_ = burst_ready ? _132_ : ask_state;
-  function [1:0] _311_;
+  assign _078_ = _302_(burst_beats_left, { row_beats, _127_ }, { _129_, _128_ });
+  assign _128_ = ask_state == 2'h2;
+  assign _129_ = ask_state == 2'h1;
+  assign _130_ = _018_ ? (* full_case = 32'd1 *) 2'h0 : 2'h1;
+  assign _131_ = last_burst ? _130_ : ask_state;
+  assign _132_ = burst_ready ? _131_ : ask_state;
+  function [1:0] _308_;
     input [1:0] a;
     input [5:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _311_ = b[1:0];
+        _308_ = b[1:0];
       3'b?1?:
-        _311_ = b[3:2];
+        _308_ = b[3:2];
       3'b1??:
-        _311_ = b[5:4];
+        _308_ = b[5:4];
       default:
-        _311_ = a;
+        _308_ = a;
     endcase
   endfunction
-  assign _134_ = _311_(ask_state, { _137_, 2'h2, _133_ }, { _138_, _136_, _135_ });
-  assign _135_ = ask_state == 2'h2;
-  assign _136_ = ask_state == 2'h1;
-  assign _137_ = run_begins ? 2'h1 : ask_state;
-  assign _138_ = ! ask_state;
-  assign _139_ = _062_ ? _012_[4:0] : burst_limit;
-  assign _078_ = row_starts ? _014_[4:0] : _139_;
-  assign _140_ = _062_ ? _075_ : beats_to_boundary;
-  assign _077_ = row_starts ? beats_to_first_boundary : _140_;
+  assign _133_ = _308_(ask_state, { _136_, 2'h2, _132_ }, { _137_, _135_, _134_ });
+  assign _134_ = ask_state == 2'h2;
+  assign _135_ = ask_state == 2'h1;
+  assign _136_ = begins ? 2'h1 : ask_state;
+  assign _137_ = ! ask_state;
+  assign _138_ = _062_ ? _012_[4:0] : burst_limit;
+  assign _077_ = row_starts ? _014_[4:0] : _138_;
+  assign _139_ = _062_ ? _075_ : beats_to_boundary;
+  assign _076_ = row_starts ? beats_to_first_boundary : _139_;
   accelerator_fifo_store queue (
     .clk(clk),
     .data({ ends[1], read_data }),
-    .full(_074_),
+    .full(_073_),
     .head(queue_head),
-    .level(_076_),
+    .level(_074_),
     .pop(pop),
     .push(on_way[1]),
     .rst(rst),
     .valid(beat_valid)
   );
-  assign _031_[9:0] = beats_to_first_boundary;
-  assign _032_[9:0] = beats_behind;
-  assign _033_[8:0] = burst_beats;
+  assign _030_[9:0] = beats_to_first_boundary;
+  assign _031_[9:0] = beats_behind;
+  assign _032_[8:0] = burst_beats;
   assign beat_data = queue_head[63:0];
   assign burst_address = { burst_at[31:3], 3'h0 };
   assign queue_data = { ends[1], read_data };
@@ -13694,6 +13843,7 @@ module accelerator_store(head, read_data, burst_ready, beat_ready, port_idle, cl
   assign queue_push = on_way[1];
   assign queue_valid = beat_valid;
   assign read_at = read_address;
+  assign stops = done;
 endmodule
 
 module accelerator_turn_bank_planes(write_address, write_data, read_address, clk, read_data, write_en);
@@ -14404,36 +14554,37 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   assign word = o;
 endmodule
 
-module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_en, acc_address, act_en, act_address, par_en, par_address, write_en, write_address, write_data, plane_en, plane_address, plane_data, start);
+module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, done, acc_en, acc_address, act_en, act_address, par_en, par_address, write_en, write_address, write_data, plane_en, plane_address, plane_data, start
+);
   wire _000_;
-  wire [3:0] _001_;
+  wire _001_;
   wire _002_;
-  wire _003_;
-  wire [5:0] _004_;
+  wire [5:0] _003_;
+  wire _004_;
   wire _005_;
   wire _006_;
-  wire _007_;
-  wire [2:0] _008_;
-  wire _009_;
+  wire [2:0] _007_;
+  wire [31:0] _008_;
+  wire [3:0] _009_;
   wire [31:0] _010_;
   wire [31:0] _011_;
-  wire [31:0] _012_;
+  wire _012_;
   wire _013_;
   wire _014_;
-  wire _015_;
-  wire [3:0] _016_;
+  wire [3:0] _015_;
+  wire _016_;
   wire [3:0] _017_;
   wire _018_;
   wire [3:0] _019_;
-  wire _020_;
-  wire [2:0] _021_;
-  wire [3:0] _022_;
+  wire [2:0] _020_;
+  wire _021_;
+  wire [4:0] _022_;
   wire _023_;
   wire [4:0] _024_;
   wire [5:0] _025_;
   wire [4:0] _026_;
   wire [31:0] _027_;
-  wire [4:0] _028_;
+  wire _028_;
   wire _029_;
   wire _030_;
   wire _031_;
@@ -14441,15 +14592,15 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire _033_;
   wire _034_;
   wire _035_;
-  wire _036_;
+  wire [3:0] _036_;
   wire _037_;
-  wire _038_;
-  wire [3:0] _039_;
+  wire [3:0] _038_;
+  wire _039_;
   wire _040_;
   wire _041_;
   wire _042_;
   wire _043_;
-  wire [3:0] _044_;
+  wire _044_;
   wire _045_;
   wire _046_;
   wire _047_;
@@ -14460,7 +14611,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire _052_;
   wire _053_;
   wire _054_;
-  wire _055_;
+  wire [3:0] _055_;
   wire _056_;
   wire _057_;
   wire _058_;
@@ -14471,7 +14622,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire _063_;
   wire _064_;
   wire _065_;
-  wire [3:0] _066_;
+  wire _066_;
   wire _067_;
   wire _068_;
   wire _069_;
@@ -14480,7 +14631,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire _072_;
   wire _073_;
   wire _074_;
-  wire _075_;
+  wire [3:0] _075_;
   wire _076_;
   wire _077_;
   wire _078_;
@@ -14491,46 +14642,45 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire _083_;
   wire _084_;
   wire _085_;
-  wire [3:0] _086_;
+  wire _086_;
   wire _087_;
   wire _088_;
   wire _089_;
   wire _090_;
   wire _091_;
   wire _092_;
-  wire _093_;
-  wire [3:0] _094_;
-  wire [15:0] _095_;
-  wire _096_;
-  wire [7:0] _097_;
+  wire [3:0] _093_;
+  wire [15:0] _094_;
+  wire [7:0] _095_;
+  wire [3:0] _096_;
+  wire _097_;
   wire _098_;
   wire _099_;
   wire _100_;
   wire _101_;
   wire _102_;
   wire _103_;
-  wire _104_;
-  wire [8:0] _105_;
+  wire [8:0] _104_;
+  wire _105_;
   wire _106_;
   wire _107_;
   wire _108_;
   wire _109_;
   wire _110_;
-  wire _111_;
+  wire [31:0] _111_;
   wire [31:0] _112_;
-  wire [31:0] _113_;
-  wire [5:0] _114_;
+  wire [5:0] _113_;
+  wire _114_;
   wire _115_;
   wire _116_;
-  wire _117_;
+  wire [2:0] _117_;
   wire [2:0] _118_;
-  wire [2:0] _119_;
+  wire _119_;
   wire _120_;
   wire _121_;
   wire _122_;
   wire _123_;
   wire _124_;
-  wire _125_;
   output [7:0] acc_address;
   wire [7:0] acc_address;
   input [127:0] acc_data;
@@ -14554,6 +14704,8 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire asked_requantise;
   wire asked_sum;
   wire asked_transpose;
+  input begins;
+  wire begins;
   wire block_ends;
   reg [2:0] block_left = 3'h0;
   wire block_read;
@@ -14722,7 +14874,6 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   wire row_0;
   input rst;
   wire rst;
-  wire run_begins;
   wire [7:0] set_0_high;
   wire [7:0] set_0_low;
   reg [11:0] set_0_n0 = 12'h000;
@@ -14809,129 +14960,127 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   reg write_en = 1'h0;
   wire written;
   wire [7:0] zero;
-  assign _000_ = head[7:4] == 2'h3;
-  assign run_begins = start & _000_;
-  assign _036_ = | head[27:24];
-  assign asked_requantise = ~ _036_;
-  assign _055_ = | { head[27:25], _044_[0] };
-  assign asked_raw = ~ _055_;
-  assign _075_ = | { head[27:26], _066_[1], head[24] };
-  assign asked_sum = ~ _075_;
-  assign _096_ = | { head[27:26], _086_[1:0] };
-  assign asked_max = ~ _096_;
-  assign _009_ = | { head[27], _001_[2], head[25:24] };
-  assign asked_product = ~ _009_;
-  assign _018_ = | { head[27], _017_[2], head[25], _017_[0] };
-  assign asked_copy = ~ _018_;
-  assign _020_ = | { head[27], _019_[2:1], head[24] };
-  assign asked_transpose = ~ _020_;
-  assign _023_ = | { head[27], _022_[2:0] };
-  assign asked_planes = ~ _023_;
-  assign source_count_2 = _020_ ? set_0_n0 : 12'h001;
-  assign _024_ = head[83:80] - 1'h1;
-  assign _026_ = _023_ ? 5'h00 : _024_;
-  assign { _028_[4:3], least_asked } = _055_ ? _026_ : 5'h03;
+  assign _023_ = | head[27:24];
+  assign asked_requantise = ~ _023_;
+  assign _044_ = | { head[27:25], _036_[0] };
+  assign asked_raw = ~ _044_;
+  assign _066_ = | { head[27:26], _055_[1], head[24] };
+  assign asked_sum = ~ _066_;
+  assign _086_ = | { head[27:26], _075_[1:0] };
+  assign asked_max = ~ _086_;
+  assign _000_ = | { head[27], _096_[2], head[25:24] };
+  assign asked_product = ~ _000_;
+  assign _016_ = | { head[27], _009_[2], head[25], _009_[0] };
+  assign asked_copy = ~ _016_;
+  assign _018_ = | { head[27], _017_[2:1], head[24] };
+  assign asked_transpose = ~ _018_;
+  assign _021_ = | { head[27], _019_[2:0] };
+  assign asked_planes = ~ _021_;
+  assign source_count_2 = _018_ ? set_0_n0 : 12'h001;
+  assign _022_ = head[83:80] - 1'h1;
+  assign _024_ = _021_ ? 5'h00 : _022_;
+  assign { _026_[4:3], least_asked } = _044_ ? _024_ : 5'h03;
   assign read = active & reading;
   assign last_read = read & source_ends[1];
-  assign _029_ = | block_left;
-  assign _030_ = ~ _029_;
-  assign _031_ = active & _030_;
-  assign _032_ = ~ reading;
-  assign _033_ = _032_ | source_ends[1];
-  assign block_ends = _031_ & _033_;
-  assign _034_ = ~ source_ends[1];
-  assign _035_ = read & _034_;
-  assign source_step = _035_ | block_ends;
+  assign _028_ = | block_left;
+  assign _029_ = ~ _028_;
+  assign _030_ = active & _029_;
+  assign _031_ = ~ reading;
+  assign _032_ = _031_ | source_ends[1];
+  assign block_ends = _030_ & _032_;
+  assign _033_ = ~ source_ends[1];
+  assign _034_ = read & _033_;
+  assign source_step = _034_ | block_ends;
   assign acc_en = read & from_acc;
-  assign _037_ = ~ from_acc;
-  assign act_en = read & _037_;
+  assign _035_ = ~ from_acc;
+  assign act_en = read & _035_;
   assign finish_0 = block_ends & source_ends[4];
-  assign _038_ = | { op_product, op_max, op_sum, op_requantise };
-  assign whole_0 = last_read & _038_;
+  assign _037_ = | { op_product, op_max, op_sum, op_requantise };
+  assign whole_0 = last_read & _037_;
   assign par_en = from_acc ? whole_1 : whole_4;
   assign parameters_end = from_acc ? round_1 : round_4;
   assign complete = from_acc ? whole_4 : whole_7;
   assign completes = from_acc ? final_4 : final_7;
   assign transpose_turn_write = op_transpose & read_3;
-  assign _039_ = _023_ ? 4'h1 : head[83:80];
-  assign target_count_0 = _055_ ? _039_ : 4'h4;
+  assign _038_ = _021_ ? 4'h1 : head[83:80];
+  assign target_count_0 = _044_ ? _038_ : 4'h4;
   assign planes_turn_write = op_planes & read_3;
-  assign _040_ = op_copy | op_raw;
-  assign _041_ = | { op_product, op_max, op_sum, op_requantise };
-  assign _042_ = | { asked_raw, asked_requantise };
-  assign _043_ = ! head[7:4];
-  assign _045_ = start & _043_;
-  assign _046_ = ! head[7:4];
-  assign _047_ = start & _046_;
-  assign _048_ = ! head[7:4];
-  assign _049_ = start & _048_;
-  assign _050_ = ! head[7:4];
-  assign _051_ = start & _050_;
-  assign _052_ = ! head[7:4];
-  assign _053_ = start & _052_;
-  assign _054_ = ! head[7:4];
-  assign _056_ = start & _054_;
-  assign _057_ = ! head[7:4];
-  assign _058_ = start & _057_;
-  assign _059_ = ! head[7:4];
-  assign _060_ = start & _059_;
-  assign _061_ = ! head[7:4];
-  assign _062_ = start & _061_;
-  assign _063_ = ! head[7:4];
-  assign _064_ = start & _063_;
-  assign _065_ = ! head[7:4];
-  assign _067_ = start & _065_;
-  assign _068_ = head[7:4] == 1'h1;
-  assign _069_ = start & _068_;
-  assign _070_ = head[7:4] == 1'h1;
-  assign _071_ = start & _070_;
-  assign _072_ = head[7:4] == 1'h1;
-  assign _073_ = start & _072_;
-  assign _074_ = head[7:4] == 1'h1;
-  assign _076_ = start & _074_;
-  assign _077_ = head[7:4] == 1'h1;
-  assign _078_ = start & _077_;
-  assign _079_ = head[7:4] == 2'h2;
-  assign _080_ = start & _079_;
-  assign _081_ = head[7:4] == 2'h2;
-  assign _082_ = start & _081_;
-  assign _083_ = head[7:4] == 2'h2;
-  assign _084_ = start & _083_;
-  assign _085_ = head[7:4] == 2'h2;
-  assign _087_ = start & _085_;
-  assign _088_ = head[7:4] == 2'h2;
-  assign _089_ = start & _088_;
-  assign _090_ = head[7:4] == 2'h2;
-  assign _091_ = start & _090_;
-  assign _092_ = ~ odd_0;
-  assign _093_ = | block_left;
-  assign _094_ = block_left - 1'h1;
-  assign _095_ = odd_2 ? set_2_weight1 : set_2_weight0;
-  assign _097_ = odd_2 ? set_0_zero1 : set_0_zero0;
-  assign _098_ = op_product & odd_2;
-  assign _099_ = op_product | op_max;
-  assign _100_ = first_5 | _099_;
-  assign _101_ = from_acc ? first_2 : _100_;
-  assign _102_ = ~ from_acc;
-  assign _103_ = _102_ | read_1;
-  assign _104_ = par_en & parameters_end;
-  assign _105_ = par_address + set_2_parameter_n2;
-  assign _002_ = | head[89:84];
-  assign _003_ = ~ _002_;
-  assign _005_ = | { head[89:85], _004_[0] };
-  assign _006_ = ~ _005_;
-  assign _007_ = op_planes & planes_turn_coming;
-  assign _008_ = quarter + 1'h1;
-  assign _010_ = quarter[0] ? lane_3_term : lane_2_term;
-  assign _011_ = quarter[0] ? lane_1_term : lane_0_term;
-  assign _012_ = quarter[1] ? _010_ : _011_;
-  assign _013_ = ~ op_planes;
-  assign _014_ = target_step & _013_;
-  assign _015_ = target_step & put_final;
+  assign _039_ = op_copy | op_raw;
+  assign _040_ = | { op_product, op_max, op_sum, op_requantise };
+  assign _041_ = | { asked_raw, asked_requantise };
+  assign _042_ = ! head[7:4];
+  assign _043_ = start & _042_;
+  assign _045_ = ! head[7:4];
+  assign _046_ = start & _045_;
+  assign _047_ = ! head[7:4];
+  assign _048_ = start & _047_;
+  assign _049_ = ! head[7:4];
+  assign _050_ = start & _049_;
+  assign _051_ = ! head[7:4];
+  assign _052_ = start & _051_;
+  assign _053_ = ! head[7:4];
+  assign _054_ = start & _053_;
+  assign _056_ = ! head[7:4];
+  assign _057_ = start & _056_;
+  assign _058_ = ! head[7:4];
+  assign _059_ = start & _058_;
+  assign _060_ = ! head[7:4];
+  assign _061_ = start & _060_;
+  assign _062_ = ! head[7:4];
+  assign _063_ = start & _062_;
+  assign _064_ = ! head[7:4];
+  assign _065_ = start & _064_;
+  assign _067_ = head[7:4] == 1'h1;
+  assign _068_ = start & _067_;
+  assign _069_ = head[7:4] == 1'h1;
+  assign _070_ = start & _069_;
+  assign _071_ = head[7:4] == 1'h1;
+  assign _072_ = start & _071_;
+  assign _073_ = head[7:4] == 1'h1;
+  assign _074_ = start & _073_;
+  assign _076_ = head[7:4] == 1'h1;
+  assign _077_ = start & _076_;
+  assign _078_ = head[7:4] == 2'h2;
+  assign _079_ = start & _078_;
+  assign _080_ = head[7:4] == 2'h2;
+  assign _081_ = start & _080_;
+  assign _082_ = head[7:4] == 2'h2;
+  assign _083_ = start & _082_;
+  assign _084_ = head[7:4] == 2'h2;
+  assign _085_ = start & _084_;
+  assign _087_ = head[7:4] == 2'h2;
+  assign _088_ = start & _087_;
+  assign _089_ = head[7:4] == 2'h2;
+  assign _090_ = start & _089_;
+  assign _091_ = ~ odd_0;
+  assign _092_ = | block_left;
+  assign _093_ = block_left - 1'h1;
+  assign _094_ = odd_2 ? set_2_weight1 : set_2_weight0;
+  assign _095_ = odd_2 ? set_0_zero1 : set_0_zero0;
+  assign _097_ = op_product & odd_2;
+  assign _098_ = op_product | op_max;
+  assign _099_ = first_5 | _098_;
+  assign _100_ = from_acc ? first_2 : _099_;
+  assign _101_ = ~ from_acc;
+  assign _102_ = _101_ | read_1;
+  assign _103_ = par_en & parameters_end;
+  assign _104_ = par_address + set_2_parameter_n2;
+  assign _001_ = | head[89:84];
+  assign _002_ = ~ _001_;
+  assign _004_ = | { head[89:85], _003_[0] };
+  assign _005_ = ~ _004_;
+  assign _006_ = op_planes & planes_turn_coming;
+  assign _007_ = quarter + 1'h1;
+  assign _008_ = quarter[0] ? lane_3_term : lane_2_term;
+  assign _010_ = quarter[0] ? lane_1_term : lane_0_term;
+  assign _011_ = quarter[1] ? _008_ : _010_;
+  assign _012_ = ~ op_planes;
+  assign _013_ = target_step & _012_;
+  assign _014_ = target_step & put_final;
   always @(posedge clk)
-    block_left <= _021_;
+    block_left <= _020_;
   always @(posedge clk)
-    lane_0_chain <= _098_;
+    lane_0_chain <= _097_;
   always @(posedge clk)
     par_address <= _025_;
   always @(posedge clk)
@@ -14942,20 +15091,20 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
     write_data <= _027_;
   always @(posedge clk)
     if (rst) done <= 1'h0;
-    else done <= _015_;
+    else done <= _014_;
   always @(posedge clk)
     if (rst) write_en <= 1'h0;
-    else write_en <= _014_;
+    else write_en <= _013_;
   always @(posedge clk)
-    if (run_begins) quarter <= 2'h0;
-    else if (target_step) quarter <= _008_[1:0];
+    if (begins) quarter <= 2'h0;
+    else if (target_step) quarter <= _007_[1:0];
   always @(posedge clk)
-    if (_107_) plane_en <= 2'h0;
+    if (_106_) plane_en <= 2'h0;
     else plane_en <= units;
   always @(posedge clk)
-    if (run_begins) units <= { _006_, _003_ };
+    if (begins) units <= { _005_, _002_ };
   always @(posedge clk)
-    if (run_begins) planes_turn_count <= head[83:80];
+    if (begins) planes_turn_count <= head[83:80];
   always @(posedge clk)
     if (rst) turned_final <= 1'h0;
     else turned_final <= transpose_turn_coming_marked;
@@ -14967,16 +15116,16 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
     else result_delay <= { result_delay[7:0], complete };
   always @(posedge clk)
     if (rst) lane_0_take <= 1'h0;
-    else lane_0_take <= _103_;
+    else lane_0_take <= _102_;
   always @(posedge clk)
     if (rst) lane_0_load <= 1'h0;
-    else lane_0_load <= _101_;
+    else lane_0_load <= _100_;
   always @(posedge clk)
     if (!op_product) lane_0_zero <= 8'h00;
-    else lane_0_zero <= _097_;
+    else lane_0_zero <= _095_;
   always @(posedge clk)
     if (!op_sum) lane_0_weight <= 16'h0001;
-    else lane_0_weight <= _095_;
+    else lane_0_weight <= _094_;
   always @(posedge clk)
     if (rst) final_7 <= 1'h0;
     else final_7 <= final_6;
@@ -15089,114 +15238,114 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
     if (rst) slot_1 <= 1'h0;
     else slot_1 <= active;
   always @(posedge clk)
-    if (run_begins) least <= least_asked;
+    if (begins) least <= least_asked;
   always @(posedge clk)
     if (rst) active <= 1'h0;
-    else active <= _117_;
+    else active <= _116_;
   always @(posedge clk)
-    if (_108_) reading <= 1'h1;
-    else if (_106_) reading <= 1'h0;
+    if (_107_) reading <= 1'h1;
+    else if (_105_) reading <= 1'h0;
   always @(posedge clk)
-    if (_109_) odd_0 <= 1'h0;
-    else if (read) odd_0 <= _092_;
+    if (_108_) odd_0 <= 1'h0;
+    else if (read) odd_0 <= _091_;
   always @(posedge clk)
-    if (_110_) first_0 <= 1'h1;
+    if (_109_) first_0 <= 1'h1;
     else if (read) first_0 <= 1'h0;
   always @(posedge clk)
-    if (_091_) set_2_weight1 <= head[117:102];
+    if (_090_) set_2_weight1 <= head[117:102];
   always @(posedge clk)
-    if (_089_) set_2_weight0 <= head[101:86];
+    if (_088_) set_2_weight0 <= head[101:86];
   always @(posedge clk)
-    if (_087_) set_2_parameter_n2 <= head[85:78];
+    if (_085_) set_2_parameter_n2 <= head[85:78];
   always @(posedge clk)
-    if (_084_) set_2_n2 <= head[77:60];
+    if (_083_) set_2_n2 <= head[77:60];
   always @(posedge clk)
-    if (_082_) set_2_n1 <= head[59:42];
+    if (_081_) set_2_n1 <= head[59:42];
   always @(posedge clk)
-    if (_080_) set_2_n0 <= head[41:24];
+    if (_079_) set_2_n0 <= head[41:24];
   always @(posedge clk)
-    if (_078_) set_1_n2 <= head[123:104];
+    if (_077_) set_1_n2 <= head[123:104];
   always @(posedge clk)
-    if (_076_) set_1_n1 <= head[103:84];
+    if (_074_) set_1_n1 <= head[103:84];
   always @(posedge clk)
-    if (_073_) set_1_n0 <= head[83:64];
+    if (_072_) set_1_n0 <= head[83:64];
   always @(posedge clk)
-    if (_071_) set_1_r1 <= head[63:44];
+    if (_070_) set_1_r1 <= head[63:44];
   always @(posedge clk)
-    if (_069_) set_1_r0 <= head[43:24];
+    if (_068_) set_1_r0 <= head[43:24];
   always @(posedge clk)
-    if (_067_) set_0_zero1 <= head[112:105];
+    if (_065_) set_0_zero1 <= head[112:105];
   always @(posedge clk)
-    if (_064_) set_0_zero0 <= head[104:97];
+    if (_063_) set_0_zero0 <= head[104:97];
   always @(posedge clk)
-    if (_062_) lane_0_high <= head[96:89];
+    if (_061_) lane_0_high <= head[96:89];
   always @(posedge clk)
-    if (_060_) lane_0_low <= head[88:81];
+    if (_059_) lane_0_low <= head[88:81];
   always @(posedge clk)
-    if (_058_) lane_0_zero_point <= head[80:73];
+    if (_057_) lane_0_zero_point <= head[80:73];
   always @(posedge clk)
-    if (_056_) lane_0_rounding <= head[72];
+    if (_054_) lane_0_rounding <= head[72];
   always @(posedge clk)
-    if (_053_) source_count_4 <= head[71:60];
+    if (_052_) source_count_4 <= head[71:60];
   always @(posedge clk)
-    if (_051_) source_count_3 <= head[59:48];
+    if (_050_) source_count_3 <= head[59:48];
   always @(posedge clk)
-    if (_049_) set_0_n0 <= head[47:36];
+    if (_048_) set_0_n0 <= head[47:36];
   always @(posedge clk)
-    if (_047_) source_count_1 <= head[35:30];
+    if (_046_) source_count_1 <= head[35:30];
   always @(posedge clk)
-    if (_045_) source_count_0 <= head[29:24];
+    if (_043_) source_count_0 <= head[29:24];
   always @(posedge clk)
-    if (run_begins) from_acc <= _042_;
+    if (begins) from_acc <= _041_;
   always @(posedge clk)
-    if (run_begins) op_planes <= asked_planes;
+    if (begins) op_planes <= asked_planes;
   always @(posedge clk)
-    if (run_begins) op_transpose <= asked_transpose;
+    if (begins) op_transpose <= asked_transpose;
   always @(posedge clk)
-    if (run_begins) op_copy <= asked_copy;
+    if (begins) op_copy <= asked_copy;
   always @(posedge clk)
-    if (run_begins) op_product <= asked_product;
+    if (begins) op_product <= asked_product;
   always @(posedge clk)
-    if (run_begins) op_max <= asked_max;
+    if (begins) op_max <= asked_max;
   always @(posedge clk)
-    if (run_begins) op_sum <= asked_sum;
+    if (begins) op_sum <= asked_sum;
   always @(posedge clk)
-    if (run_begins) op_raw <= asked_raw;
+    if (begins) op_raw <= asked_raw;
   always @(posedge clk)
-    if (run_begins) op_requantise <= asked_requantise;
-  assign _106_ = & { source_ends[1], read };
-  assign _111_ = ~ _007_;
-  assign _107_ = | { _111_, rst };
-  assign _108_ = | { block_ends, run_begins };
-  assign _109_ = | { block_ends, run_begins };
-  assign _110_ = | { block_ends, run_begins };
-  assign _044_[0] = ~ head[24];
-  assign _066_[1] = ~ head[25];
-  assign _086_[1:0] = ~ head[25:24];
-  assign _001_[2] = ~ head[26];
-  assign { _017_[2], _017_[0] } = ~ { head[26], head[24] };
-  assign _019_[2:1] = ~ head[26:25];
-  assign _022_[2:0] = ~ head[26:24];
-  assign _004_[0] = ~ head[84];
-  assign _112_ = op_transpose ? (* full_case = 32'd1 *) transpose_turn_o : { lane_3_y, lane_2_y, lane_1_y, lane_0_y };
-  assign _113_ = op_copy ? (* full_case = 32'd1 *) { lane_3_x, lane_2_x, lane_1_x, lane_0_x } : _112_;
-  assign _027_ = op_raw ? (* full_case = 32'd1 *) _012_ : _113_;
-  assign _114_ = _104_ ? _105_[5:0] : par_address;
-  assign _025_ = run_begins ? head[73:68] : _114_;
-  assign _115_ = source_ends[4] ? 1'h0 : active;
-  assign _116_ = block_ends ? _115_ : active;
-  assign _117_ = run_begins ? 1'h1 : _116_;
-  assign _118_ = _093_ ? _094_[2:0] : block_left;
-  assign _119_ = block_ends ? least : _118_;
-  assign _021_ = run_begins ? least_asked : _119_;
-  assign _120_ = op_planes ? planes_turn_coming_marked : 1'h0;
-  assign _121_ = _040_ ? finish_3 : _120_;
-  assign _122_ = op_transpose ? turned_final : _121_;
-  assign put_final = _041_ ? result_final_delay[8] : _122_;
-  assign _123_ = op_planes ? planes_turn_coming : 1'h0;
-  assign _124_ = _040_ ? slot_3 : _123_;
-  assign _125_ = op_transpose ? turned : _124_;
-  assign target_step = _041_ ? result_delay[8] : _125_;
+    if (begins) op_requantise <= asked_requantise;
+  assign _105_ = & { source_ends[1], read };
+  assign _110_ = ~ _006_;
+  assign _106_ = | { _110_, rst };
+  assign _107_ = | { block_ends, begins };
+  assign _108_ = | { block_ends, begins };
+  assign _109_ = | { block_ends, begins };
+  assign _036_[0] = ~ head[24];
+  assign _055_[1] = ~ head[25];
+  assign _075_[1:0] = ~ head[25:24];
+  assign _096_[2] = ~ head[26];
+  assign { _009_[2], _009_[0] } = ~ { head[26], head[24] };
+  assign _017_[2:1] = ~ head[26:25];
+  assign _019_[2:0] = ~ head[26:24];
+  assign _003_[0] = ~ head[84];
+  assign _111_ = op_transpose ? (* full_case = 32'd1 *) transpose_turn_o : { lane_3_y, lane_2_y, lane_1_y, lane_0_y };
+  assign _112_ = op_copy ? (* full_case = 32'd1 *) { lane_3_x, lane_2_x, lane_1_x, lane_0_x } : _111_;
+  assign _027_ = op_raw ? (* full_case = 32'd1 *) _011_ : _112_;
+  assign _113_ = _103_ ? _104_[5:0] : par_address;
+  assign _025_ = begins ? head[73:68] : _113_;
+  assign _114_ = source_ends[4] ? 1'h0 : active;
+  assign _115_ = block_ends ? _114_ : active;
+  assign _116_ = begins ? 1'h1 : _115_;
+  assign _117_ = _092_ ? _093_[2:0] : block_left;
+  assign _118_ = block_ends ? least : _117_;
+  assign _020_ = begins ? least_asked : _118_;
+  assign _119_ = op_planes ? planes_turn_coming_marked : 1'h0;
+  assign _120_ = _039_ ? finish_3 : _119_;
+  assign _121_ = op_transpose ? turned_final : _120_;
+  assign put_final = _040_ ? result_final_delay[8] : _121_;
+  assign _122_ = op_planes ? planes_turn_coming : 1'h0;
+  assign _123_ = _039_ ? slot_3 : _122_;
+  assign _124_ = op_transpose ? turned : _123_;
+  assign target_step = _040_ ? result_delay[8] : _124_;
   accelerator_vec_lane lane_0 (
     .acc_data(acc_data[31:0]),
     .act_data(act_data[7:0]),
@@ -15303,7 +15452,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
     .count_3(source_count_3),
     .count_4(source_count_4),
     .ends(source_ends),
-    .load(run_begins),
+    .load(begins),
     .step(source_step),
     .stride_0(set_1_r0[9:0]),
     .stride_1(set_1_r1[9:0]),
@@ -15319,8 +15468,8 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
     .count_1(set_0_n0),
     .count_2(source_count_3),
     .count_3(source_count_4),
-    .ends(_016_),
-    .load(run_begins),
+    .ends(_015_),
+    .load(begins),
     .step(target_step),
     .stride_0(2'h1),
     .stride_1(set_2_n0[9:0]),
@@ -15339,15 +15488,15 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
     .rst(rst),
     .write(transpose_turn_write)
   );
-  assign _022_[3] = head[27];
-  assign { _017_[3], _017_[1] } = { head[27], head[25] };
-  assign { _019_[3], _019_[0] } = { head[27], head[24] };
-  assign _004_[5:1] = head[89:85];
-  assign _028_[2:0] = least_asked;
-  assign _044_[3:1] = head[27:25];
-  assign { _066_[3:2], _066_[0] } = { head[27:26], head[24] };
-  assign _086_[3:2] = head[27:26];
-  assign { _001_[3], _001_[1:0] } = { head[27], head[25:24] };
+  assign { _017_[3], _017_[0] } = { head[27], head[24] };
+  assign _019_[3] = head[27];
+  assign { _009_[3], _009_[1] } = { head[27], head[25] };
+  assign _026_[2:0] = least_asked;
+  assign _036_[3:1] = head[27:25];
+  assign { _055_[3:2], _055_[0] } = { head[27:26], head[24] };
+  assign _075_[3:2] = head[27:26];
+  assign _003_[5:1] = head[89:85];
+  assign { _096_[3], _096_[1:0] } = { head[27], head[25:24] };
   assign acc_address = act_address[7:0];
   assign all_written = done;
   assign ask_parameters = par_en;
@@ -15435,7 +15584,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   assign slot_0 = active;
   assign source_address = act_address;
   assign source_base = head[37:28];
-  assign source_load = run_begins;
+  assign source_load = begins;
   assign source_stride_0 = set_1_r0[9:0];
   assign source_stride_1 = set_1_r1[9:0];
   assign source_stride_2 = set_1_n0[9:0];
@@ -15446,7 +15595,7 @@ module accelerator_vec(head, acc_data, act_data, par_data, clk, rst, done, acc_e
   assign target_count_1 = set_0_n0;
   assign target_count_2 = source_count_3;
   assign target_count_3 = source_count_4;
-  assign target_load = run_begins;
+  assign target_load = begins;
   assign target_stride_0 = 2'h1;
   assign target_stride_1 = set_2_n0[9:0];
   assign target_stride_2 = set_2_n1[9:0];

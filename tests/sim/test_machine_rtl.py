@@ -20,9 +20,10 @@ import sim
 from hwgen import toolchain
 from hwgen.emit import Unit, emit, place
 from hwgen.files import output_folder, write_if_changed
+from hwgen.parts.delay import delay
 from hwgen.program.encoding import encode, instr
 from hwgen.program.layout import layout
-from hwgen.program.table import ENGINES, FUNCTION_LOW, INSTRUCTIONS
+from hwgen.program.table import ENGINES, INSTRUCTIONS
 from hwgen.system.config import SystemConfig
 from hwgen.system.dispatch import Dispatch
 from hwgen.system.fields import field
@@ -43,7 +44,7 @@ class Stub(Unit):
 
     def __init__(self, name):
         self.name = name
-        super().__init__({"start": In(1), "head": In(128), "done": Out(1)})
+        super().__init__({"start": In(1), "begins": In(1), "head": In(128), "done": Out(1)})
 
     @property
     def kind(self):
@@ -53,8 +54,7 @@ class Stub(Unit):
         m = Module()
         left = Signal(21)
         busy = Signal()
-        runs = self.start & (self.head[FUNCTION_LOW : FUNCTION_LOW + 4] == RUN[self.name])
-        with m.If(runs):
+        with m.If(self.begins):
             duration = field(self.head, layout(f"{self.name}.run"), DURATION[self.name])
             m.d.sync += [left.eq(duration - 1), busy.eq(1)]
         with m.Elif(busy):
@@ -68,8 +68,8 @@ class Rig(Unit):
 
     def __init__(self, config):
         self.config = config
-        self.reads = ReadPort(config.address_bits, config.bus_bytes, config.outstanding)
-        self.writes = WritePort(config.address_bits, config.bus_bytes, config.outstanding)
+        self.reads = ReadPort(config.address_bits, config.bus_bytes, config.outstanding, config.far)
+        self.writes = WritePort(config.address_bits, config.bus_bytes, config.outstanding, config.far)
         members = {}
         for unit in (self.reads, self.writes):
             kept = unit.signature.members.items()
@@ -125,7 +125,7 @@ class Rig(Unit):
             writes.beat_data.eq(store.beat_data), writes.beat_strobe.eq(store.beat_strobe),
             store.beat_ready.eq(writes.beat_ready), store.port_idle.eq(writes.idle),
             reads.drain.eq(quell), writes.drain.eq(quell),
-            self.dispatched.eq(dispatch.dispatched), self.position.eq(dispatch.position),
+            self.dispatched.eq(dispatch.dispatched),
         ]  # fmt: skip
         for name, shell in shells.items():
             self._engine(m, quell, name, shell, shells, units[name], dispatch)
@@ -134,45 +134,67 @@ class Rig(Unit):
 
     def _engine(self, m, quell, name, shell, shells, unit, dispatch):
         number = ENGINES.index(name)
-        given = Cat(shells[other].gives[number] if other in shells else Const(0, 1) for other in ENGINES)
+        far = int(self.config.far)
+        gives = {
+            other: delay(m, giver.gives, far, reset=True, name=f"{other}_to_{name}")
+            for other, giver in shells.items()
+        }
+        given = Cat(gives[other][number] if other in gives else Const(0, 1) for other in ENGINES)
         stalls = shell.busy & unit.stall if hasattr(unit, "stall") else Const(0, 1)
         states = ((shell.busy & ~stalls) | shell.began, shell.idle, shell.waiting, stalls)
         m.d.comb += [
             shell.push.eq(getattr(dispatch, f"{name}_push")), shell.word.eq(dispatch.word), shell.given.eq(given),
-            getattr(dispatch, f"{name}_full").eq(shell.full), getattr(dispatch, f"{name}_idle").eq(shell.idle),
+            getattr(dispatch, f"{name}_began").eq(shell.began), getattr(dispatch, f"{name}_idle").eq(shell.idle),
             shell.done.eq(unit.done),
             self.began[number].eq(shell.began), self.ended[number].eq(shell.ended),
             self.missing.word_select(number, 8).eq(shell.missing),
             *(self.states[6 * i + number].eq(state) for i, state in enumerate(states)),
         ]  # fmt: skip
         # A stub's duration says all that it takes.
-        late = self.config.start_cycles and name in ("load", "store")
-        starts = [unit.start.eq(shell.start & ~quell), unit.head.eq(shell.head)]
+        late = self.config.far and name in ("load", "store")
+        starts = [getattr(unit, n).eq(getattr(shell, n) & ~quell) for n in ("start", "begins")]
+        starts.append(unit.head.eq(shell.head))
         if late:
             m.d.sync += starts
         else:
             m.d.comb += starts
 
     def _sequence(self, m, quell, dispatch, shells, ports_idle):
+        far = self.config.far
         still = Cat(~shell.busy & ~shell.began for shell in shells.values()).all()
+        stood = Signal(init=1)  # in the cycle before, too
         overflow = Cat(shell.overflow for shell in shells.values()).any()
-        causes = (dispatch.illegal, overflow, dispatch.stuck & still, dispatch.truncated)
-        code = Const(0, 3)
+        causes = (
+            dispatch.illegal,
+            overflow,
+            dispatch.stuck & still & (stood | (not far)),
+            dispatch.truncated,
+        )
+        failed = Cat(causes).any()
+        code, position = Const(0, 3), dispatch.position
         for i, seen in reversed(list(enumerate(causes, 1))):
             code = Mux(seen, i, code)
-        m.d.comb += self.code.eq(code)
+        ends, settled = failed, ports_idle
+        if far:
+            m.d.sync += stood.eq(still)
+            ends, settled = Signal(name="failed_before"), Signal(name="settled")
+            first, where = Signal(3, name="first"), Signal(32, name="where")
+            m.d.sync += [ends.eq(failed & self.running), settled.eq(ports_idle & quell)]
+            m.d.sync += [first.eq(code), where.eq(position)]
+            code, position = Mux(ends, first, 0), Mux(ends, where, position)
+        m.d.comb += [self.code.eq(code), self.position.eq(position)]
         with m.FSM(name="state"):
             with m.State("IDLE"), m.If(self.start):
                 m.d.sync += dispatch.go.eq(1)
                 m.next = "RUN"
             with m.State("RUN"):
-                m.d.comb += [self.running.eq(1), self.stop.eq(dispatch.halted | Cat(causes).any())]
+                m.d.comb += [self.running.eq(1), self.stop.eq(dispatch.halted | ends)]
                 m.d.sync += dispatch.go.eq(0)
                 with m.If(self.stop):
                     m.next = "DRAIN"
             with m.State("DRAIN"):
                 m.d.comb += [self.running.eq(1), quell.eq(1)]
-                with m.If(ports_idle):
+                with m.If(settled):
                     m.next = "IDLE"
 
 
@@ -323,7 +345,7 @@ CONFIGS = {
         "queue_depth": 2,
         "burst_beats": 4,
         "outstanding": 2,
-        "buffer_latency": 4,
+        "buffer_latency": 5,
     },
     "bus32": {
         "lut": True,
@@ -376,7 +398,7 @@ def test_every_cycle_is_the_hardwares(simulate, new_program, name, count):
         "token_bits": config.TOKEN_BITS, "bus_bytes": config.bus_bytes, "lanes": config.lanes,
         "burst_beats": config.burst_beats, "outstanding": config.outstanding, "fetch_beats": config.FETCH_BEATS,
         "run_fifo": config.RUN_FIFO, "store_fifo": config.STORE_FIFO,
-        "buffer_latency": config.buffer_latency, "start_cycles": config.start_cycles,
+        "buffer_latency": config.buffer_latency, "far": config.far,
     }  # fmt: skip
     outcomes = Counter()
     events = []

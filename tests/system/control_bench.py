@@ -48,6 +48,7 @@ class Model:
         self.first = (0, 0, 0)
         self.cycles = 0
         self.counts = dict.fromkeys((r.counts for r in COUNTED), 0)
+        self.coming = self.counts  # events of the cycle before
 
     def outputs(self) -> dict[str, int]:
         """All that is defined in this cycle."""
@@ -104,19 +105,20 @@ class Model:
         after["irq"] = int(bool(self.enable & self.status))
         self._read_side(pins, after)
         cleared = self._write_side(pins, after)
+        after["coming"] = {name: pins[name] & pins["running"] for name in self.counts}
         after["status"] = (self.status & ~cleared) | pins["done"] | pins["error"] << 1
         if self.start:
             after |= {"done": 0, "failed": 0, "first": (0, 0, 0), "cycles": 0}
             after["counts"] = dict.fromkeys(self.counts, 0)
             self.starts += 1
         else:
+            after["counts"] = {name: count + self.coming[name] for name, count in self.counts.items()}
             if pins["done"]:
                 after["done"] = 1
             if pins["error"] and not self.failed:
                 after |= {"failed": 1, "first": tuple(pins[name] for name in ERROR_INPUTS)}
             if pins["running"]:
                 after["cycles"] = (self.cycles + 1) % (1 << 64)
-                after["counts"] = {name: count + pins[name] for name, count in self.counts.items()}
         for name, value in after.items():
             setattr(self, name, value)
 

@@ -332,7 +332,7 @@ int main(int argc, char** argv) {
     FILE* out = std::fopen(argv[2], "wb");
     Reader act(in, LANES, ACT_WORDS), acc(in, 4 * LANES, ACC_WORDS), par(in, 8 * LANES, PAR_WORDS);
     Bytes written(LANES * ACT_WORDS), planes(UNITS * PLANE_WORDS * PLANE_BYTES), operands(OPERANDS * (ROWS + 1));
-    top->start = 0;
+    top->start = top->begins = 0;
     auto cycle = [&]() {
         std::memcpy(&top->act_data, act.answer(), act.width);
         std::memcpy(&top->acc_data, acc.answer(), acc.width);
@@ -371,9 +371,10 @@ int main(int argc, char** argv) {
         for (uint32_t n = 0; n < entry.gap; n++) if (cycle()) return 4;
         std::memcpy(&top->head, entry.head, 16);
         top->start = 1;
+        top->begins = (entry.head[0] >> 4) == 3;
         uint32_t cycles = 1;
         bool done = cycle();
-        top->start = 0;
+        top->start = top->begins = 0;
         for (auto& byte : garbage) byte = noise();
         std::memcpy(&top->head, garbage, 16);
         if ((entry.head[0] >> 4) != 3) { if (done) return 5; continue; }
