@@ -20,6 +20,7 @@ namespace {
 using dram::Timing;
 
 constexpr int64_t NO_TIME = INT64_MAX, NO_OUTCOME = -1;
+constexpr uint32_t BEATS = 2;        // that may wait between a far read port and LOAD
 constexpr int64_t FLUSH_CYCLES = 4;  // from the packer's last step until LOAD's run is done
 
 /// Queue and semaphores of one engine.
@@ -80,6 +81,7 @@ class Machine {
     Packer packer_;
     Store store_;
     Ring<Piece> runs_;
+    uint32_t beats_ = 0;  // between the read port and LOAD, if they are far from each other
     std::vector<Shell> shells_;
 
     uint32_t token_limit_;
@@ -109,7 +111,7 @@ Machine::Machine(const Settings& settings, const Program& program, Result& resul
       result_(result),
       dram_({static_cast<uint64_t>(settings.latency), static_cast<uint32_t>(settings.interval),
              static_cast<uint32_t>(settings.depth), static_cast<uint64_t>(settings.write_latency)}),
-      fetch_(program.count, settings.bus_bytes, settings.fetch_beats),
+      fetch_(program.count, settings.bus_bytes, settings.fetch_beats, settings.far != 0),
       reads_{static_cast<uint32_t>(settings.outstanding), settings.far != 0},
       writes_(static_cast<uint32_t>(settings.outstanding), settings.far != 0),
       walker_(settings.bus_bytes, settings.burst_beats, settings.far != 0),
@@ -209,7 +211,7 @@ void Machine::memory(bool drain, bool take) {
     dram::Inputs bus;
     bus.bready = true;
     bus.rready = reads(drain, take, bus);
-    if (store_.running || store_.ending || !writes_.idle()) writes(drain, bus);
+    if (store_.running || store_.ending || !writes_.rests()) writes(drain, bus);
     dram_.edge(bus);
     const uint32_t outputs = dram_.outputs();
     // Between two beats of a load, only the packer sees RVALID.
@@ -222,29 +224,38 @@ void Machine::memory(bool drain, bool take) {
 bool Machine::reads(bool drain, bool take, dram::Inputs& bus) {
     const bool arready = (wires_ & Timing::ARREADY) != 0, rvalid = (wires_ & Timing::RVALID) != 0;
     const bool full = runs_.size() == static_cast<uint32_t>(settings_.run_fifo);
+    const bool far = settings_.far != 0;
     const bool free = !drain && reads_.free(arready);
-    const bool fetch_asks = free && fetch_.asks();
-    const bool load_asks = free && !fetch_asks && walker_.asks(full);
+    const bool fetch_asks = free && fetch_.asks() && !(far && reads_.for_load);
+    const bool load_asks = free && !fetch_asks && walker_.asks(full) && (!far || reads_.for_load);
     const bool to_fetch = !drain && rvalid && reads_.fetch_next();
-    const bool to_load = !drain && rvalid && reads_.load_next() && packer_.takes();
-    const bool ready = drain || reads_.fetch_next() || (reads_.load_next() && packer_.takes());
+    const bool takes = far ? beats_ < BEATS : packer_.takes();
+    const bool to_load = !drain && rvalid && reads_.load_next() && takes;
+    const bool packed = far ? beats_ != 0 && packer_.takes() : to_load;
+    const bool ready = drain || reads_.fetch_next() || (reads_.load_next() && takes);
     const bool last = rvalid && ready && dram_.rlast();
     bus.arvalid = reads_.arvalid;
     bus.arbeats = reads_.arbeats;
     result_.read_beats += rvalid && ready;
     result_.read_bursts += reads_.arvalid && arready;
 
-    loads_ = to_load && !last && packer_.streams_for() != 0;
+    loads_ = to_load && packed && !last && packer_.streams_for() != 0 && (!far || settings_.interval == 1);
     if (packer_.flushes()) {
         shells_[LOAD].end = now_ + FLUSH_CYCLES;
         next_end_ = std::min(next_end_, shells_[LOAD].end);
     }
+    if (far) changed_ |= reads_.look(fetch_asks || load_asks, fetch_.asks());
     if (fetch_asks || load_asks || last || reads_.arvalid) {
         const uint32_t beats = fetch_asks ? fetch_.beats() : load_asks ? walker_.burst() : 0;
         changed_ |= reads_.edge(fetch_asks || load_asks, load_asks, beats, arready, last);
     }
     changed_ |= fetch_.edge(fetch_asks, to_fetch, take);
-    const bool packs = packer_.edge(to_load, runs_);
+    if (far) {
+        beats_ += to_load;
+        beats_ -= packed;
+        changed_ |= to_load != packed;
+    }
+    const bool packs = packer_.edge(packed, runs_);
     changed_ |= packs && !loads_;
     shells_[LOAD].packed += packer_.packed;
     changed_ |= walker_.edge(load_asks, runs_, full);
@@ -467,6 +478,7 @@ void Machine::drain() {
     packer_.phase = Packer::EMPTY;
     store_.running = store_.ending = false;
     runs_ = Ring<Piece>();
+    beats_ = 0;
     while (!settled) {
         result_.drained = ++now_;
         settled = idle;

@@ -18,7 +18,8 @@ using dram::Ring;
 /// AXI reads for two clients, data in the order of the requests.
 struct ReadPort {
     uint32_t outstanding;
-    bool far;  // takes a request only while the address register is empty
+    bool far;                          // whether a request is taken, and whose, is known a cycle before
+    bool open = true, for_load = true;  // then: it is, and LOAD's
     bool arvalid = false;
     uint32_t arbeats = 0;
     uint32_t flying = 0;
@@ -26,8 +27,16 @@ struct ReadPort {
 
     bool load_next() const { return flying != 0 && (order & 1) != 0; }
     bool fetch_next() const { return flying != 0 && (order & 1) == 0; }
-    bool free(bool arready) const { return (!arvalid || (arready && !far)) && flying != outstanding; }
+    bool free(bool arready) const { return far ? open : (!arvalid || arready) && flying != outstanding; }
     bool idle() const { return flying == 0 && !arvalid; }
+
+    /// The edge of what is known a cycle before.
+    bool look(bool accept, bool fetch_asks) {
+        const bool was_open = open, was_load = for_load;
+        open = !arvalid && !accept && flying != outstanding;
+        for_load = !fetch_asks;
+        return open != was_open || for_load != was_load;
+    }
 
     bool edge(bool accept, bool for_load, uint32_t beats, bool arready, bool last) {
         const bool left = arvalid && arready;
@@ -52,19 +61,23 @@ struct WritePort {
 
     uint32_t outstanding;
     bool far;
+    bool open = true;  // if it is far: a burst is taken
     bool awvalid = false, wvalid = false;
     uint32_t awbeats = 0, flying = 0, sent = 0;
     Ring<uint32_t> owed;
 
-    bool burst_ready(bool awready) const { return (!awvalid || (awready && !far)) && flying != outstanding; }
+    bool burst_ready(bool awready) const { return far ? open : (!awvalid || awready) && flying != outstanding; }
     bool room(bool wready) const { return !owed.empty() && (!wvalid || wready); }
     /// Coming beats that do not end the burst.
     uint64_t streams_for() const { return owed.empty() ? 0 : owed.front() - sent - 1; }
     bool idle() const { return flying == 0 && !awvalid && !wvalid; }
+    bool rests() const { return idle() && (open || !far); }
 
     bool edge(bool accept, uint32_t beats, bool awready, bool move, bool wready, bool answered) {
+        const bool was_open = open;
+        open = !awvalid && !accept && flying != outstanding;
         const bool changed = accept || (awvalid && awready) || move || (wvalid && wready) || answered;
-        if (!changed) return false;
+        if (!changed) return far && open != was_open;
         awvalid = accept || (awvalid && !awready);
         wvalid = move || (wvalid && !wready);
         flying += accept;
@@ -83,12 +96,16 @@ struct WritePort {
 
 /// Instruction fetch, and the register with the next instruction.
 struct Fetch {
-    Fetch(int64_t count, int64_t bus_bytes, int64_t depth)
-        : instructions(count), per_beat(static_cast<uint32_t>(bus_bytes / 16)), room(static_cast<uint32_t>(depth)) {}
+    Fetch(int64_t count, int64_t bus_bytes, int64_t depth, bool away)
+        : instructions(count),
+          per_beat(static_cast<uint32_t>(bus_bytes / 16)),
+          room(static_cast<uint32_t>(depth)),
+          far(away) {}
 
     int64_t instructions;
     uint32_t per_beat;  // instructions per beat; 0: two beats make one
     uint32_t room;      // beats of the buffer
+    bool far;           // the register is only filled when it is empty
     bool running = false, valid = false, half = false;
     int64_t left = 0, beats_left = 0;
     uint32_t level = 0, reserved = 0, at = 0;
@@ -102,7 +119,7 @@ struct Fetch {
     uint32_t beats() const { return static_cast<uint32_t>(std::min<int64_t>(beats_left, room / 2)); }
 
     bool edge(bool asked, bool push, bool take) {
-        const bool wants = (!valid || take) && left != 0;
+        const bool wants = (!valid || (take && !far)) && left != 0;
         bool pop = false, fill = false;
         if (level != 0) {
             fill = wants && (per_beat != 0 || half);

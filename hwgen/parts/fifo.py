@@ -34,7 +34,7 @@ class Fifo(Unit):
     push, data : In
         Adds a word; the caller has seen ``full`` low, or knows that there is room.
     pop : In(1)
-        Removes the first word; the caller has seen ``valid``.
+        Removes the first word if there is one.
     valid, head : Out
         Whether there is a first word, and it.
     full : Out(1)
@@ -70,7 +70,9 @@ class Fifo(Unit):
         free = Signal(index_bits(self.depth))
         level: Value = self.level
         there = Signal()
+        take = Signal()
         m.d.comb += [
+            take.eq(self.pop & there),
             write.addr.eq(free),
             write.data.eq(self.data),
             write.en.eq(self.push),
@@ -78,7 +80,7 @@ class Fifo(Unit):
             self.full.eq(level[-1]),  # the depth is a power of two
         ]
         m.d.sync += [
-            level.eq(level + self.push - self.pop),
+            level.eq(level + self.push - take),
             there.eq(self.push | (there & ~(self.pop & (level == 1)))),
         ]
         if self.registered:
@@ -97,12 +99,12 @@ class Fifo(Unit):
             ]
             with m.If(self.pop | ~there):
                 m.d.sync += shown.eq(after)
-            with m.If(self.pop):
+            with m.If(take):
                 m.d.sync += second.eq(second + 1)
         else:
             m.d.comb += [read.addr.eq(first), self.head.eq(read.data)]
         with m.If(self.push):
             m.d.sync += free.eq(free + 1)
-        with m.If(self.pop):
+        with m.If(take):
             m.d.sync += first.eq(first + 1)
         return m

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
 from hwgen.emit import Unit, place
 from hwgen.numerics import ceil_log2
 from hwgen.parts.fifo import Fifo
+from hwgen.parts.pair import Pair
 from hwgen.parts.ram import READ_LATENCY
 
 __all__ = ["Prefetch"]
@@ -60,8 +61,7 @@ class Prefetch(Unit):
         """Build queue and credits."""
         m = Module()
         depth = 1 << ceil_log2(self.latency + _QUEUE)
-        # Far from its memory, a word goes on from a register.
-        queue = Fifo(f"prefetch_{self.width}", self.width + 1, depth, registered=self.latency > READ_LATENCY)
+        queue = Fifo(f"prefetch_{self.width}", self.width + 1, depth)
         place(m, "queue", queue, platform, reset=self.clear)
         reserved = Signal(range(depth + 1))
         on_way = Signal(self.latency)
@@ -69,14 +69,28 @@ class Prefetch(Unit):
         pop = Signal()
         m.d.comb += [
             self.step.eq(self.ask & (reserved != depth) & ~self.clear),
-            pop.eq(queue.valid & self.ready),
-            queue.push.eq(on_way[-1]),
+            pop.eq(self.valid & self.ready),
             queue.data.eq(Cat(self.read_data, lasts[-1])),
-            queue.pop.eq(pop),
-            self.valid.eq(queue.valid),
-            self.data.eq(queue.head[: self.width]),
-            self.is_last.eq(queue.head[-1]),
         ]
+        if self.latency == READ_LATENCY:
+            m.d.comb += [
+                queue.push.eq(on_way[-1]),
+                queue.pop.eq(pop),
+                self.valid.eq(queue.valid),
+                Cat(self.data, self.is_last).eq(queue.head),
+            ]
+        else:  # far from its memory, a word goes on from a register
+            pair = Pair(f"prefetch_{self.width}", self.width + 1)
+            place(m, "pair", pair, platform, reset=self.clear)
+            m.d.comb += [
+                queue.push.eq(on_way[-1] & (queue.valid | ~pair.i_ready)),
+                queue.pop.eq(pair.i_ready),
+                pair.i_valid.eq(queue.valid | on_way[-1]),
+                pair.i_data.eq(Mux(queue.valid, queue.head, queue.data)),
+                self.valid.eq(pair.o_valid),
+                Cat(self.data, self.is_last).eq(pair.o_data),
+                pair.o_ready.eq(self.ready),
+            ]
         m.d.sync += [
             on_way.eq(Cat(self.step, on_way[:-1])),
             lasts.eq(Cat(self.last, lasts[:-1])),

@@ -178,7 +178,8 @@ class Dispatch(Unit):
         free = Signal()
         fill = Signal()
         word = payload(m, self.word)
-        m.d.comb += free.eq(~valid | take)
+        # Far from the engines, the register is filled when it is empty, and not because an engine has room.
+        m.d.comb += free.eq(~valid if cfg.far else ~valid | take)
         if per_beat == 0:  # two beats make an instruction
             lower = Signal(_BITS // 2, reset_less=True)
             half = Signal()

@@ -33,8 +33,9 @@ class ReadPort(Unit):
     address_bits, bus_bytes, outstanding : int
         Of the configuration.
     far : bool
-        Whether clients are far away: then the address register is only filled when it is empty, at most in every
-        second cycle, so that a request does not wait for the memory's ``ready`` of the same cycle.
+        Whether clients are far away: then it is known a cycle before whether a request is taken, and whose, so that
+        no client waits for the memory's ``ready`` or for the other client's request of the same cycle. It takes a
+        cycle until the address register counts as free, and one until the port turns to the other client.
 
     Members
     -------
@@ -82,14 +83,19 @@ class ReadPort(Unit):
         accept = Signal()
         last = Signal()
         transfer = Signal()
-        leaves: Value = Const(0) if self.far else self.m_axi_arready
+        for_load: Value = ~self.fetch_valid
+        room = flying != self.outstanding
+        if self.far:
+            for_load = Signal(name="for_load")
+            m.d.sync += [for_load.eq(~self.fetch_valid), free.eq(~self.m_axi_arvalid & ~accept & room)]
+        else:
+            m.d.comb += free.eq((~self.m_axi_arvalid | self.m_axi_arready) & room & ~self.drain)
         m.d.comb += [
-            free.eq((~self.m_axi_arvalid | leaves) & (flying != self.outstanding) & ~self.drain),
-            self.fetch_ready.eq(free),
-            self.load_ready.eq(free & ~self.fetch_valid),
-            accept.eq(free & (self.fetch_valid | self.load_valid)),
+            self.fetch_ready.eq(free & (~for_load if self.far else Const(1))),
+            self.load_ready.eq(free & for_load),
+            accept.eq(free & Mux(for_load, self.load_valid, self.fetch_valid) & ~self.drain),
             order.push.eq(accept),
-            order.data.eq(~self.fetch_valid),
+            order.data.eq(for_load),
             order.pop.eq(last),
             self.m_axi_arsize.eq(ceil_log2(self.bus_bytes)),
             self.m_axi_arburst.eq(1),
@@ -107,9 +113,9 @@ class ReadPort(Unit):
         araddr, arlen = (payload(m, port) for port in (self.m_axi_araddr, self.m_axi_arlen))
         # What is not valid may be anything: it need not wait for a request.
         with m.If(~self.m_axi_arvalid | self.m_axi_arready):
-            beats: Value = Mux(self.fetch_valid, self.fetch_beats, self.load_beats)
+            beats: Value = Mux(for_load, self.load_beats, self.fetch_beats)
             m.d.sync += [
-                araddr.eq(Mux(self.fetch_valid, self.fetch_address, self.load_address)),
+                araddr.eq(Mux(for_load, self.load_address, self.fetch_address)),
                 arlen.eq(beats - 1),
             ]
         with m.If(accept):
@@ -172,10 +178,14 @@ class WritePort(Unit):
         room = Signal()
         move = Signal()
         last = Signal()
-        leaves: Value = Const(0) if self.far else self.m_axi_awready
+        few = flying != self.outstanding
+        if self.far:
+            m.d.sync += self.burst_ready.eq(~self.m_axi_awvalid & ~accept & few)
+        else:
+            free = ~self.m_axi_awvalid | self.m_axi_awready
+            m.d.comb += self.burst_ready.eq(free & few & ~self.drain)
         m.d.comb += [
-            self.burst_ready.eq((~self.m_axi_awvalid | leaves) & (flying != self.outstanding) & ~self.drain),
-            accept.eq(self.burst_valid & self.burst_ready),
+            accept.eq(self.burst_valid & self.burst_ready & ~self.drain),
             owed.push.eq(accept),
             owed.data.eq(self.burst_beats),
             self.m_axi_awsize.eq(ceil_log2(self.bus_bytes)),

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from hwgen.emit import Unit, place
 from hwgen.parts.delay import delay
+from hwgen.parts.pair import Pair
 from hwgen.parts.payload import payload
 from hwgen.parts.ram import READ_LATENCY
 from hwgen.parts.scratchpad import Scratchpad
@@ -119,6 +120,7 @@ class Accelerator(Unit):
         self._outside(m, control, reads, writes)
         self._queues(m, quell, dispatch, shells, units)
         self._memory(m, dispatch, reads, writes, units)
+        self._loaded(m, platform, quell, reads, units["load"])
         conflicts = self._buffers(m, platform, units)
         stream_error = units["sparse"].error if cfg.sparse else Const(0, 1)
         self._sequence(m, quell, control, dispatch, reads, writes, shells, conflicts, stream_error)
@@ -193,9 +195,6 @@ class Accelerator(Unit):
             reads.load_address.eq(load.read_address),
             reads.load_beats.eq(load.read_beats),
             load.read_ready.eq(reads.load_ready),
-            load.data_valid.eq(reads.load_data),
-            load.data.eq(reads.data),
-            reads.load_take.eq(load.data_take),
             writes.burst_valid.eq(store.burst_valid),
             writes.burst_address.eq(store.burst_address),
             writes.burst_beats.eq(store.burst_beats),
@@ -205,6 +204,26 @@ class Accelerator(Unit):
             writes.beat_strobe.eq(store.beat_strobe),
             store.beat_ready.eq(writes.beat_ready),
             store.port_idle.eq(writes.idle),
+        ]
+
+    def _loaded(self, m: Module, platform: Any, quell: Signal, reads: ReadPort, load: Load) -> None:
+        """What memory answers to LOAD, by way of registers if they are far from each other."""
+        if not self.config.far:
+            m.d.comb += [
+                load.data_valid.eq(reads.load_data),
+                load.data.eq(reads.data),
+                reads.load_take.eq(load.data_take),
+            ]
+            return
+        beats = Pair("beats", len(load.data))
+        place(m, "beats", beats, platform, reset=quell, covers=True)
+        m.d.comb += [
+            beats.i_valid.eq(reads.load_data),
+            beats.i_data.eq(reads.data),
+            reads.load_take.eq(beats.i_ready),
+            load.data_valid.eq(beats.o_valid),
+            load.data.eq(beats.o_data),
+            beats.o_ready.eq(load.data_take),
         ]
 
     def _buffers(self, m: Module, platform: Any, units: dict[str, Any]) -> list[Value]:
@@ -359,21 +378,32 @@ class Accelerator(Unit):
             (dispatch.truncated, _CODES["TRUNCATED"], none),
             (control.stop, _CODES["STOPPED"], none),
         ]
+        active = self.running & ~quell
+        stages = int(self.config.far)  # registers, because they come from everywhere
+        causes = [
+            (
+                delay(m, flag & active, stages, reset=True, name=f"failed_{i}"),
+                error if isinstance(error, int) else delay(m, error, stages, name=f"code_{i}"),
+                blamed if isinstance(blamed, int) else delay(m, blamed, stages, name=f"blamed_{i}"),
+            )
+            for i, (flag, error, blamed) in enumerate(causes)
+        ]
+        where = delay(m, dispatch.position, stages, name="position_then")
         # The first of them counts: chosen by pairs, so that none passes more than a few choices.
         while len(causes) > 1:
             pairs = [causes[i : i + 2] for i in range(0, len(causes), 2)]
             causes = [_first_of(*pair) if len(pair) > 1 else pair[0] for pair in pairs]
         ((failed, cause, whose),) = causes
-        ends = failed
         settled = Signal()  # the ports are idle
         idle = reads.idle & writes.idle
         if self.config.far:
-            ends = Signal(name="has_failed")
-            m.d.sync += [ends.eq(failed & self.running & ~quell), settled.eq(idle & quell)]
+            m.d.sync += settled.eq(idle & quell)
         else:
             m.d.comb += settled.eq(idle)
+        with m.If(failed & (code == 0)):
+            m.d.sync += [code.eq(cause), engine.eq(whose), position.eq(where)]
         m.d.comb += [
-            stop.eq(dispatch.halted | ends),
+            stop.eq(dispatch.halted | failed),
             dispatch.address.eq(control.program_address),
             dispatch.count.eq(control.program_count),
             reads.drain.eq(quell),
@@ -387,18 +417,11 @@ class Accelerator(Unit):
             with m.State("IDLE"):
                 m.d.sync += quell.eq(0)
                 with m.If(control.start):
-                    m.d.sync += dispatch.go.eq(1)
+                    m.d.sync += [dispatch.go.eq(1), code.eq(0)]
                     m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += self.running.eq(1)
                 m.d.sync += dispatch.go.eq(0)
-                # Those of the last cycle stay, or with a register those of the one before.
-                with m.If(~ends if self.config.far else Const(1)):
-                    m.d.sync += [
-                        code.eq(Mux(failed, cause, 0)),
-                        engine.eq(Mux(failed, whose, none)),
-                        position.eq(dispatch.position),
-                    ]
                 with m.If(stop):
                     m.d.sync += quell.eq(1)
                     m.next = "DRAIN"

@@ -85,6 +85,7 @@ class Shell(Unit):
         single = Signal()  # the first instruction is no run: known a cycle before, too
         signals = Signal(len(ENGINES), reset_less=True)
         blocked = Signal()  # the first instruction lacks a token: known a cycle before
+        free = Signal()  # for the first instruction, if there is one
         ends = Signal()
         lacks = Signal(len(ENGINES))
         waits_popped, waits_kept = (word[WAIT_LOW:] for word in (queue.popped, queue.kept))
@@ -105,9 +106,10 @@ class Shell(Unit):
         m.d.comb += [
             queue.push.eq(self.push),
             queue.data.eq(self.word),
-            queue.pop.eq(self.start),
+            free.eq(~self.busy & ~blocked),
+            queue.pop.eq(free),
             head.eq(queue.head),
-            self.start.eq(queue.valid & ~self.busy & ~blocked),
+            self.start.eq(queue.valid & free),
             self.begins.eq(self.start & ~single),
             ends.eq(Mux(self.busy, self.done, self.start & single)),
             self.gives.eq(Mux(ends, Mux(self.busy, signals, signal), 0)),

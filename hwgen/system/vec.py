@@ -232,35 +232,40 @@ class Vec(Unit):
             complete.eq(_at(run, marks.whole, marks.ages.complete)),
             completes.eq(_at(run, marks.final, marks.ages.complete)),
         ]
-        wait = MODES[self.config.requantiser].latency
+        wait = MODES[self.config.requantiser].latency - 1
         result = delay(m, complete, wait, reset=True, name="result_delay")
         result_final = delay(m, completes, wait, name="result_final_delay")
         x = Cat(lane.x for lane in lanes)
         turning = [name for name in TURNING if name in ops]
         transpose = self._turn(m, platform, "transpose", turning, self.config.lanes, 8, x, run, marks)
-        turned = Signal()
-        turned_final = Signal()
         m.d.comb += transpose.count.eq(self.config.lanes)
-        m.d.sync += [turned.eq(transpose.coming), turned_final.eq(transpose.coming_marked)]
         put = Signal()  # a word is written from the next cycle's registers
         put_final = Signal()
         target = self._places(m, platform, run, put)
         address = Signal(len(target.address), name="place", reset_less=True)
         m.d.sync += address.eq(target.address)
+        # Chosen a cycle before, because all the loops' registers ask for it.
+        soon = Signal()
+        soon_final = Signal()
         if self.config.lut:
             planes = self._planes(m, platform, run, marks, x, address)
             with m.If(ops["planes"]):
-                m.d.comb += [put.eq(planes.coming), put_final.eq(planes.coming_marked)]
+                m.d.comb += [soon.eq(planes.comes), soon_final.eq(planes.comes_marked)]
         with m.If(ops["copy"] | ops["raw"]):
-            m.d.comb += [put.eq(marks.slot[marks.ages.x]), put_final.eq(marks.finish[marks.ages.x])]
+            before = marks.ages.x - 1
+            m.d.comb += [soon.eq(marks.slot[before]), soon_final.eq(marks.finish[before])]
         with m.If(Cat(ops[name] for name in turning).any()):
-            m.d.comb += [put.eq(turned), put_final.eq(turned_final)]
+            m.d.comb += [soon.eq(transpose.coming), soon_final.eq(transpose.coming_marked)]
         with m.If(Cat(ops[name] for name in REDUCING if name != "softmax").any()):
-            m.d.comb += [put.eq(result), put_final.eq(result_final)]
-        if self.config.softmax is not None:
-            softmax = self._softmax(m, platform, run, marks, lanes, result)
-            with m.If(ops["softmax"]):
-                m.d.comb += [put.eq(softmax.out_valid), put_final.eq(target.ends[3])]
+            m.d.comb += [soon.eq(result), soon_final.eq(result_final)]
+        if self.config.softmax is None:
+            m.d.sync += [put.eq(soon), put_final.eq(soon_final)]
+        else:
+            softmax = self._softmax(m, platform, run, marks, lanes, delay(m, result, 1, reset=True))
+            m.d.comb += [
+                put.eq(delay(m, soon, 1, reset=True) | (ops["softmax"] & softmax.out_valid)),
+                put_final.eq(Mux(ops["softmax"], target.ends[3], delay(m, soon_final, 1))),
+            ]
 
         quarter = Signal(2, reset_less=True)
         with m.If(run.begin):

@@ -45,6 +45,8 @@ class Turn(Unit):
         A word that leaves.
     coming, coming_marked : Out(1)
         In the next cycle ``o`` holds a word; it is the last one of a marked block.
+    comes, comes_marked : Out(1)
+        The same, a cycle before.
     """
 
     def __init__(self, name: str, rows: int, parts: int, bits: int):
@@ -55,6 +57,7 @@ class Turn(Unit):
         super().__init__({
             "i": In(parts * bits), "write": In(1), "last": In(1), "mark": In(1),
             "count": In(ceil_log2(parts) + 1), "o": Out(rows * bits), "coming": Out(1), "coming_marked": Out(1),
+            "comes": Out(1), "comes_marked": Out(1),
         })  # fmt: skip
 
     @property
@@ -122,7 +125,11 @@ class Turn(Unit):
         number = Signal(part_bits, name="number", reset_less=True)
         number_was = Signal(part_bits, name="number_was", reset_less=True)
         through = Signal(name="given_all")
-        m.d.comb += through.eq(number + 1 == self.count)
+        m.d.comb += [
+            through.eq(number + 1 == self.count),
+            self.comes.eq(giving),
+            self.comes_marked.eq(giving & through & mark),
+        ]
         with m.If(ended):
             m.d.sync += [giving.eq(1), number.eq(0), mark.eq(marked), half.eq(half_was)]
         with m.Elif(giving):
@@ -131,8 +138,8 @@ class Turn(Unit):
                 m.d.sync += giving.eq(0)
         m.d.sync += [
             number_was.eq(number),
-            self.coming.eq(giving),
-            self.coming_marked.eq(giving & through & mark),
+            self.coming.eq(self.comes),
+            self.coming_marked.eq(self.comes_marked),
         ]
         for bank in banks:
             m.d.comb += bank.read_address.eq(Cat(number, half))

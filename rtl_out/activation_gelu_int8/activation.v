@@ -239,6 +239,7 @@ module activation_fifo_y_out(data, pop, clk, rst, valid, head, full, level, push
   wire [64:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -251,8 +252,9 @@ module activation_fifo_y_out(data, pop, clk, rst, valid, head, full, level, push
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -262,7 +264,7 @@ module activation_fifo_y_out(data, pop, clk, rst, valid, head, full, level, push
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 2'h0;
-    else if (pop) read__addr <= _08_[1:0];
+    else if (take) read__addr <= _08_[1:0];
   always @(posedge clk)
     if (rst) write__addr <= 2'h0;
     else if (push) write__addr <= _07_[1:0];

@@ -62,12 +62,12 @@ module accelerator(
   wire _000_;
   wire _001_;
   wire _002_;
-  wire [1:0] _003_;
-  wire [1:0] _004_;
+  wire _003_;
+  wire _004_;
   wire _005_;
-  wire [2:0] _006_;
-  wire [2:0] _007_;
-  wire [2:0] _008_;
+  wire _006_;
+  wire _007_;
+  wire _008_;
   wire _009_;
   wire _010_;
   wire _011_;
@@ -85,11 +85,11 @@ module accelerator(
   wire _023_;
   wire _024_;
   wire _025_;
-  wire [3:0] _026_;
-  wire [3:0] _027_;
-  wire [3:0] _028_;
-  wire [3:0] _029_;
-  wire [3:0] _030_;
+  wire _026_;
+  wire _027_;
+  wire _028_;
+  wire _029_;
+  wire _030_;
   wire _031_;
   wire _032_;
   wire _033_;
@@ -153,30 +153,30 @@ module accelerator(
   wire _091_;
   wire _092_;
   wire _093_;
-  wire [3:0] _094_;
-  wire [3:0] _095_;
+  wire _094_;
+  wire _095_;
   wire _096_;
   wire _097_;
-  wire [3:0] _098_;
-  wire [3:0] _099_;
+  wire _098_;
+  wire _099_;
   wire _100_;
   wire _101_;
   wire _102_;
-  wire [3:0] _103_;
-  wire [3:0] _104_;
-  wire [3:0] _105_;
+  wire _103_;
+  wire _104_;
+  wire _105_;
   wire _106_;
   wire _107_;
   wire _108_;
-  wire _109_;
-  wire _110_;
+  wire [1:0] _109_;
+  wire [1:0] _110_;
   wire _111_;
   wire _112_;
   wire _113_;
   wire _114_;
-  wire _115_;
-  wire _116_;
-  wire _117_;
+  wire [2:0] _115_;
+  wire [2:0] _116_;
+  wire [2:0] _117_;
   wire _118_;
   wire _119_;
   wire _120_;
@@ -201,10 +201,10 @@ module accelerator(
   wire _139_;
   wire _140_;
   wire _141_;
-  wire _142_;
-  wire _143_;
-  wire _144_;
-  wire _145_;
+  wire [3:0] _142_;
+  wire [3:0] _143_;
+  wire [3:0] _144_;
+  wire [3:0] _145_;
   wire _146_;
   wire _147_;
   wire _148_;
@@ -252,12 +252,12 @@ module accelerator(
   wire _190_;
   wire _191_;
   wire _192_;
-  wire [1:0] _193_;
-  wire [1:0] _194_;
+  wire _193_;
+  wire _194_;
   wire _195_;
-  wire [1:0] _196_;
+  wire _196_;
   wire _197_;
-  wire [1:0] _198_;
+  wire _198_;
   wire _199_;
   wire _200_;
   wire _201_;
@@ -275,6 +275,126 @@ module accelerator(
   wire _213_;
   wire _214_;
   wire _215_;
+  wire _216_;
+  wire _217_;
+  wire _218_;
+  wire _219_;
+  wire _220_;
+  wire _221_;
+  wire _222_;
+  wire _223_;
+  wire _224_;
+  wire _225_;
+  wire _226_;
+  wire _227_;
+  wire [3:0] _228_;
+  wire [3:0] _229_;
+  wire _230_;
+  wire _231_;
+  wire _232_;
+  wire _233_;
+  wire [3:0] _234_;
+  wire [3:0] _235_;
+  wire _236_;
+  wire _237_;
+  wire _238_;
+  wire _239_;
+  wire [3:0] _240_;
+  wire [3:0] _241_;
+  wire _242_;
+  wire _243_;
+  wire _244_;
+  wire _245_;
+  wire _246_;
+  wire _247_;
+  wire _248_;
+  wire _249_;
+  wire _250_;
+  wire _251_;
+  wire _252_;
+  wire _253_;
+  wire _254_;
+  wire _255_;
+  wire _256_;
+  wire _257_;
+  wire _258_;
+  wire _259_;
+  wire _260_;
+  wire _261_;
+  wire _262_;
+  wire _263_;
+  wire _264_;
+  wire _265_;
+  wire _266_;
+  wire _267_;
+  wire _268_;
+  wire _269_;
+  wire _270_;
+  wire _271_;
+  wire _272_;
+  wire _273_;
+  wire _274_;
+  wire _275_;
+  wire _276_;
+  wire _277_;
+  wire _278_;
+  wire _279_;
+  wire _280_;
+  wire _281_;
+  wire _282_;
+  wire _283_;
+  wire _284_;
+  wire _285_;
+  wire _286_;
+  wire _287_;
+  wire _288_;
+  wire _289_;
+  wire _290_;
+  wire _291_;
+  wire _292_;
+  wire _293_;
+  wire _294_;
+  wire _295_;
+  wire _296_;
+  wire _297_;
+  wire _298_;
+  wire _299_;
+  wire _300_;
+  wire _301_;
+  wire _302_;
+  wire _303_;
+  wire _304_;
+  wire _305_;
+  wire _306_;
+  wire _307_;
+  wire _308_;
+  wire [1:0] _309_;
+  wire [1:0] _310_;
+  wire _311_;
+  wire [1:0] _312_;
+  wire _313_;
+  wire [1:0] _314_;
+  wire _315_;
+  wire _316_;
+  wire _317_;
+  wire _318_;
+  wire _319_;
+  wire _320_;
+  wire _321_;
+  wire _322_;
+  wire _323_;
+  wire _324_;
+  wire _325_;
+  wire [7:0] _326_;
+  wire [7:0] _327_;
+  wire [7:0] _328_;
+  wire _329_;
+  wire _330_;
+  wire _331_;
+  wire _332_;
+  wire _333_;
+  wire _334_;
+  wire _335_;
   wire acc_buffer_conflict;
   wire [12:0] acc_buffer_dsp_address;
   wire [255:0] acc_buffer_dsp_data;
@@ -310,7 +430,7 @@ module accelerator(
   wire control_dsp_wait;
   reg [7:0] control_dsp_waiting = 8'h00;
   wire control_error;
-  wire [7:0] control_error_code;
+  reg [7:0] control_error_code = 8'h00;
   reg [3:0] control_error_engine = 4'h0;
   reg [31:0] control_error_instruction = 32'd0;
   wire control_irq;
@@ -522,10 +642,10 @@ module accelerator(
   wire [511:0] parameter_buffer_vec_data;
   wire parameter_buffer_vec_en;
   wire [31:0] position;
-  wire quell;
+  reg quell = 1'h1;
   wire reads_beat;
   wire [127:0] reads_data;
-  reg reads_drain = 1'h1;
+  wire reads_drain;
   wire [1:0] reads_error;
   wire [31:0] reads_fetch_address;
   wire [8:0] reads_fetch_beats;
@@ -696,323 +816,441 @@ module accelerator(
   wire [15:0] writes_m_axi_wstrb;
   wire writes_m_axi_wvalid;
   assign settled = reads_idle & store_engine_port_idle;
-  assign _000_ = | reads_error;
-  assign _100_ = dispatch_illegal | _000_;
-  assign _123_ = | writes_error;
-  assign _129_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _137_ = _123_ | _129_;
-  assign _148_ = _100_ | _137_;
-  assign _159_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _179_ = ~ load_shell_busy;
-  assign _001_ = ~ dispatch_load_began;
-  assign _010_ = _179_ & _001_;
-  assign _021_ = ~ dsp_shell_busy;
-  assign _032_ = ~ dispatch_dsp_began;
-  assign _042_ = _021_ & _032_;
-  assign _053_ = ~ vec_shell_busy;
-  assign _064_ = ~ dispatch_vec_began;
-  assign _074_ = _053_ & _064_;
-  assign _085_ = ~ store_shell_busy;
-  assign _096_ = ~ dispatch_store_began;
-  assign _101_ = _085_ & _096_;
-  assign _102_ = & { _101_, _074_, _042_, _010_ };
-  assign _111_ = dispatch_stuck & _102_;
-  assign _116_ = _111_ | dispatch_truncated;
-  assign _117_ = _159_ | _116_;
-  assign _118_ = _148_ | _117_;
-  assign _119_ = _118_ | control_stop;
-  assign stop = dispatch_halted | _119_;
-  assign _120_ = ! { 4'h0, control_error_code[3:0] };
-  assign _121_ = | { 4'h0, control_error_code[3:0] };
-  assign _122_ = load_shell_busy & load_engine_stall;
-  assign _124_ = ~ _122_;
-  assign _125_ = load_shell_busy & _124_;
-  assign control_load_run = _125_ | dispatch_load_began;
+  assign _000_ = ~ quell;
+  assign _106_ = running & _000_;
+  assign _202_ = dispatch_illegal & _106_;
+  assign _254_ = | reads_error;
+  assign _265_ = ~ quell;
+  assign _275_ = running & _265_;
+  assign _280_ = _254_ & _275_;
+  assign _291_ = _202_ | _280_;
+  assign _299_ = | writes_error;
+  assign _001_ = ~ quell;
+  assign _012_ = running & _001_;
+  assign _023_ = _299_ & _012_;
+  assign _034_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _045_ = ~ quell;
+  assign _052_ = running & _045_;
+  assign _063_ = _034_ & _052_;
+  assign _074_ = _023_ | _063_;
+  assign _085_ = _291_ | _074_;
+  assign _122_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _130_ = ~ quell;
+  assign _141_ = running & _130_;
+  assign _152_ = _122_ & _141_;
+  assign _169_ = ~ load_shell_busy;
+  assign _180_ = ~ dispatch_load_began;
+  assign _191_ = _169_ & _180_;
+  assign _203_ = ~ dsp_shell_busy;
+  assign _214_ = ~ dispatch_dsp_began;
+  assign _225_ = _203_ & _214_;
+  assign _236_ = ~ vec_shell_busy;
+  assign _237_ = ~ dispatch_vec_began;
+  assign _238_ = _236_ & _237_;
+  assign _239_ = ~ store_shell_busy;
+  assign _249_ = ~ dispatch_store_began;
+  assign _252_ = _239_ & _249_;
+  assign _253_ = & { _252_, _238_, _225_, _191_ };
+  assign _255_ = dispatch_stuck & _253_;
+  assign _256_ = ~ quell;
+  assign _257_ = running & _256_;
+  assign _258_ = _255_ & _257_;
+  assign _259_ = ~ quell;
+  assign _260_ = running & _259_;
+  assign _261_ = dispatch_truncated & _260_;
+  assign _262_ = _258_ | _261_;
+  assign _263_ = _152_ | _262_;
+  assign _264_ = _085_ | _263_;
+  assign _266_ = ~ quell;
+  assign _267_ = running & _266_;
+  assign _268_ = control_stop & _267_;
+  assign _269_ = _264_ | _268_;
+  assign stop = dispatch_halted | _269_;
+  assign _270_ = ! control_error_code;
+  assign _271_ = | control_error_code;
+  assign _272_ = load_shell_busy & load_engine_stall;
+  assign _273_ = ~ _272_;
+  assign _274_ = load_shell_busy & _273_;
+  assign control_load_run = _274_ | dispatch_load_began;
   assign control_load_stall = load_shell_busy & load_engine_stall;
   assign control_dsp_run = dsp_shell_busy | dispatch_dsp_began;
   assign control_vec_run = vec_shell_busy | dispatch_vec_began;
-  assign _126_ = store_shell_busy & store_engine_stall;
-  assign _127_ = ~ _126_;
-  assign _128_ = store_shell_busy & _127_;
-  assign control_store_run = _128_ | dispatch_store_began;
+  assign _276_ = store_shell_busy & store_engine_stall;
+  assign _277_ = ~ _276_;
+  assign _278_ = store_shell_busy & _277_;
+  assign control_store_run = _278_ | dispatch_store_began;
   assign control_store_stall = store_shell_busy & store_engine_stall;
-  assign _130_ = | reads_error;
-  assign _131_ = dispatch_illegal | _130_;
-  assign _132_ = | writes_error;
-  assign _133_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _134_ = _132_ | _133_;
-  assign _135_ = _131_ | _134_;
-  assign _136_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _138_ = ~ load_shell_busy;
-  assign _139_ = ~ dispatch_load_began;
-  assign _140_ = _138_ & _139_;
-  assign _141_ = ~ dsp_shell_busy;
-  assign _142_ = ~ dispatch_dsp_began;
-  assign _143_ = _141_ & _142_;
-  assign _144_ = ~ vec_shell_busy;
-  assign _145_ = ~ dispatch_vec_began;
-  assign _146_ = _144_ & _145_;
-  assign _147_ = ~ store_shell_busy;
-  assign _149_ = ~ dispatch_store_began;
-  assign _150_ = _147_ & _149_;
-  assign _151_ = & { _150_, _146_, _143_, _140_ };
-  assign _152_ = dispatch_stuck & _151_;
-  assign _153_ = _152_ | dispatch_truncated;
-  assign _154_ = _136_ | _153_;
-  assign _155_ = _135_ | _154_;
-  assign _156_ = _155_ | control_stop;
-  assign _157_ = | reads_error;
-  assign _158_ = dispatch_illegal | _157_;
-  assign _160_ = | writes_error;
-  assign _161_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _162_ = _160_ | _161_;
-  assign _163_ = _158_ | _162_;
-  assign _164_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _165_ = ~ load_shell_busy;
-  assign _166_ = ~ dispatch_load_began;
-  assign _167_ = _165_ & _166_;
-  assign _168_ = ~ dsp_shell_busy;
-  assign _169_ = ~ dispatch_dsp_began;
-  assign _170_ = _168_ & _169_;
-  assign _171_ = ~ vec_shell_busy;
-  assign _172_ = ~ dispatch_vec_began;
-  assign _173_ = _171_ & _172_;
-  assign _174_ = ~ store_shell_busy;
-  assign _175_ = ~ dispatch_store_began;
-  assign _176_ = _174_ & _175_;
-  assign _177_ = & { _176_, _173_, _170_, _167_ };
-  assign _178_ = dispatch_stuck & _177_;
-  assign _180_ = _178_ | dispatch_truncated;
-  assign _181_ = _164_ | _180_;
-  assign _182_ = _163_ | _181_;
-  assign _183_ = | reads_error;
-  assign _184_ = dispatch_illegal | _183_;
-  assign _185_ = | writes_error;
-  assign _186_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _187_ = _185_ | _186_;
-  assign _188_ = _184_ | _187_;
-  assign _189_ = | reads_error;
-  assign _002_ = dispatch_illegal | _189_;
-  assign _003_ = reads_error[0] ? 2'h3 : 2'h2;
-  assign _004_ = dispatch_illegal ? 2'h1 : _003_;
-  assign _005_ = | writes_error;
-  assign _006_ = writes_error[0] ? 3'h5 : 3'h4;
-  assign _007_ = _005_ ? _006_ : 3'h7;
-  assign _008_ = _002_ ? { 1'h0, _004_ } : _007_;
-  assign _009_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _011_ = ~ load_shell_busy;
-  assign _012_ = ~ dispatch_load_began;
-  assign _013_ = _011_ & _012_;
-  assign _014_ = ~ dsp_shell_busy;
-  assign _015_ = ~ dispatch_dsp_began;
-  assign _016_ = _014_ & _015_;
-  assign _017_ = ~ vec_shell_busy;
-  assign _018_ = ~ dispatch_vec_began;
-  assign _019_ = _017_ & _018_;
-  assign _020_ = ~ store_shell_busy;
-  assign _022_ = ~ dispatch_store_began;
-  assign _023_ = _020_ & _022_;
-  assign _024_ = & { _023_, _019_, _016_, _013_ };
-  assign _025_ = dispatch_stuck & _024_;
-  assign _026_ = _025_ ? 4'h6 : 4'h9;
-  assign _027_ = _009_ ? 4'h8 : _026_;
-  assign _028_ = _188_ ? { 1'h0, _008_ } : _027_;
-  assign _029_ = _182_ ? _028_ : 4'ha;
-  assign _030_ = _156_ ? _029_ : 4'h0;
+  assign _279_ = ~ quell;
+  assign _281_ = running & _279_;
+  assign _282_ = dispatch_illegal & _281_;
+  assign _283_ = | reads_error;
+  assign _284_ = ~ quell;
+  assign _285_ = running & _284_;
+  assign _286_ = _283_ & _285_;
+  assign _287_ = _282_ | _286_;
+  assign _288_ = | writes_error;
+  assign _289_ = ~ quell;
+  assign _290_ = running & _289_;
+  assign _292_ = _288_ & _290_;
+  assign _293_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _294_ = ~ quell;
+  assign _295_ = running & _294_;
+  assign _296_ = _293_ & _295_;
+  assign _297_ = _292_ | _296_;
+  assign _298_ = _287_ | _297_;
+  assign _300_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _301_ = ~ quell;
+  assign _302_ = running & _301_;
+  assign _303_ = _300_ & _302_;
+  assign _304_ = ~ load_shell_busy;
+  assign _305_ = ~ dispatch_load_began;
+  assign _306_ = _304_ & _305_;
+  assign _307_ = ~ dsp_shell_busy;
+  assign _308_ = ~ dispatch_dsp_began;
+  assign _002_ = _307_ & _308_;
+  assign _003_ = ~ vec_shell_busy;
+  assign _004_ = ~ dispatch_vec_began;
+  assign _005_ = _003_ & _004_;
+  assign _006_ = ~ store_shell_busy;
+  assign _007_ = ~ dispatch_store_began;
+  assign _008_ = _006_ & _007_;
+  assign _009_ = & { _008_, _005_, _002_, _306_ };
+  assign _010_ = dispatch_stuck & _009_;
+  assign _011_ = ~ quell;
+  assign _013_ = running & _011_;
+  assign _014_ = _010_ & _013_;
+  assign _015_ = ~ quell;
+  assign _016_ = running & _015_;
+  assign _017_ = dispatch_truncated & _016_;
+  assign _018_ = _014_ | _017_;
+  assign _019_ = _303_ | _018_;
+  assign _020_ = _298_ | _019_;
+  assign _021_ = ~ quell;
+  assign _022_ = running & _021_;
+  assign _024_ = control_stop & _022_;
+  assign _025_ = _020_ | _024_;
+  assign _026_ = ! control_error_code;
+  assign _027_ = _025_ & _026_;
+  assign _028_ = ~ quell;
+  assign _029_ = running & _028_;
+  assign _030_ = dispatch_illegal & _029_;
   assign _031_ = | reads_error;
-  assign _033_ = dispatch_illegal | _031_;
-  assign _034_ = | writes_error;
-  assign _035_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _036_ = _034_ | _035_;
-  assign _037_ = _033_ | _036_;
-  assign _038_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _039_ = ~ load_shell_busy;
-  assign _040_ = ~ dispatch_load_began;
-  assign _041_ = _039_ & _040_;
-  assign _043_ = ~ dsp_shell_busy;
-  assign _044_ = ~ dispatch_dsp_began;
-  assign _045_ = _043_ & _044_;
-  assign _046_ = ~ vec_shell_busy;
-  assign _047_ = ~ dispatch_vec_began;
-  assign _048_ = _046_ & _047_;
-  assign _049_ = ~ store_shell_busy;
-  assign _050_ = ~ dispatch_store_began;
-  assign _051_ = _049_ & _050_;
-  assign _052_ = & { _051_, _048_, _045_, _041_ };
-  assign _054_ = dispatch_stuck & _052_;
-  assign _055_ = _054_ | dispatch_truncated;
-  assign _056_ = _038_ | _055_;
-  assign _057_ = _037_ | _056_;
-  assign _058_ = _057_ | control_stop;
-  assign _059_ = | reads_error;
-  assign _060_ = dispatch_illegal | _059_;
-  assign _061_ = | writes_error;
-  assign _062_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _063_ = _061_ | _062_;
-  assign _065_ = _060_ | _063_;
-  assign _066_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _067_ = ~ load_shell_busy;
-  assign _068_ = ~ dispatch_load_began;
-  assign _069_ = _067_ & _068_;
-  assign _070_ = ~ dsp_shell_busy;
-  assign _071_ = ~ dispatch_dsp_began;
-  assign _072_ = _070_ & _071_;
-  assign _073_ = ~ vec_shell_busy;
-  assign _075_ = ~ dispatch_vec_began;
-  assign _076_ = _073_ & _075_;
-  assign _077_ = ~ store_shell_busy;
-  assign _078_ = ~ dispatch_store_began;
-  assign _079_ = _077_ & _078_;
-  assign _080_ = & { _079_, _076_, _072_, _069_ };
-  assign _081_ = dispatch_stuck & _080_;
-  assign _082_ = _081_ | dispatch_truncated;
-  assign _083_ = _066_ | _082_;
-  assign _084_ = _065_ | _083_;
-  assign _086_ = | reads_error;
-  assign _087_ = dispatch_illegal | _086_;
-  assign _088_ = | writes_error;
-  assign _089_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _090_ = _088_ | _089_;
-  assign _091_ = _087_ | _090_;
-  assign _092_ = | reads_error;
-  assign _093_ = dispatch_illegal | _092_;
-  assign _094_ = load_engine_data_valid ? 4'h0 : 4'hf;
-  assign _095_ = dispatch_illegal ? load_shell_word[3:0] : _094_;
-  assign _097_ = | writes_error;
-  assign _098_ = _097_ ? 4'h5 : 4'hf;
-  assign _099_ = _093_ ? _095_ : _098_;
-  assign _103_ = _091_ ? _099_ : 4'hf;
-  assign _104_ = _084_ ? _103_ : 4'hf;
-  assign _105_ = _058_ ? _104_ : 4'hf;
-  assign _106_ = ~ reads_drain;
-  assign _107_ = running & _106_;
-  assign _108_ = ~ reads_drain;
-  assign _109_ = running & _108_;
-  assign _110_ = ~ reads_drain;
-  assign _112_ = running & _110_;
-  assign _113_ = ~ reads_drain;
-  assign _114_ = running & _113_;
+  assign _032_ = ~ quell;
+  assign _033_ = running & _032_;
+  assign _035_ = _031_ & _033_;
+  assign _036_ = _030_ | _035_;
+  assign _037_ = | writes_error;
+  assign _038_ = ~ quell;
+  assign _039_ = running & _038_;
+  assign _040_ = _037_ & _039_;
+  assign _041_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _042_ = ~ quell;
+  assign _043_ = running & _042_;
+  assign _044_ = _041_ & _043_;
+  assign _046_ = _040_ | _044_;
+  assign _047_ = _036_ | _046_;
+  assign _048_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _049_ = ~ quell;
+  assign _050_ = running & _049_;
+  assign _051_ = _048_ & _050_;
+  assign _053_ = ~ load_shell_busy;
+  assign _054_ = ~ dispatch_load_began;
+  assign _055_ = _053_ & _054_;
+  assign _056_ = ~ dsp_shell_busy;
+  assign _057_ = ~ dispatch_dsp_began;
+  assign _058_ = _056_ & _057_;
+  assign _059_ = ~ vec_shell_busy;
+  assign _060_ = ~ dispatch_vec_began;
+  assign _061_ = _059_ & _060_;
+  assign _062_ = ~ store_shell_busy;
+  assign _064_ = ~ dispatch_store_began;
+  assign _065_ = _062_ & _064_;
+  assign _066_ = & { _065_, _061_, _058_, _055_ };
+  assign _067_ = dispatch_stuck & _066_;
+  assign _068_ = ~ quell;
+  assign _069_ = running & _068_;
+  assign _070_ = _067_ & _069_;
+  assign _071_ = ~ quell;
+  assign _072_ = running & _071_;
+  assign _073_ = dispatch_truncated & _072_;
+  assign _075_ = _070_ | _073_;
+  assign _076_ = _051_ | _075_;
+  assign _077_ = _047_ | _076_;
+  assign _078_ = ~ quell;
+  assign _079_ = running & _078_;
+  assign _080_ = dispatch_illegal & _079_;
+  assign _081_ = | reads_error;
+  assign _082_ = ~ quell;
+  assign _083_ = running & _082_;
+  assign _084_ = _081_ & _083_;
+  assign _086_ = _080_ | _084_;
+  assign _087_ = | writes_error;
+  assign _088_ = ~ quell;
+  assign _089_ = running & _088_;
+  assign _090_ = _087_ & _089_;
+  assign _091_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _092_ = ~ quell;
+  assign _093_ = running & _092_;
+  assign _094_ = _091_ & _093_;
+  assign _095_ = _090_ | _094_;
+  assign _096_ = _086_ | _095_;
+  assign _097_ = ~ quell;
+  assign _098_ = running & _097_;
+  assign _099_ = dispatch_illegal & _098_;
+  assign _100_ = | reads_error;
+  assign _101_ = ~ quell;
+  assign _102_ = running & _101_;
+  assign _103_ = _100_ & _102_;
+  assign _104_ = _099_ | _103_;
+  assign _105_ = ~ quell;
+  assign _107_ = running & _105_;
+  assign _108_ = dispatch_illegal & _107_;
+  assign _109_ = reads_error[0] ? 2'h3 : 2'h2;
+  assign _110_ = _108_ ? 2'h1 : _109_;
+  assign _111_ = | writes_error;
+  assign _112_ = ~ quell;
+  assign _113_ = running & _112_;
+  assign _114_ = _111_ & _113_;
+  assign _115_ = writes_error[0] ? 3'h5 : 3'h4;
+  assign _116_ = _114_ ? _115_ : 3'h7;
+  assign _117_ = _104_ ? { 1'h0, _110_ } : _116_;
+  assign _118_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _119_ = ~ quell;
+  assign _120_ = running & _119_;
+  assign _121_ = _118_ & _120_;
+  assign _123_ = ~ load_shell_busy;
+  assign _124_ = ~ dispatch_load_began;
+  assign _125_ = _123_ & _124_;
+  assign _126_ = ~ dsp_shell_busy;
+  assign _127_ = ~ dispatch_dsp_began;
+  assign _128_ = _126_ & _127_;
+  assign _129_ = ~ vec_shell_busy;
+  assign _131_ = ~ dispatch_vec_began;
+  assign _132_ = _129_ & _131_;
+  assign _133_ = ~ store_shell_busy;
+  assign _134_ = ~ dispatch_store_began;
+  assign _135_ = _133_ & _134_;
+  assign _136_ = & { _135_, _132_, _128_, _125_ };
+  assign _137_ = dispatch_stuck & _136_;
+  assign _138_ = ~ quell;
+  assign _139_ = running & _138_;
+  assign _140_ = _137_ & _139_;
+  assign _142_ = _140_ ? 4'h6 : 4'h9;
+  assign _143_ = _121_ ? 4'h8 : _142_;
+  assign _144_ = _096_ ? { 1'h0, _117_ } : _143_;
+  assign _145_ = _077_ ? _144_ : 4'ha;
+  assign _146_ = ~ quell;
+  assign _147_ = running & _146_;
+  assign _148_ = dispatch_illegal & _147_;
+  assign _149_ = | reads_error;
+  assign _150_ = ~ quell;
+  assign _151_ = running & _150_;
+  assign _153_ = _149_ & _151_;
+  assign _154_ = _148_ | _153_;
+  assign _155_ = | writes_error;
+  assign _156_ = ~ quell;
+  assign _157_ = running & _156_;
+  assign _158_ = _155_ & _157_;
+  assign _159_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _160_ = ~ quell;
+  assign _161_ = running & _160_;
+  assign _162_ = _159_ & _161_;
+  assign _163_ = _158_ | _162_;
+  assign _164_ = _154_ | _163_;
+  assign _165_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _166_ = ~ quell;
+  assign _167_ = running & _166_;
+  assign _168_ = _165_ & _167_;
+  assign _170_ = ~ load_shell_busy;
+  assign _171_ = ~ dispatch_load_began;
+  assign _172_ = _170_ & _171_;
+  assign _173_ = ~ dsp_shell_busy;
+  assign _174_ = ~ dispatch_dsp_began;
+  assign _175_ = _173_ & _174_;
+  assign _176_ = ~ vec_shell_busy;
+  assign _177_ = ~ dispatch_vec_began;
+  assign _178_ = _176_ & _177_;
+  assign _179_ = ~ store_shell_busy;
+  assign _181_ = ~ dispatch_store_began;
+  assign _182_ = _179_ & _181_;
+  assign _183_ = & { _182_, _178_, _175_, _172_ };
+  assign _184_ = dispatch_stuck & _183_;
+  assign _185_ = ~ quell;
+  assign _186_ = running & _185_;
+  assign _187_ = _184_ & _186_;
+  assign _188_ = ~ quell;
+  assign _189_ = running & _188_;
+  assign _190_ = dispatch_truncated & _189_;
+  assign _192_ = _187_ | _190_;
+  assign _193_ = _168_ | _192_;
+  assign _194_ = _164_ | _193_;
+  assign _195_ = ~ quell;
+  assign _196_ = running & _195_;
+  assign _197_ = dispatch_illegal & _196_;
+  assign _198_ = | reads_error;
+  assign _199_ = ~ quell;
+  assign _200_ = running & _199_;
+  assign _201_ = _198_ & _200_;
+  assign _204_ = _197_ | _201_;
+  assign _205_ = | writes_error;
+  assign _206_ = ~ quell;
+  assign _207_ = running & _206_;
+  assign _208_ = _205_ & _207_;
+  assign _209_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _210_ = ~ quell;
+  assign _211_ = running & _210_;
+  assign _212_ = _209_ & _211_;
+  assign _213_ = _208_ | _212_;
+  assign _215_ = _204_ | _213_;
+  assign _216_ = ~ quell;
+  assign _217_ = running & _216_;
+  assign _218_ = dispatch_illegal & _217_;
+  assign _219_ = | reads_error;
+  assign _220_ = ~ quell;
+  assign _221_ = running & _220_;
+  assign _222_ = _219_ & _221_;
+  assign _223_ = _218_ | _222_;
+  assign _224_ = ~ quell;
+  assign _226_ = running & _224_;
+  assign _227_ = dispatch_illegal & _226_;
+  assign _228_ = load_engine_data_valid ? 4'h0 : 4'hf;
+  assign _229_ = _227_ ? load_shell_word[3:0] : _228_;
+  assign _230_ = | writes_error;
+  assign _231_ = ~ quell;
+  assign _232_ = running & _231_;
+  assign _233_ = _230_ & _232_;
+  assign _234_ = _233_ ? 4'h5 : 4'hf;
+  assign _235_ = _223_ ? _229_ : _234_;
+  assign _240_ = _215_ ? _235_ : 4'hf;
+  assign _241_ = _194_ ? _240_ : 4'hf;
+  assign _242_ = ~ quell;
+  assign _243_ = running & _242_;
+  assign _244_ = ~ quell;
+  assign _245_ = running & _244_;
+  assign _246_ = ~ quell;
+  assign _247_ = running & _246_;
+  assign _248_ = ~ quell;
+  assign _250_ = running & _248_;
   always @(posedge clk)
     if (rst) control_store_waiting <= 8'h00;
-    else if (_114_) control_store_waiting <= store_shell_missing;
+    else if (_250_) control_store_waiting <= store_shell_missing;
   always @(posedge clk)
     if (rst) control_vec_waiting <= 8'h00;
-    else if (_112_) control_vec_waiting <= vec_shell_missing;
+    else if (_247_) control_vec_waiting <= vec_shell_missing;
   always @(posedge clk)
     if (rst) control_dsp_waiting <= 8'h00;
-    else if (_109_) control_dsp_waiting <= dsp_shell_missing;
+    else if (_245_) control_dsp_waiting <= dsp_shell_missing;
   always @(posedge clk)
     if (rst) control_load_waiting <= 8'h00;
-    else if (_107_) control_load_waiting <= load_shell_missing;
-  always @(posedge clk)
-    if (rst) control_error_instruction <= 32'd0;
-    else if (_190_) control_error_instruction <= dispatch_position;
-  always @(posedge clk)
-    if (rst) control_error_engine <= 4'h0;
-    else if (_191_) control_error_engine <= _105_;
+    else if (_243_) control_load_waiting <= load_shell_missing;
   always @(posedge clk)
     if (rst) state_state <= 2'h0;
-    else state_state <= _194_;
+    else state_state <= _310_;
   always @(posedge clk)
     if (rst) dispatch_go <= 1'h0;
-    else dispatch_go <= _200_;
+    else dispatch_go <= _316_;
   always @(posedge clk)
-    if (rst) reads_drain <= 1'h1;
-    else reads_drain <= _205_;
-  reg [3:0] _422_ = 4'h0;
+    if (rst) quell <= 1'h1;
+    else quell <= _321_;
   always @(posedge clk)
-    if (rst) _422_ <= 4'h0;
-    else if (_192_) _422_ <= _030_;
-  assign control_error_code[3:0] = _422_;
-  assign _190_ = state_state == 2'h1;
-  assign _191_ = state_state == 2'h1;
-  assign _192_ = state_state == 2'h1;
-  assign _193_ = settled ? 2'h0 : state_state;
-  function [1:0] _427_;
+    if (rst) control_error_instruction <= 32'd0;
+    else if (_027_) control_error_instruction <= dispatch_position;
+  always @(posedge clk)
+    if (rst) control_error_engine <= 4'h0;
+    else if (_027_) control_error_engine <= _241_;
+  always @(posedge clk)
+    if (rst) control_error_code <= 8'h00;
+    else control_error_code <= _328_;
+  assign _309_ = settled ? 2'h0 : state_state;
+  function [1:0] _663_;
     input [1:0] a;
     input [5:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _427_ = b[1:0];
+        _663_ = b[1:0];
       3'b?1?:
-        _427_ = b[3:2];
+        _663_ = b[3:2];
       3'b1??:
-        _427_ = b[5:4];
+        _663_ = b[5:4];
       default:
-        _427_ = a;
+        _663_ = a;
     endcase
   endfunction
-  assign _194_ = _427_(state_state, { _198_, _196_, _193_ }, { _199_, _197_, _195_ });
-  assign _195_ = state_state == 2'h2;
-  assign _196_ = stop ? 2'h2 : state_state;
-  assign _197_ = state_state == 2'h1;
-  assign _198_ = control_start ? 2'h1 : state_state;
-  assign _199_ = ! state_state;
-  function [0:0] _433_;
+  assign _310_ = _663_(state_state, { _314_, _312_, _309_ }, { _315_, _313_, _311_ });
+  assign _311_ = state_state == 2'h2;
+  assign _312_ = stop ? 2'h2 : state_state;
+  assign _313_ = state_state == 2'h1;
+  assign _314_ = control_start ? 2'h1 : state_state;
+  assign _315_ = ! state_state;
+  function [0:0] _669_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _433_ = b[0:0];
+        _669_ = b[0:0];
       2'b1?:
-        _433_ = b[1:1];
+        _669_ = b[1:1];
       default:
-        _433_ = a;
+        _669_ = a;
     endcase
   endfunction
-  assign _200_ = _433_(dispatch_go, { _202_, 1'h0 }, { _203_, _201_ });
-  assign _201_ = state_state == 2'h1;
-  assign _202_ = control_start ? 1'h1 : dispatch_go;
-  assign _203_ = ! state_state;
-  assign _204_ = settled ? 1'h0 : reads_drain;
-  function [0:0] _438_;
+  assign _316_ = _669_(dispatch_go, { _318_, 1'h0 }, { _319_, _317_ });
+  assign _317_ = state_state == 2'h1;
+  assign _318_ = control_start ? 1'h1 : dispatch_go;
+  assign _319_ = ! state_state;
+  assign _320_ = settled ? 1'h0 : quell;
+  function [0:0] _674_;
     input [0:0] a;
     input [2:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _438_ = b[0:0];
+        _674_ = b[0:0];
       3'b?1?:
-        _438_ = b[1:1];
+        _674_ = b[1:1];
       3'b1??:
-        _438_ = b[2:2];
+        _674_ = b[2:2];
       default:
-        _438_ = a;
+        _674_ = a;
     endcase
   endfunction
-  assign _205_ = _438_(reads_drain, { 1'h0, _207_, _204_ }, { _209_, _208_, _206_ });
-  assign _206_ = state_state == 2'h2;
-  assign _207_ = stop ? 1'h1 : reads_drain;
-  assign _208_ = state_state == 2'h1;
-  assign _209_ = ! state_state;
-  assign _210_ = settled ? _121_ : 1'h0;
-  assign control_error = _211_ ? _210_ : 1'h0;
-  assign _211_ = state_state == 2'h2;
-  assign _212_ = settled ? _120_ : 1'h0;
-  assign control_done = _213_ ? _212_ : 1'h0;
-  assign _213_ = state_state == 2'h2;
-  function [0:0] _449_;
+  assign _321_ = _674_(quell, { 1'h0, _323_, _320_ }, { _325_, _324_, _322_ });
+  assign _322_ = state_state == 2'h2;
+  assign _323_ = stop ? 1'h1 : quell;
+  assign _324_ = state_state == 2'h1;
+  assign _325_ = ! state_state;
+  assign _326_ = _027_ ? { 4'h0, _145_ } : control_error_code;
+  assign _327_ = control_start ? 8'h00 : _326_;
+  assign _328_ = _329_ ? _327_ : _326_;
+  assign _329_ = ! state_state;
+  assign _330_ = settled ? _271_ : 1'h0;
+  assign control_error = _331_ ? _330_ : 1'h0;
+  assign _331_ = state_state == 2'h2;
+  assign _332_ = settled ? _270_ : 1'h0;
+  assign control_done = _333_ ? _332_ : 1'h0;
+  assign _333_ = state_state == 2'h2;
+  function [0:0] _689_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _449_ = b[0:0];
+        _689_ = b[0:0];
       2'b1?:
-        _449_ = b[1:1];
+        _689_ = b[1:1];
       default:
-        _449_ = a;
+        _689_ = a;
     endcase
   endfunction
-  assign running = _449_(1'h0, 2'h3, { _215_, _214_ });
-  assign _214_ = state_state == 2'h2;
-  assign _215_ = state_state == 2'h1;
+  assign running = _689_(1'h0, 2'h3, { _335_, _334_ });
+  assign _334_ = state_state == 2'h2;
+  assign _335_ = state_state == 2'h1;
   accelerator_scratchpad_acc acc_buffer (
     .clk(clk),
     .conflict(acc_buffer_conflict),
@@ -1055,7 +1293,7 @@ module accelerator(
     .dsp_wait(control_dsp_wait),
     .dsp_waiting(control_dsp_waiting),
     .error(control_error),
-    .error_code({ 4'h0, control_error_code[3:0] }),
+    .error_code(control_error_code),
     .error_engine(control_error_engine),
     .error_instruction(control_error_instruction),
     .irq(irq),
@@ -1126,7 +1364,7 @@ module accelerator(
     .read_beats(reads_fetch_beats),
     .read_ready(dispatch_read_ready),
     .read_valid(reads_fetch_valid),
-    .rst(reads_drain),
+    .rst(quell),
     .store_began(dispatch_store_began),
     .store_idle(dispatch_store_idle),
     .store_push(store_shell_push),
@@ -1148,7 +1386,7 @@ module accelerator(
     .clk(clk),
     .done(dsp_shell_done),
     .head(dsp_engine_head),
-    .rst(reads_drain),
+    .rst(quell),
     .start(dsp_engine_start),
     .weight_address(weight_buffer_dsp_address),
     .weight_data(dsp_engine_weight_data),
@@ -1168,7 +1406,7 @@ module accelerator(
     .missing(dsp_shell_missing),
     .overflow(dsp_shell_overflow),
     .push(dsp_shell_push),
-    .rst(reads_drain),
+    .rst(quell),
     .start(dsp_engine_start),
     .waiting(control_dsp_wait),
     .word(load_shell_word)
@@ -1185,7 +1423,7 @@ module accelerator(
     .read_beats(reads_load_beats),
     .read_ready(load_engine_read_ready),
     .read_valid(reads_load_valid),
-    .rst(reads_drain),
+    .rst(quell),
     .stall(load_engine_stall),
     .start(load_engine_start),
     .write_address(act_buffer_load_address),
@@ -1206,7 +1444,7 @@ module accelerator(
     .missing(load_shell_missing),
     .overflow(load_shell_overflow),
     .push(load_shell_push),
-    .rst(reads_drain),
+    .rst(quell),
     .start(load_engine_start),
     .waiting(control_load_wait),
     .word(load_shell_word)
@@ -1229,7 +1467,7 @@ module accelerator(
     .beat(control_read_beat),
     .clk(clk),
     .data(dispatch_data),
-    .drain(reads_drain),
+    .drain(quell),
     .error(reads_error),
     .fetch_address(reads_fetch_address),
     .fetch_beats(reads_fetch_beats),
@@ -1273,7 +1511,7 @@ module accelerator(
     .read_address(act_buffer_store_address),
     .read_data(store_engine_read_data),
     .read_en(act_buffer_store_en),
-    .rst(reads_drain),
+    .rst(quell),
     .stall(store_engine_stall),
     .start(store_engine_start)
   );
@@ -1291,7 +1529,7 @@ module accelerator(
     .missing(store_shell_missing),
     .overflow(store_shell_overflow),
     .push(store_shell_push),
-    .rst(reads_drain),
+    .rst(quell),
     .start(store_engine_start),
     .waiting(control_store_wait),
     .word(load_shell_word)
@@ -1310,7 +1548,7 @@ module accelerator(
     .par_address(parameter_buffer_vec_address),
     .par_data(vec_engine_par_data),
     .par_en(parameter_buffer_vec_en),
-    .rst(reads_drain),
+    .rst(quell),
     .scale_address(parameter_buffer_scale_address),
     .scale_data(parameter_buffer_scale_data),
     .scale_en(parameter_buffer_scale_en),
@@ -1333,14 +1571,14 @@ module accelerator(
     .missing(vec_shell_missing),
     .overflow(vec_shell_overflow),
     .push(vec_shell_push),
-    .rst(reads_drain),
+    .rst(quell),
     .start(vec_engine_start),
     .waiting(control_vec_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_weight weight_buffer (
     .clk(clk),
-    .conflict(_115_),
+    .conflict(_251_),
     .dsp_address(weight_buffer_dsp_address),
     .dsp_data(dsp_engine_weight_data),
     .dsp_en(weight_buffer_dsp_en),
@@ -1360,7 +1598,7 @@ module accelerator(
     .burst_ready(store_engine_burst_ready),
     .burst_valid(writes_burst_valid),
     .clk(clk),
-    .drain(reads_drain),
+    .drain(quell),
     .error(writes_error),
     .idle(store_engine_port_idle),
     .m_axi_awaddr(m_axi_awaddr),
@@ -1384,11 +1622,10 @@ module accelerator(
   assign act_buffer_load_en = load_engine_write_en[0];
   assign act_buffer_store_data = store_engine_read_data;
   assign act_buffer_vec_data = vec_engine_act_data;
-  assign code = { 4'h0, control_error_code[3:0] };
+  assign code = control_error_code;
   assign control_dsp_done = dsp_shell_ended;
   assign control_dsp_idle = dispatch_dsp_idle;
   assign control_dsp_stall = 1'h0;
-  assign control_error_code[7:4] = 4'h0;
   assign control_irq = irq;
   assign control_load_done = load_shell_ended;
   assign control_load_idle = dispatch_load_idle;
@@ -1473,9 +1710,9 @@ module accelerator(
   assign parameter_buffer_load_en = load_engine_write_en[2];
   assign parameter_buffer_vec_data = vec_engine_par_data;
   assign position = control_error_instruction;
-  assign quell = reads_drain;
   assign reads_beat = control_read_beat;
   assign reads_data = dispatch_data;
+  assign reads_drain = quell;
   assign reads_fetch_data = dispatch_data_valid;
   assign reads_fetch_ready = dispatch_read_ready;
   assign reads_load_data = load_engine_data_valid;
@@ -1538,7 +1775,7 @@ module accelerator(
   assign writes_beat = control_write_beat;
   assign writes_beat_ready = store_engine_beat_ready;
   assign writes_burst_ready = store_engine_burst_ready;
-  assign writes_drain = reads_drain;
+  assign writes_drain = quell;
   assign writes_idle = store_engine_port_idle;
   assign writes_m_axi_awaddr = m_axi_awaddr;
   assign writes_m_axi_awburst = m_axi_awburst;
@@ -5229,6 +5466,7 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
   wire rst;
   wire [3:0] second;
   wire [127:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -5241,11 +5479,12 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[4:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -5261,7 +5500,7 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
     else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _02_[3:0];
+    else if (take) read__addr <= _02_[3:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -5318,6 +5557,7 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
   wire rst;
   wire [1:0] second;
   wire shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -5330,11 +5570,12 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[2:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -5350,7 +5591,7 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
     else if (push) write__addr <= _03_[1:0];
   always @(posedge clk)
     if (rst) read__addr <= 2'h1;
-    else if (pop) read__addr <= _02_[1:0];
+    else if (take) read__addr <= _02_[1:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -5407,6 +5648,7 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
   wire rst;
   wire [1:0] second;
   wire [8:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -5419,11 +5661,12 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[2:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -5439,7 +5682,7 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
     else if (push) write__addr <= _03_[1:0];
   always @(posedge clk)
     if (rst) read__addr <= 2'h1;
-    else if (pop) read__addr <= _02_[1:0];
+    else if (take) read__addr <= _02_[1:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -5487,6 +5730,7 @@ module accelerator_fifo_prefetch_64(data, pop, clk, rst, valid, head, full, leve
   wire [64:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -5499,8 +5743,9 @@ module accelerator_fifo_prefetch_64(data, pop, clk, rst, valid, head, full, leve
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -5510,7 +5755,7 @@ module accelerator_fifo_prefetch_64(data, pop, clk, rst, valid, head, full, leve
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 2'h0;
-    else if (pop) read__addr <= _08_[1:0];
+    else if (take) read__addr <= _08_[1:0];
   always @(posedge clk)
     if (rst) write__addr <= 2'h0;
     else if (push) write__addr <= _07_[1:0];
@@ -5568,6 +5813,7 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
   wire rst;
   wire [2:0] second;
   wire [127:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -5580,11 +5826,12 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[3:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -5600,7 +5847,7 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
     else if (push) write__addr <= _03_[2:0];
   always @(posedge clk)
     if (rst) read__addr <= 3'h1;
-    else if (pop) read__addr <= _02_[2:0];
+    else if (take) read__addr <= _02_[2:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -5657,6 +5904,7 @@ module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popp
   wire rst;
   wire [3:0] second;
   wire [72:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -5669,11 +5917,12 @@ module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popp
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[4:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -5689,7 +5938,7 @@ module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popp
     else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _02_[3:0];
+    else if (take) read__addr <= _02_[3:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -5746,6 +5995,7 @@ module accelerator_fifo_softmax_lengths(data, pop, clk, rst, valid, head, full, 
   wire rst;
   wire [5:0] second;
   wire [5:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -5758,11 +6008,12 @@ module accelerator_fifo_softmax_lengths(data, pop, clk, rst, valid, head, full, 
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[6:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -5778,7 +6029,7 @@ module accelerator_fifo_softmax_lengths(data, pop, clk, rst, valid, head, full, 
     else if (push) write__addr <= _03_[5:0];
   always @(posedge clk)
     if (rst) read__addr <= 6'h01;
-    else if (pop) read__addr <= _02_[5:0];
+    else if (take) read__addr <= _02_[5:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -5826,6 +6077,7 @@ module accelerator_fifo_softmax_results(data, pop, clk, rst, valid, head, full, 
   wire [112:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -5838,8 +6090,9 @@ module accelerator_fifo_softmax_results(data, pop, clk, rst, valid, head, full, 
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -5849,7 +6102,7 @@ module accelerator_fifo_softmax_results(data, pop, clk, rst, valid, head, full, 
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 4'h0;
-    else if (pop) read__addr <= _08_[3:0];
+    else if (take) read__addr <= _08_[3:0];
   always @(posedge clk)
     if (rst) write__addr <= 4'h0;
     else if (push) write__addr <= _07_[3:0];
@@ -5898,6 +6151,7 @@ module accelerator_fifo_softmax_statistics(data, pop, clk, rst, valid, head, ful
   wire [37:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -5910,8 +6164,9 @@ module accelerator_fifo_softmax_statistics(data, pop, clk, rst, valid, head, ful
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -5921,7 +6176,7 @@ module accelerator_fifo_softmax_statistics(data, pop, clk, rst, valid, head, ful
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 6'h00;
-    else if (pop) read__addr <= _08_[5:0];
+    else if (take) read__addr <= _08_[5:0];
   always @(posedge clk)
     if (rst) write__addr <= 6'h00;
     else if (push) write__addr <= _07_[5:0];
@@ -5970,6 +6225,7 @@ module accelerator_fifo_store(data, pop, clk, rst, valid, head, full, level, pus
   wire [128:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -5982,8 +6238,9 @@ module accelerator_fifo_store(data, pop, clk, rst, valid, head, full, level, pus
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -5993,7 +6250,7 @@ module accelerator_fifo_store(data, pop, clk, rst, valid, head, full, level, pus
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 3'h0;
-    else if (pop) read__addr <= _08_[2:0];
+    else if (take) read__addr <= _08_[2:0];
   always @(posedge clk)
     if (rst) write__addr <= 3'h0;
     else if (push) write__addr <= _07_[2:0];
@@ -9273,19 +9530,19 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _12_;
   wire _13_;
   wire _14_;
-  wire [3:0] _15_;
-  wire [4:0] _16_;
+  wire _15_;
+  wire _16_;
   wire _17_;
-  wire _18_;
-  wire [31:0] _19_;
-  wire [8:0] _20_;
-  wire [9:0] _21_;
+  wire [3:0] _18_;
+  wire [4:0] _19_;
+  wire _20_;
+  wire _21_;
   wire _22_;
-  wire _23_;
-  wire [2:0] _24_;
-  wire _25_;
+  wire [31:0] _23_;
+  wire [8:0] _24_;
+  wire [9:0] _25_;
   wire _26_;
-  wire _27_;
+  wire [2:0] _27_;
   wire _28_;
   wire _29_;
   wire _30_;
@@ -9293,6 +9550,8 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _32_;
   wire _33_;
   wire _34_;
+  wire _35_;
+  wire _36_;
   wire accept;
   output beat;
   wire beat;
@@ -9366,70 +9625,72 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   assign _00_ = ~ m_axi_arvalid;
   assign _11_ = _00_ | m_axi_arready;
   assign _22_ = flying != 3'h4;
-  assign _27_ = _11_ & _22_;
-  assign _28_ = ~ drain;
-  assign fetch_ready = _27_ & _28_;
-  assign _29_ = ~ fetch_valid;
-  assign load_ready = fetch_ready & _29_;
-  assign _30_ = fetch_valid | load_valid;
-  assign accept = fetch_ready & _30_;
+  assign _30_ = _11_ & _22_;
+  assign _31_ = ~ drain;
+  assign free = _30_ & _31_;
+  assign _32_ = ~ fetch_valid;
+  assign load_ready = free & _32_;
+  assign _33_ = fetch_valid ? fetch_valid : load_valid;
+  assign _34_ = free & _33_;
+  assign _01_ = ~ drain;
+  assign accept = _34_ & _01_;
   assign order_data = ~ fetch_valid;
-  assign _31_ = ~ order_head;
-  assign _32_ = _31_ | load_take;
-  assign _01_ = _32_ | drain;
-  assign m_axi_rready = order_valid & _01_;
+  assign _02_ = ~ order_head;
+  assign _03_ = _02_ | load_take;
+  assign _04_ = _03_ | drain;
+  assign m_axi_rready = order_valid & _04_;
   assign beat = m_axi_rvalid & m_axi_rready;
   assign order_pop = beat & m_axi_rlast;
-  assign _02_ = m_axi_rvalid & order_valid;
-  assign _03_ = ~ order_head;
-  assign _04_ = _02_ & _03_;
-  assign _05_ = ~ drain;
-  assign fetch_data = _04_ & _05_;
-  assign _06_ = m_axi_rvalid & order_valid;
-  assign _07_ = _06_ & order_head;
+  assign _05_ = m_axi_rvalid & order_valid;
+  assign _06_ = ~ order_head;
+  assign _07_ = _05_ & _06_;
   assign _08_ = ~ drain;
-  assign load_data = _07_ & _08_;
-  assign _09_ = ! flying;
-  assign _10_ = ~ m_axi_arvalid;
-  assign idle = _09_ & _10_;
-  assign _12_ = beat & m_axi_rresp[1];
-  assign _13_ = ~ drain;
-  assign _14_ = _12_ & _13_;
-  assign error = _14_ ? m_axi_rresp : 2'h0;
-  assign _15_ = flying + accept;
-  assign _16_ = _15_ - order_pop;
-  assign _17_ = ~ m_axi_arvalid;
-  assign _18_ = _17_ | m_axi_arready;
-  assign _19_ = fetch_valid ? fetch_address : load_address;
-  assign _20_ = fetch_valid ? fetch_beats : load_beats;
-  assign _21_ = _20_ - 1'h1;
+  assign fetch_data = _07_ & _08_;
+  assign _09_ = m_axi_rvalid & order_valid;
+  assign _10_ = _09_ & order_head;
+  assign _12_ = ~ drain;
+  assign load_data = _10_ & _12_;
+  assign _13_ = ! flying;
+  assign _14_ = ~ m_axi_arvalid;
+  assign idle = _13_ & _14_;
+  assign _15_ = beat & m_axi_rresp[1];
+  assign _16_ = ~ drain;
+  assign _17_ = _15_ & _16_;
+  assign error = _17_ ? m_axi_rresp : 2'h0;
+  assign _18_ = flying + accept;
+  assign _19_ = _18_ - order_pop;
+  assign _20_ = ~ m_axi_arvalid;
+  assign _21_ = _20_ | m_axi_arready;
+  assign _23_ = fetch_valid ? fetch_address : load_address;
+  assign _24_ = fetch_valid ? fetch_beats : load_beats;
+  assign _25_ = _24_ - 1'h1;
   always @(posedge clk)
     if (rst) m_axi_arvalid <= 1'h0;
-    else m_axi_arvalid <= _34_;
+    else m_axi_arvalid <= _36_;
   always @(posedge clk)
-    if (_18_) m_axi_arlen <= _21_[7:0];
+    if (_21_) m_axi_arlen <= _25_[7:0];
   always @(posedge clk)
-    if (_18_) m_axi_araddr <= _19_;
+    if (_21_) m_axi_araddr <= _23_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
-    else flying <= _16_[2:0];
-  assign _33_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
-  assign _34_ = accept ? 1'h1 : _33_;
+    else flying <= _19_[2:0];
+  assign _35_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
+  assign _36_ = accept ? 1'h1 : _35_;
   accelerator_fifo_order order (
     .clk(clk),
     .data(order_data),
-    .full(_23_),
+    .full(_26_),
     .head(order_head),
-    .kept(_26_),
-    .level(_24_),
+    .kept(_29_),
+    .level(_27_),
     .pop(order_pop),
-    .popped(_25_),
+    .popped(_28_),
     .push(accept),
     .rst(rst),
     .valid(order_valid)
   );
   assign data = m_axi_rdata;
-  assign free = fetch_ready;
+  assign fetch_ready = free;
   assign last = order_pop;
   assign m_axi_araddr_held = m_axi_araddr;
   assign m_axi_arburst = 2'h1;
@@ -11872,7 +12133,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _071_;
   wire _072_;
   wire _073_;
-  wire _074_;
+  wire [5:0] _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -11883,7 +12144,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _082_;
   wire _083_;
   wire _084_;
-  wire [5:0] _085_;
+  wire _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -11895,8 +12156,8 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _094_;
   wire _095_;
   wire _096_;
-  wire _097_;
-  wire [3:0] _098_;
+  wire [3:0] _097_;
+  wire _098_;
   wire _099_;
   wire _100_;
   wire _101_;
@@ -11924,53 +12185,53 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _123_;
   wire _124_;
   wire _125_;
-  wire _126_;
-  wire _127_;
-  wire [6:0] _128_;
+  wire [6:0] _126_;
+  wire [7:0] _127_;
+  wire _128_;
   wire _129_;
-  wire [7:0] _130_;
+  wire _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
-  wire _135_;
-  wire _136_;
-  wire [6:0] _137_;
-  wire [7:0] _138_;
+  wire [6:0] _135_;
+  wire [7:0] _136_;
+  wire _137_;
+  wire _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
-  wire _143_;
-  wire _144_;
-  wire [6:0] _145_;
-  wire [7:0] _146_;
+  wire [6:0] _143_;
+  wire [7:0] _144_;
+  wire _145_;
+  wire _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
-  wire _152_;
-  wire _153_;
-  wire [6:0] _154_;
-  wire [7:0] _155_;
+  wire [6:0] _152_;
+  wire [7:0] _153_;
+  wire _154_;
+  wire _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
-  wire _160_;
-  wire _161_;
-  wire [6:0] _162_;
-  wire [7:0] _163_;
+  wire [6:0] _160_;
+  wire [7:0] _161_;
+  wire _162_;
+  wire _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
-  wire _168_;
-  wire _169_;
-  wire [6:0] _170_;
+  wire [6:0] _168_;
+  wire [7:0] _169_;
+  wire _170_;
   wire _171_;
-  wire [7:0] _172_;
+  wire _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -11981,7 +12242,6 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _180_;
   wire _181_;
   wire _182_;
-  wire _183_;
   output began;
   wire began;
   output begins;
@@ -11996,6 +12256,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   output ended;
   wire ended;
   wire ends;
+  wire free;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -12049,260 +12310,260 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   assign _000_ = ~ has_load;
   assign lacks[0] = head[8] & _000_;
   assign takes_load = start & head[8];
-  assign _108_ = ~ has_dsp;
-  assign lacks[1] = head[9] & _108_;
+  assign _107_ = ~ has_dsp;
+  assign lacks[1] = head[9] & _107_;
   assign takes_dsp = start & head[9];
-  assign _129_ = ~ has_lut;
-  assign lacks[2] = head[10] & _129_;
+  assign _128_ = ~ has_lut;
+  assign lacks[2] = head[10] & _128_;
   assign takes_lut = start & head[10];
-  assign _150_ = ~ has_sparse;
-  assign lacks[3] = head[11] & _150_;
+  assign _149_ = ~ has_sparse;
+  assign lacks[3] = head[11] & _149_;
   assign takes_sparse = start & head[11];
-  assign _171_ = ~ has_vec;
-  assign lacks[4] = head[12] & _171_;
+  assign _170_ = ~ has_vec;
+  assign lacks[4] = head[12] & _170_;
   assign takes_vec = start & head[12];
   assign _010_ = ~ has_store;
   assign lacks[5] = head[13] & _010_;
   assign takes_store = start & head[13];
   assign _031_ = ~ busy;
-  assign _042_ = queue_valid & _031_;
-  assign _053_ = ~ blocked;
-  assign start = _042_ & _053_;
-  assign _063_ = ~ single;
-  assign begins = start & _063_;
-  assign _074_ = start & single;
-  assign ended = busy ? done : _074_;
-  assign _085_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _042_ = ~ blocked;
+  assign free = _031_ & _042_;
+  assign start = queue_valid & free;
+  assign _053_ = ~ single;
+  assign begins = start & _053_;
+  assign _063_ = start & single;
+  assign ended = busy ? done : _063_;
+  assign _074_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _074_ : 6'h00;
+  assign _095_ = ~ busy;
+  assign _098_ = ~ queue_valid;
+  assign idle = _095_ & _098_;
   assign _099_ = ~ busy;
-  assign _100_ = ~ queue_valid;
-  assign idle = _099_ & _100_;
-  assign _101_ = ~ busy;
-  assign _102_ = _101_ & queue_valid;
-  assign waiting = _102_ & blocked;
+  assign _100_ = _099_ & queue_valid;
+  assign waiting = _100_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _103_ = & tokens_load;
-  assign _104_ = _103_ & given[0];
-  assign _105_ = ~ takes_load;
-  assign _106_ = _104_ & _105_;
-  assign _107_ = & tokens_dsp;
-  assign _109_ = _107_ & given[1];
-  assign _110_ = ~ takes_dsp;
-  assign _111_ = _109_ & _110_;
-  assign _112_ = & tokens_lut;
-  assign _113_ = _112_ & given[2];
-  assign _114_ = ~ takes_lut;
-  assign _115_ = _113_ & _114_;
-  assign _116_ = & tokens_sparse;
-  assign _117_ = _116_ & given[3];
-  assign _118_ = ~ takes_sparse;
-  assign _119_ = _117_ & _118_;
-  assign _120_ = & tokens_vec;
-  assign _121_ = _120_ & given[4];
-  assign _122_ = ~ takes_vec;
-  assign _123_ = _121_ & _122_;
-  assign _124_ = & tokens_store;
-  assign _125_ = _124_ & given[5];
-  assign _126_ = ~ takes_store;
-  assign _127_ = _125_ & _126_;
-  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
-  assign _128_ = tokens_load + given[0];
-  assign _130_ = _128_ - takes_load;
-  assign _131_ = tokens_load != 1'h1;
-  assign _132_ = given[0] | _131_;
-  assign _133_ = & tokens_load;
-  assign _134_ = ~ _133_;
-  assign _135_ = given[0] ? _134_ : has_load;
-  assign _136_ = takes_load ? _132_ : _135_;
-  assign _137_ = tokens_dsp + given[1];
-  assign _138_ = _137_ - takes_dsp;
-  assign _139_ = tokens_dsp != 1'h1;
-  assign _140_ = given[1] | _139_;
-  assign _141_ = & tokens_dsp;
-  assign _142_ = ~ _141_;
-  assign _143_ = given[1] ? _142_ : has_dsp;
-  assign _144_ = takes_dsp ? _140_ : _143_;
-  assign _145_ = tokens_lut + given[2];
-  assign _146_ = _145_ - takes_lut;
-  assign _147_ = tokens_lut != 1'h1;
-  assign _148_ = given[2] | _147_;
-  assign _149_ = & tokens_lut;
-  assign _151_ = ~ _149_;
-  assign _152_ = given[2] ? _151_ : has_lut;
-  assign _153_ = takes_lut ? _148_ : _152_;
-  assign _154_ = tokens_sparse + given[3];
-  assign _155_ = _154_ - takes_sparse;
-  assign _156_ = tokens_sparse != 1'h1;
-  assign _157_ = given[3] | _156_;
-  assign _158_ = & tokens_sparse;
-  assign _159_ = ~ _158_;
-  assign _160_ = given[3] ? _159_ : has_sparse;
-  assign _161_ = takes_sparse ? _157_ : _160_;
-  assign _162_ = tokens_vec + given[4];
-  assign _163_ = _162_ - takes_vec;
-  assign _164_ = tokens_vec != 1'h1;
-  assign _165_ = given[4] | _164_;
-  assign _166_ = & tokens_vec;
-  assign _167_ = ~ _166_;
-  assign _168_ = given[4] ? _167_ : has_vec;
-  assign _169_ = takes_vec ? _165_ : _168_;
-  assign _170_ = tokens_store + given[5];
-  assign _172_ = _170_ - takes_store;
-  assign _173_ = tokens_store != 1'h1;
-  assign _174_ = given[5] | _173_;
-  assign _175_ = & tokens_store;
-  assign _176_ = ~ _175_;
-  assign _177_ = given[5] ? _176_ : has_store;
-  assign _178_ = takes_store ? _174_ : _177_;
-  assign _179_ = tokens_load != 1'h1;
-  assign _180_ = given[0] | _179_;
-  assign _181_ = & tokens_load;
-  assign _001_ = ~ _181_;
-  assign _002_ = given[0] ? _001_ : has_load;
-  assign _003_ = head[8] ? _180_ : _002_;
-  assign _004_ = ~ _003_;
-  assign _005_ = queue_popped[8] & _004_;
-  assign _006_ = tokens_dsp != 1'h1;
-  assign _007_ = given[1] | _006_;
-  assign _008_ = & tokens_dsp;
-  assign _009_ = ~ _008_;
-  assign _011_ = given[1] ? _009_ : has_dsp;
-  assign _012_ = head[9] ? _007_ : _011_;
-  assign _013_ = ~ _012_;
-  assign _014_ = queue_popped[9] & _013_;
-  assign _015_ = _005_ | _014_;
-  assign _016_ = tokens_lut != 1'h1;
-  assign _017_ = given[2] | _016_;
-  assign _018_ = & tokens_lut;
-  assign _019_ = ~ _018_;
-  assign _020_ = given[2] ? _019_ : has_lut;
-  assign _021_ = head[10] ? _017_ : _020_;
-  assign _022_ = ~ _021_;
-  assign _023_ = queue_popped[10] & _022_;
-  assign _024_ = _015_ | _023_;
-  assign _025_ = tokens_sparse != 1'h1;
-  assign _026_ = given[3] | _025_;
-  assign _027_ = & tokens_sparse;
-  assign _028_ = ~ _027_;
-  assign _029_ = given[3] ? _028_ : has_sparse;
-  assign _030_ = head[11] ? _026_ : _029_;
-  assign _032_ = ~ _030_;
-  assign _033_ = queue_popped[11] & _032_;
-  assign _034_ = _024_ | _033_;
-  assign _035_ = tokens_vec != 1'h1;
-  assign _036_ = given[4] | _035_;
-  assign _037_ = & tokens_vec;
-  assign _038_ = ~ _037_;
-  assign _039_ = given[4] ? _038_ : has_vec;
-  assign _040_ = head[12] ? _036_ : _039_;
-  assign _041_ = ~ _040_;
-  assign _043_ = queue_popped[12] & _041_;
-  assign _044_ = _034_ | _043_;
-  assign _045_ = tokens_store != 1'h1;
-  assign _046_ = given[5] | _045_;
-  assign _047_ = & tokens_store;
-  assign _048_ = ~ _047_;
-  assign _049_ = given[5] ? _048_ : has_store;
-  assign _050_ = head[13] ? _046_ : _049_;
-  assign _051_ = ~ _050_;
-  assign _052_ = queue_popped[13] & _051_;
-  assign _054_ = _044_ | _052_;
-  assign _055_ = & tokens_load;
-  assign _056_ = ~ _055_;
-  assign _057_ = given[0] ? _056_ : has_load;
-  assign _058_ = ~ _057_;
-  assign _059_ = queue_kept[8] & _058_;
-  assign _060_ = & tokens_dsp;
-  assign _061_ = ~ _060_;
-  assign _062_ = given[1] ? _061_ : has_dsp;
-  assign _064_ = ~ _062_;
-  assign _065_ = queue_kept[9] & _064_;
-  assign _066_ = _059_ | _065_;
-  assign _067_ = & tokens_lut;
-  assign _068_ = ~ _067_;
-  assign _069_ = given[2] ? _068_ : has_lut;
-  assign _070_ = ~ _069_;
-  assign _071_ = queue_kept[10] & _070_;
-  assign _072_ = _066_ | _071_;
-  assign _073_ = & tokens_sparse;
-  assign _075_ = ~ _073_;
-  assign _076_ = given[3] ? _075_ : has_sparse;
-  assign _077_ = ~ _076_;
-  assign _078_ = queue_kept[11] & _077_;
-  assign _079_ = _072_ | _078_;
-  assign _080_ = & tokens_vec;
-  assign _081_ = ~ _080_;
-  assign _082_ = given[4] ? _081_ : has_vec;
-  assign _083_ = ~ _082_;
-  assign _084_ = queue_kept[12] & _083_;
-  assign _086_ = _079_ | _084_;
-  assign _087_ = & tokens_store;
+  assign _101_ = & tokens_load;
+  assign _102_ = _101_ & given[0];
+  assign _103_ = ~ takes_load;
+  assign _104_ = _102_ & _103_;
+  assign _105_ = & tokens_dsp;
+  assign _106_ = _105_ & given[1];
+  assign _108_ = ~ takes_dsp;
+  assign _109_ = _106_ & _108_;
+  assign _110_ = & tokens_lut;
+  assign _111_ = _110_ & given[2];
+  assign _112_ = ~ takes_lut;
+  assign _113_ = _111_ & _112_;
+  assign _114_ = & tokens_sparse;
+  assign _115_ = _114_ & given[3];
+  assign _116_ = ~ takes_sparse;
+  assign _117_ = _115_ & _116_;
+  assign _118_ = & tokens_vec;
+  assign _119_ = _118_ & given[4];
+  assign _120_ = ~ takes_vec;
+  assign _121_ = _119_ & _120_;
+  assign _122_ = & tokens_store;
+  assign _123_ = _122_ & given[5];
+  assign _124_ = ~ takes_store;
+  assign _125_ = _123_ & _124_;
+  assign overflow = | { _125_, _121_, _117_, _113_, _109_, _104_ };
+  assign _126_ = tokens_load + given[0];
+  assign _127_ = _126_ - takes_load;
+  assign _129_ = tokens_load != 1'h1;
+  assign _130_ = given[0] | _129_;
+  assign _131_ = & tokens_load;
+  assign _132_ = ~ _131_;
+  assign _133_ = given[0] ? _132_ : has_load;
+  assign _134_ = takes_load ? _130_ : _133_;
+  assign _135_ = tokens_dsp + given[1];
+  assign _136_ = _135_ - takes_dsp;
+  assign _137_ = tokens_dsp != 1'h1;
+  assign _138_ = given[1] | _137_;
+  assign _139_ = & tokens_dsp;
+  assign _140_ = ~ _139_;
+  assign _141_ = given[1] ? _140_ : has_dsp;
+  assign _142_ = takes_dsp ? _138_ : _141_;
+  assign _143_ = tokens_lut + given[2];
+  assign _144_ = _143_ - takes_lut;
+  assign _145_ = tokens_lut != 1'h1;
+  assign _146_ = given[2] | _145_;
+  assign _147_ = & tokens_lut;
+  assign _148_ = ~ _147_;
+  assign _150_ = given[2] ? _148_ : has_lut;
+  assign _151_ = takes_lut ? _146_ : _150_;
+  assign _152_ = tokens_sparse + given[3];
+  assign _153_ = _152_ - takes_sparse;
+  assign _154_ = tokens_sparse != 1'h1;
+  assign _155_ = given[3] | _154_;
+  assign _156_ = & tokens_sparse;
+  assign _157_ = ~ _156_;
+  assign _158_ = given[3] ? _157_ : has_sparse;
+  assign _159_ = takes_sparse ? _155_ : _158_;
+  assign _160_ = tokens_vec + given[4];
+  assign _161_ = _160_ - takes_vec;
+  assign _162_ = tokens_vec != 1'h1;
+  assign _163_ = given[4] | _162_;
+  assign _164_ = & tokens_vec;
+  assign _165_ = ~ _164_;
+  assign _166_ = given[4] ? _165_ : has_vec;
+  assign _167_ = takes_vec ? _163_ : _166_;
+  assign _168_ = tokens_store + given[5];
+  assign _169_ = _168_ - takes_store;
+  assign _171_ = tokens_store != 1'h1;
+  assign _172_ = given[5] | _171_;
+  assign _173_ = & tokens_store;
+  assign _174_ = ~ _173_;
+  assign _175_ = given[5] ? _174_ : has_store;
+  assign _176_ = takes_store ? _172_ : _175_;
+  assign _177_ = tokens_load != 1'h1;
+  assign _178_ = given[0] | _177_;
+  assign _179_ = & tokens_load;
+  assign _180_ = ~ _179_;
+  assign _001_ = given[0] ? _180_ : has_load;
+  assign _002_ = head[8] ? _178_ : _001_;
+  assign _003_ = ~ _002_;
+  assign _004_ = queue_popped[8] & _003_;
+  assign _005_ = tokens_dsp != 1'h1;
+  assign _006_ = given[1] | _005_;
+  assign _007_ = & tokens_dsp;
+  assign _008_ = ~ _007_;
+  assign _009_ = given[1] ? _008_ : has_dsp;
+  assign _011_ = head[9] ? _006_ : _009_;
+  assign _012_ = ~ _011_;
+  assign _013_ = queue_popped[9] & _012_;
+  assign _014_ = _004_ | _013_;
+  assign _015_ = tokens_lut != 1'h1;
+  assign _016_ = given[2] | _015_;
+  assign _017_ = & tokens_lut;
+  assign _018_ = ~ _017_;
+  assign _019_ = given[2] ? _018_ : has_lut;
+  assign _020_ = head[10] ? _016_ : _019_;
+  assign _021_ = ~ _020_;
+  assign _022_ = queue_popped[10] & _021_;
+  assign _023_ = _014_ | _022_;
+  assign _024_ = tokens_sparse != 1'h1;
+  assign _025_ = given[3] | _024_;
+  assign _026_ = & tokens_sparse;
+  assign _027_ = ~ _026_;
+  assign _028_ = given[3] ? _027_ : has_sparse;
+  assign _029_ = head[11] ? _025_ : _028_;
+  assign _030_ = ~ _029_;
+  assign _032_ = queue_popped[11] & _030_;
+  assign _033_ = _023_ | _032_;
+  assign _034_ = tokens_vec != 1'h1;
+  assign _035_ = given[4] | _034_;
+  assign _036_ = & tokens_vec;
+  assign _037_ = ~ _036_;
+  assign _038_ = given[4] ? _037_ : has_vec;
+  assign _039_ = head[12] ? _035_ : _038_;
+  assign _040_ = ~ _039_;
+  assign _041_ = queue_popped[12] & _040_;
+  assign _043_ = _033_ | _041_;
+  assign _044_ = tokens_store != 1'h1;
+  assign _045_ = given[5] | _044_;
+  assign _046_ = & tokens_store;
+  assign _047_ = ~ _046_;
+  assign _048_ = given[5] ? _047_ : has_store;
+  assign _049_ = head[13] ? _045_ : _048_;
+  assign _050_ = ~ _049_;
+  assign _051_ = queue_popped[13] & _050_;
+  assign _052_ = _043_ | _051_;
+  assign _054_ = & tokens_load;
+  assign _055_ = ~ _054_;
+  assign _056_ = given[0] ? _055_ : has_load;
+  assign _057_ = ~ _056_;
+  assign _058_ = queue_kept[8] & _057_;
+  assign _059_ = & tokens_dsp;
+  assign _060_ = ~ _059_;
+  assign _061_ = given[1] ? _060_ : has_dsp;
+  assign _062_ = ~ _061_;
+  assign _064_ = queue_kept[9] & _062_;
+  assign _065_ = _058_ | _064_;
+  assign _066_ = & tokens_lut;
+  assign _067_ = ~ _066_;
+  assign _068_ = given[2] ? _067_ : has_lut;
+  assign _069_ = ~ _068_;
+  assign _070_ = queue_kept[10] & _069_;
+  assign _071_ = _065_ | _070_;
+  assign _072_ = & tokens_sparse;
+  assign _073_ = ~ _072_;
+  assign _075_ = given[3] ? _073_ : has_sparse;
+  assign _076_ = ~ _075_;
+  assign _077_ = queue_kept[11] & _076_;
+  assign _078_ = _071_ | _077_;
+  assign _079_ = & tokens_vec;
+  assign _080_ = ~ _079_;
+  assign _081_ = given[4] ? _080_ : has_vec;
+  assign _082_ = ~ _081_;
+  assign _083_ = queue_kept[12] & _082_;
+  assign _084_ = _078_ | _083_;
+  assign _085_ = & tokens_store;
+  assign _086_ = ~ _085_;
+  assign _087_ = given[5] ? _086_ : has_store;
   assign _088_ = ~ _087_;
-  assign _089_ = given[5] ? _088_ : has_store;
-  assign _090_ = ~ _089_;
-  assign _091_ = queue_kept[13] & _090_;
-  assign _092_ = _086_ | _091_;
-  assign _093_ = start ? _054_ : _092_;
-  assign _094_ = queue_popped[7:4] != 1'h1;
-  assign _095_ = queue_kept[7:4] != 1'h1;
-  assign _096_ = start ? _094_ : _095_;
+  assign _089_ = queue_kept[13] & _088_;
+  assign _090_ = _084_ | _089_;
+  assign _091_ = start ? _052_ : _090_;
+  assign _092_ = queue_popped[7:4] != 1'h1;
+  assign _093_ = queue_kept[7:4] != 1'h1;
+  assign _094_ = start ? _092_ : _093_;
   always @(posedge clk)
     if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
-    else busy <= _183_;
+    else busy <= _182_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _096_;
+    else single <= _094_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _093_;
+    else blocked <= _091_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _178_;
+    else has_store <= _176_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _172_[5:0];
+    else tokens_store <= _169_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _169_;
+    else has_vec <= _167_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _163_[5:0];
+    else tokens_vec <= _161_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _161_;
+    else has_sparse <= _159_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _155_[5:0];
+    else tokens_sparse <= _153_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _153_;
+    else has_lut <= _151_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _146_[5:0];
+    else tokens_lut <= _144_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _144_;
+    else has_dsp <= _142_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _138_[5:0];
+    else tokens_dsp <= _136_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _136_;
+    else has_load <= _134_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _130_[5:0];
-  assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = begins ? 1'h1 : _182_;
+    else tokens_load <= _127_[5:0];
+  assign _181_ = done ? 1'h0 : busy;
+  assign _182_ = begins ? 1'h1 : _181_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(_097_),
+    .full(_096_),
     .head(head),
     .kept(queue_kept),
-    .level(_098_),
-    .pop(start),
+    .level(_097_),
+    .pop(free),
     .popped(queue_popped),
     .push(push),
     .rst(rst),
@@ -12314,7 +12575,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
   assign queue_head = head;
-  assign queue_pop = start;
+  assign queue_pop = free;
   assign queue_push = push;
 endmodule
 
@@ -12393,7 +12654,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _071_;
   wire _072_;
   wire _073_;
-  wire _074_;
+  wire [5:0] _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -12404,7 +12665,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _082_;
   wire _083_;
   wire _084_;
-  wire [5:0] _085_;
+  wire _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -12416,8 +12677,8 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _094_;
   wire _095_;
   wire _096_;
-  wire _097_;
-  wire [3:0] _098_;
+  wire [3:0] _097_;
+  wire _098_;
   wire _099_;
   wire _100_;
   wire _101_;
@@ -12445,53 +12706,53 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _123_;
   wire _124_;
   wire _125_;
-  wire _126_;
-  wire _127_;
-  wire [6:0] _128_;
+  wire [6:0] _126_;
+  wire [7:0] _127_;
+  wire _128_;
   wire _129_;
-  wire [7:0] _130_;
+  wire _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
-  wire _135_;
-  wire _136_;
-  wire [6:0] _137_;
-  wire [7:0] _138_;
+  wire [6:0] _135_;
+  wire [7:0] _136_;
+  wire _137_;
+  wire _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
-  wire _143_;
-  wire _144_;
-  wire [6:0] _145_;
-  wire [7:0] _146_;
+  wire [6:0] _143_;
+  wire [7:0] _144_;
+  wire _145_;
+  wire _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
-  wire _152_;
-  wire _153_;
-  wire [6:0] _154_;
-  wire [7:0] _155_;
+  wire [6:0] _152_;
+  wire [7:0] _153_;
+  wire _154_;
+  wire _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
-  wire _160_;
-  wire _161_;
-  wire [6:0] _162_;
-  wire [7:0] _163_;
+  wire [6:0] _160_;
+  wire [7:0] _161_;
+  wire _162_;
+  wire _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
-  wire _168_;
-  wire _169_;
-  wire [6:0] _170_;
+  wire [6:0] _168_;
+  wire [7:0] _169_;
+  wire _170_;
   wire _171_;
-  wire [7:0] _172_;
+  wire _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -12502,7 +12763,6 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _180_;
   wire _181_;
   wire _182_;
-  wire _183_;
   output began;
   wire began;
   output begins;
@@ -12517,6 +12777,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   output ended;
   wire ended;
   wire ends;
+  wire free;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -12570,260 +12831,260 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   assign _000_ = ~ has_load;
   assign lacks[0] = head[8] & _000_;
   assign takes_load = start & head[8];
-  assign _108_ = ~ has_dsp;
-  assign lacks[1] = head[9] & _108_;
+  assign _107_ = ~ has_dsp;
+  assign lacks[1] = head[9] & _107_;
   assign takes_dsp = start & head[9];
-  assign _129_ = ~ has_lut;
-  assign lacks[2] = head[10] & _129_;
+  assign _128_ = ~ has_lut;
+  assign lacks[2] = head[10] & _128_;
   assign takes_lut = start & head[10];
-  assign _150_ = ~ has_sparse;
-  assign lacks[3] = head[11] & _150_;
+  assign _149_ = ~ has_sparse;
+  assign lacks[3] = head[11] & _149_;
   assign takes_sparse = start & head[11];
-  assign _171_ = ~ has_vec;
-  assign lacks[4] = head[12] & _171_;
+  assign _170_ = ~ has_vec;
+  assign lacks[4] = head[12] & _170_;
   assign takes_vec = start & head[12];
   assign _010_ = ~ has_store;
   assign lacks[5] = head[13] & _010_;
   assign takes_store = start & head[13];
   assign _031_ = ~ busy;
-  assign _042_ = queue_valid & _031_;
-  assign _053_ = ~ blocked;
-  assign start = _042_ & _053_;
-  assign _063_ = ~ single;
-  assign begins = start & _063_;
-  assign _074_ = start & single;
-  assign ended = busy ? done : _074_;
-  assign _085_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _042_ = ~ blocked;
+  assign free = _031_ & _042_;
+  assign start = queue_valid & free;
+  assign _053_ = ~ single;
+  assign begins = start & _053_;
+  assign _063_ = start & single;
+  assign ended = busy ? done : _063_;
+  assign _074_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _074_ : 6'h00;
+  assign _095_ = ~ busy;
+  assign _098_ = ~ queue_valid;
+  assign idle = _095_ & _098_;
   assign _099_ = ~ busy;
-  assign _100_ = ~ queue_valid;
-  assign idle = _099_ & _100_;
-  assign _101_ = ~ busy;
-  assign _102_ = _101_ & queue_valid;
-  assign waiting = _102_ & blocked;
+  assign _100_ = _099_ & queue_valid;
+  assign waiting = _100_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _103_ = & tokens_load;
-  assign _104_ = _103_ & given[0];
-  assign _105_ = ~ takes_load;
-  assign _106_ = _104_ & _105_;
-  assign _107_ = & tokens_dsp;
-  assign _109_ = _107_ & given[1];
-  assign _110_ = ~ takes_dsp;
-  assign _111_ = _109_ & _110_;
-  assign _112_ = & tokens_lut;
-  assign _113_ = _112_ & given[2];
-  assign _114_ = ~ takes_lut;
-  assign _115_ = _113_ & _114_;
-  assign _116_ = & tokens_sparse;
-  assign _117_ = _116_ & given[3];
-  assign _118_ = ~ takes_sparse;
-  assign _119_ = _117_ & _118_;
-  assign _120_ = & tokens_vec;
-  assign _121_ = _120_ & given[4];
-  assign _122_ = ~ takes_vec;
-  assign _123_ = _121_ & _122_;
-  assign _124_ = & tokens_store;
-  assign _125_ = _124_ & given[5];
-  assign _126_ = ~ takes_store;
-  assign _127_ = _125_ & _126_;
-  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
-  assign _128_ = tokens_load + given[0];
-  assign _130_ = _128_ - takes_load;
-  assign _131_ = tokens_load != 1'h1;
-  assign _132_ = given[0] | _131_;
-  assign _133_ = & tokens_load;
-  assign _134_ = ~ _133_;
-  assign _135_ = given[0] ? _134_ : has_load;
-  assign _136_ = takes_load ? _132_ : _135_;
-  assign _137_ = tokens_dsp + given[1];
-  assign _138_ = _137_ - takes_dsp;
-  assign _139_ = tokens_dsp != 1'h1;
-  assign _140_ = given[1] | _139_;
-  assign _141_ = & tokens_dsp;
-  assign _142_ = ~ _141_;
-  assign _143_ = given[1] ? _142_ : has_dsp;
-  assign _144_ = takes_dsp ? _140_ : _143_;
-  assign _145_ = tokens_lut + given[2];
-  assign _146_ = _145_ - takes_lut;
-  assign _147_ = tokens_lut != 1'h1;
-  assign _148_ = given[2] | _147_;
-  assign _149_ = & tokens_lut;
-  assign _151_ = ~ _149_;
-  assign _152_ = given[2] ? _151_ : has_lut;
-  assign _153_ = takes_lut ? _148_ : _152_;
-  assign _154_ = tokens_sparse + given[3];
-  assign _155_ = _154_ - takes_sparse;
-  assign _156_ = tokens_sparse != 1'h1;
-  assign _157_ = given[3] | _156_;
-  assign _158_ = & tokens_sparse;
-  assign _159_ = ~ _158_;
-  assign _160_ = given[3] ? _159_ : has_sparse;
-  assign _161_ = takes_sparse ? _157_ : _160_;
-  assign _162_ = tokens_vec + given[4];
-  assign _163_ = _162_ - takes_vec;
-  assign _164_ = tokens_vec != 1'h1;
-  assign _165_ = given[4] | _164_;
-  assign _166_ = & tokens_vec;
-  assign _167_ = ~ _166_;
-  assign _168_ = given[4] ? _167_ : has_vec;
-  assign _169_ = takes_vec ? _165_ : _168_;
-  assign _170_ = tokens_store + given[5];
-  assign _172_ = _170_ - takes_store;
-  assign _173_ = tokens_store != 1'h1;
-  assign _174_ = given[5] | _173_;
-  assign _175_ = & tokens_store;
-  assign _176_ = ~ _175_;
-  assign _177_ = given[5] ? _176_ : has_store;
-  assign _178_ = takes_store ? _174_ : _177_;
-  assign _179_ = tokens_load != 1'h1;
-  assign _180_ = given[0] | _179_;
-  assign _181_ = & tokens_load;
-  assign _001_ = ~ _181_;
-  assign _002_ = given[0] ? _001_ : has_load;
-  assign _003_ = head[8] ? _180_ : _002_;
-  assign _004_ = ~ _003_;
-  assign _005_ = queue_popped[8] & _004_;
-  assign _006_ = tokens_dsp != 1'h1;
-  assign _007_ = given[1] | _006_;
-  assign _008_ = & tokens_dsp;
-  assign _009_ = ~ _008_;
-  assign _011_ = given[1] ? _009_ : has_dsp;
-  assign _012_ = head[9] ? _007_ : _011_;
-  assign _013_ = ~ _012_;
-  assign _014_ = queue_popped[9] & _013_;
-  assign _015_ = _005_ | _014_;
-  assign _016_ = tokens_lut != 1'h1;
-  assign _017_ = given[2] | _016_;
-  assign _018_ = & tokens_lut;
-  assign _019_ = ~ _018_;
-  assign _020_ = given[2] ? _019_ : has_lut;
-  assign _021_ = head[10] ? _017_ : _020_;
-  assign _022_ = ~ _021_;
-  assign _023_ = queue_popped[10] & _022_;
-  assign _024_ = _015_ | _023_;
-  assign _025_ = tokens_sparse != 1'h1;
-  assign _026_ = given[3] | _025_;
-  assign _027_ = & tokens_sparse;
-  assign _028_ = ~ _027_;
-  assign _029_ = given[3] ? _028_ : has_sparse;
-  assign _030_ = head[11] ? _026_ : _029_;
-  assign _032_ = ~ _030_;
-  assign _033_ = queue_popped[11] & _032_;
-  assign _034_ = _024_ | _033_;
-  assign _035_ = tokens_vec != 1'h1;
-  assign _036_ = given[4] | _035_;
-  assign _037_ = & tokens_vec;
-  assign _038_ = ~ _037_;
-  assign _039_ = given[4] ? _038_ : has_vec;
-  assign _040_ = head[12] ? _036_ : _039_;
-  assign _041_ = ~ _040_;
-  assign _043_ = queue_popped[12] & _041_;
-  assign _044_ = _034_ | _043_;
-  assign _045_ = tokens_store != 1'h1;
-  assign _046_ = given[5] | _045_;
-  assign _047_ = & tokens_store;
-  assign _048_ = ~ _047_;
-  assign _049_ = given[5] ? _048_ : has_store;
-  assign _050_ = head[13] ? _046_ : _049_;
-  assign _051_ = ~ _050_;
-  assign _052_ = queue_popped[13] & _051_;
-  assign _054_ = _044_ | _052_;
-  assign _055_ = & tokens_load;
-  assign _056_ = ~ _055_;
-  assign _057_ = given[0] ? _056_ : has_load;
-  assign _058_ = ~ _057_;
-  assign _059_ = queue_kept[8] & _058_;
-  assign _060_ = & tokens_dsp;
-  assign _061_ = ~ _060_;
-  assign _062_ = given[1] ? _061_ : has_dsp;
-  assign _064_ = ~ _062_;
-  assign _065_ = queue_kept[9] & _064_;
-  assign _066_ = _059_ | _065_;
-  assign _067_ = & tokens_lut;
-  assign _068_ = ~ _067_;
-  assign _069_ = given[2] ? _068_ : has_lut;
-  assign _070_ = ~ _069_;
-  assign _071_ = queue_kept[10] & _070_;
-  assign _072_ = _066_ | _071_;
-  assign _073_ = & tokens_sparse;
-  assign _075_ = ~ _073_;
-  assign _076_ = given[3] ? _075_ : has_sparse;
-  assign _077_ = ~ _076_;
-  assign _078_ = queue_kept[11] & _077_;
-  assign _079_ = _072_ | _078_;
-  assign _080_ = & tokens_vec;
-  assign _081_ = ~ _080_;
-  assign _082_ = given[4] ? _081_ : has_vec;
-  assign _083_ = ~ _082_;
-  assign _084_ = queue_kept[12] & _083_;
-  assign _086_ = _079_ | _084_;
-  assign _087_ = & tokens_store;
+  assign _101_ = & tokens_load;
+  assign _102_ = _101_ & given[0];
+  assign _103_ = ~ takes_load;
+  assign _104_ = _102_ & _103_;
+  assign _105_ = & tokens_dsp;
+  assign _106_ = _105_ & given[1];
+  assign _108_ = ~ takes_dsp;
+  assign _109_ = _106_ & _108_;
+  assign _110_ = & tokens_lut;
+  assign _111_ = _110_ & given[2];
+  assign _112_ = ~ takes_lut;
+  assign _113_ = _111_ & _112_;
+  assign _114_ = & tokens_sparse;
+  assign _115_ = _114_ & given[3];
+  assign _116_ = ~ takes_sparse;
+  assign _117_ = _115_ & _116_;
+  assign _118_ = & tokens_vec;
+  assign _119_ = _118_ & given[4];
+  assign _120_ = ~ takes_vec;
+  assign _121_ = _119_ & _120_;
+  assign _122_ = & tokens_store;
+  assign _123_ = _122_ & given[5];
+  assign _124_ = ~ takes_store;
+  assign _125_ = _123_ & _124_;
+  assign overflow = | { _125_, _121_, _117_, _113_, _109_, _104_ };
+  assign _126_ = tokens_load + given[0];
+  assign _127_ = _126_ - takes_load;
+  assign _129_ = tokens_load != 1'h1;
+  assign _130_ = given[0] | _129_;
+  assign _131_ = & tokens_load;
+  assign _132_ = ~ _131_;
+  assign _133_ = given[0] ? _132_ : has_load;
+  assign _134_ = takes_load ? _130_ : _133_;
+  assign _135_ = tokens_dsp + given[1];
+  assign _136_ = _135_ - takes_dsp;
+  assign _137_ = tokens_dsp != 1'h1;
+  assign _138_ = given[1] | _137_;
+  assign _139_ = & tokens_dsp;
+  assign _140_ = ~ _139_;
+  assign _141_ = given[1] ? _140_ : has_dsp;
+  assign _142_ = takes_dsp ? _138_ : _141_;
+  assign _143_ = tokens_lut + given[2];
+  assign _144_ = _143_ - takes_lut;
+  assign _145_ = tokens_lut != 1'h1;
+  assign _146_ = given[2] | _145_;
+  assign _147_ = & tokens_lut;
+  assign _148_ = ~ _147_;
+  assign _150_ = given[2] ? _148_ : has_lut;
+  assign _151_ = takes_lut ? _146_ : _150_;
+  assign _152_ = tokens_sparse + given[3];
+  assign _153_ = _152_ - takes_sparse;
+  assign _154_ = tokens_sparse != 1'h1;
+  assign _155_ = given[3] | _154_;
+  assign _156_ = & tokens_sparse;
+  assign _157_ = ~ _156_;
+  assign _158_ = given[3] ? _157_ : has_sparse;
+  assign _159_ = takes_sparse ? _155_ : _158_;
+  assign _160_ = tokens_vec + given[4];
+  assign _161_ = _160_ - takes_vec;
+  assign _162_ = tokens_vec != 1'h1;
+  assign _163_ = given[4] | _162_;
+  assign _164_ = & tokens_vec;
+  assign _165_ = ~ _164_;
+  assign _166_ = given[4] ? _165_ : has_vec;
+  assign _167_ = takes_vec ? _163_ : _166_;
+  assign _168_ = tokens_store + given[5];
+  assign _169_ = _168_ - takes_store;
+  assign _171_ = tokens_store != 1'h1;
+  assign _172_ = given[5] | _171_;
+  assign _173_ = & tokens_store;
+  assign _174_ = ~ _173_;
+  assign _175_ = given[5] ? _174_ : has_store;
+  assign _176_ = takes_store ? _172_ : _175_;
+  assign _177_ = tokens_load != 1'h1;
+  assign _178_ = given[0] | _177_;
+  assign _179_ = & tokens_load;
+  assign _180_ = ~ _179_;
+  assign _001_ = given[0] ? _180_ : has_load;
+  assign _002_ = head[8] ? _178_ : _001_;
+  assign _003_ = ~ _002_;
+  assign _004_ = queue_popped[8] & _003_;
+  assign _005_ = tokens_dsp != 1'h1;
+  assign _006_ = given[1] | _005_;
+  assign _007_ = & tokens_dsp;
+  assign _008_ = ~ _007_;
+  assign _009_ = given[1] ? _008_ : has_dsp;
+  assign _011_ = head[9] ? _006_ : _009_;
+  assign _012_ = ~ _011_;
+  assign _013_ = queue_popped[9] & _012_;
+  assign _014_ = _004_ | _013_;
+  assign _015_ = tokens_lut != 1'h1;
+  assign _016_ = given[2] | _015_;
+  assign _017_ = & tokens_lut;
+  assign _018_ = ~ _017_;
+  assign _019_ = given[2] ? _018_ : has_lut;
+  assign _020_ = head[10] ? _016_ : _019_;
+  assign _021_ = ~ _020_;
+  assign _022_ = queue_popped[10] & _021_;
+  assign _023_ = _014_ | _022_;
+  assign _024_ = tokens_sparse != 1'h1;
+  assign _025_ = given[3] | _024_;
+  assign _026_ = & tokens_sparse;
+  assign _027_ = ~ _026_;
+  assign _028_ = given[3] ? _027_ : has_sparse;
+  assign _029_ = head[11] ? _025_ : _028_;
+  assign _030_ = ~ _029_;
+  assign _032_ = queue_popped[11] & _030_;
+  assign _033_ = _023_ | _032_;
+  assign _034_ = tokens_vec != 1'h1;
+  assign _035_ = given[4] | _034_;
+  assign _036_ = & tokens_vec;
+  assign _037_ = ~ _036_;
+  assign _038_ = given[4] ? _037_ : has_vec;
+  assign _039_ = head[12] ? _035_ : _038_;
+  assign _040_ = ~ _039_;
+  assign _041_ = queue_popped[12] & _040_;
+  assign _043_ = _033_ | _041_;
+  assign _044_ = tokens_store != 1'h1;
+  assign _045_ = given[5] | _044_;
+  assign _046_ = & tokens_store;
+  assign _047_ = ~ _046_;
+  assign _048_ = given[5] ? _047_ : has_store;
+  assign _049_ = head[13] ? _045_ : _048_;
+  assign _050_ = ~ _049_;
+  assign _051_ = queue_popped[13] & _050_;
+  assign _052_ = _043_ | _051_;
+  assign _054_ = & tokens_load;
+  assign _055_ = ~ _054_;
+  assign _056_ = given[0] ? _055_ : has_load;
+  assign _057_ = ~ _056_;
+  assign _058_ = queue_kept[8] & _057_;
+  assign _059_ = & tokens_dsp;
+  assign _060_ = ~ _059_;
+  assign _061_ = given[1] ? _060_ : has_dsp;
+  assign _062_ = ~ _061_;
+  assign _064_ = queue_kept[9] & _062_;
+  assign _065_ = _058_ | _064_;
+  assign _066_ = & tokens_lut;
+  assign _067_ = ~ _066_;
+  assign _068_ = given[2] ? _067_ : has_lut;
+  assign _069_ = ~ _068_;
+  assign _070_ = queue_kept[10] & _069_;
+  assign _071_ = _065_ | _070_;
+  assign _072_ = & tokens_sparse;
+  assign _073_ = ~ _072_;
+  assign _075_ = given[3] ? _073_ : has_sparse;
+  assign _076_ = ~ _075_;
+  assign _077_ = queue_kept[11] & _076_;
+  assign _078_ = _071_ | _077_;
+  assign _079_ = & tokens_vec;
+  assign _080_ = ~ _079_;
+  assign _081_ = given[4] ? _080_ : has_vec;
+  assign _082_ = ~ _081_;
+  assign _083_ = queue_kept[12] & _082_;
+  assign _084_ = _078_ | _083_;
+  assign _085_ = & tokens_store;
+  assign _086_ = ~ _085_;
+  assign _087_ = given[5] ? _086_ : has_store;
   assign _088_ = ~ _087_;
-  assign _089_ = given[5] ? _088_ : has_store;
-  assign _090_ = ~ _089_;
-  assign _091_ = queue_kept[13] & _090_;
-  assign _092_ = _086_ | _091_;
-  assign _093_ = start ? _054_ : _092_;
-  assign _094_ = queue_popped[7:4] != 2'h2;
-  assign _095_ = queue_kept[7:4] != 2'h2;
-  assign _096_ = start ? _094_ : _095_;
+  assign _089_ = queue_kept[13] & _088_;
+  assign _090_ = _084_ | _089_;
+  assign _091_ = start ? _052_ : _090_;
+  assign _092_ = queue_popped[7:4] != 2'h2;
+  assign _093_ = queue_kept[7:4] != 2'h2;
+  assign _094_ = start ? _092_ : _093_;
   always @(posedge clk)
     if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
-    else busy <= _183_;
+    else busy <= _182_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _096_;
+    else single <= _094_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _093_;
+    else blocked <= _091_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _178_;
+    else has_store <= _176_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _172_[5:0];
+    else tokens_store <= _169_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _169_;
+    else has_vec <= _167_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _163_[5:0];
+    else tokens_vec <= _161_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _161_;
+    else has_sparse <= _159_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _155_[5:0];
+    else tokens_sparse <= _153_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _153_;
+    else has_lut <= _151_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _146_[5:0];
+    else tokens_lut <= _144_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _144_;
+    else has_dsp <= _142_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _138_[5:0];
+    else tokens_dsp <= _136_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _136_;
+    else has_load <= _134_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _130_[5:0];
-  assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = begins ? 1'h1 : _182_;
+    else tokens_load <= _127_[5:0];
+  assign _181_ = done ? 1'h0 : busy;
+  assign _182_ = begins ? 1'h1 : _181_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(_097_),
+    .full(_096_),
     .head(head),
     .kept(queue_kept),
-    .level(_098_),
-    .pop(start),
+    .level(_097_),
+    .pop(free),
     .popped(queue_popped),
     .push(push),
     .rst(rst),
@@ -12835,7 +13096,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
   assign queue_head = head;
-  assign queue_pop = start;
+  assign queue_pop = free;
   assign queue_push = push;
 endmodule
 
@@ -12914,7 +13175,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _071_;
   wire _072_;
   wire _073_;
-  wire _074_;
+  wire [5:0] _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -12925,7 +13186,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _082_;
   wire _083_;
   wire _084_;
-  wire [5:0] _085_;
+  wire _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -12937,8 +13198,8 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _094_;
   wire _095_;
   wire _096_;
-  wire _097_;
-  wire [3:0] _098_;
+  wire [3:0] _097_;
+  wire _098_;
   wire _099_;
   wire _100_;
   wire _101_;
@@ -12966,53 +13227,53 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _123_;
   wire _124_;
   wire _125_;
-  wire _126_;
-  wire _127_;
-  wire [6:0] _128_;
+  wire [6:0] _126_;
+  wire [7:0] _127_;
+  wire _128_;
   wire _129_;
-  wire [7:0] _130_;
+  wire _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
-  wire _135_;
-  wire _136_;
-  wire [6:0] _137_;
-  wire [7:0] _138_;
+  wire [6:0] _135_;
+  wire [7:0] _136_;
+  wire _137_;
+  wire _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
-  wire _143_;
-  wire _144_;
-  wire [6:0] _145_;
-  wire [7:0] _146_;
+  wire [6:0] _143_;
+  wire [7:0] _144_;
+  wire _145_;
+  wire _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
-  wire _152_;
-  wire _153_;
-  wire [6:0] _154_;
-  wire [7:0] _155_;
+  wire [6:0] _152_;
+  wire [7:0] _153_;
+  wire _154_;
+  wire _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
-  wire _160_;
-  wire _161_;
-  wire [6:0] _162_;
-  wire [7:0] _163_;
+  wire [6:0] _160_;
+  wire [7:0] _161_;
+  wire _162_;
+  wire _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
-  wire _168_;
-  wire _169_;
-  wire [6:0] _170_;
+  wire [6:0] _168_;
+  wire [7:0] _169_;
+  wire _170_;
   wire _171_;
-  wire [7:0] _172_;
+  wire _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -13023,7 +13284,6 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _180_;
   wire _181_;
   wire _182_;
-  wire _183_;
   output began;
   wire began;
   output begins;
@@ -13038,6 +13298,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   output ended;
   wire ended;
   wire ends;
+  wire free;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -13091,260 +13352,260 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   assign _000_ = ~ has_load;
   assign lacks[0] = head[8] & _000_;
   assign takes_load = start & head[8];
-  assign _108_ = ~ has_dsp;
-  assign lacks[1] = head[9] & _108_;
+  assign _107_ = ~ has_dsp;
+  assign lacks[1] = head[9] & _107_;
   assign takes_dsp = start & head[9];
-  assign _129_ = ~ has_lut;
-  assign lacks[2] = head[10] & _129_;
+  assign _128_ = ~ has_lut;
+  assign lacks[2] = head[10] & _128_;
   assign takes_lut = start & head[10];
-  assign _150_ = ~ has_sparse;
-  assign lacks[3] = head[11] & _150_;
+  assign _149_ = ~ has_sparse;
+  assign lacks[3] = head[11] & _149_;
   assign takes_sparse = start & head[11];
-  assign _171_ = ~ has_vec;
-  assign lacks[4] = head[12] & _171_;
+  assign _170_ = ~ has_vec;
+  assign lacks[4] = head[12] & _170_;
   assign takes_vec = start & head[12];
   assign _010_ = ~ has_store;
   assign lacks[5] = head[13] & _010_;
   assign takes_store = start & head[13];
   assign _031_ = ~ busy;
-  assign _042_ = queue_valid & _031_;
-  assign _053_ = ~ blocked;
-  assign start = _042_ & _053_;
-  assign _063_ = ~ single;
-  assign begins = start & _063_;
-  assign _074_ = start & single;
-  assign ended = busy ? done : _074_;
-  assign _085_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _042_ = ~ blocked;
+  assign free = _031_ & _042_;
+  assign start = queue_valid & free;
+  assign _053_ = ~ single;
+  assign begins = start & _053_;
+  assign _063_ = start & single;
+  assign ended = busy ? done : _063_;
+  assign _074_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _074_ : 6'h00;
+  assign _095_ = ~ busy;
+  assign _098_ = ~ queue_valid;
+  assign idle = _095_ & _098_;
   assign _099_ = ~ busy;
-  assign _100_ = ~ queue_valid;
-  assign idle = _099_ & _100_;
-  assign _101_ = ~ busy;
-  assign _102_ = _101_ & queue_valid;
-  assign waiting = _102_ & blocked;
+  assign _100_ = _099_ & queue_valid;
+  assign waiting = _100_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _103_ = & tokens_load;
-  assign _104_ = _103_ & given[0];
-  assign _105_ = ~ takes_load;
-  assign _106_ = _104_ & _105_;
-  assign _107_ = & tokens_dsp;
-  assign _109_ = _107_ & given[1];
-  assign _110_ = ~ takes_dsp;
-  assign _111_ = _109_ & _110_;
-  assign _112_ = & tokens_lut;
-  assign _113_ = _112_ & given[2];
-  assign _114_ = ~ takes_lut;
-  assign _115_ = _113_ & _114_;
-  assign _116_ = & tokens_sparse;
-  assign _117_ = _116_ & given[3];
-  assign _118_ = ~ takes_sparse;
-  assign _119_ = _117_ & _118_;
-  assign _120_ = & tokens_vec;
-  assign _121_ = _120_ & given[4];
-  assign _122_ = ~ takes_vec;
-  assign _123_ = _121_ & _122_;
-  assign _124_ = & tokens_store;
-  assign _125_ = _124_ & given[5];
-  assign _126_ = ~ takes_store;
-  assign _127_ = _125_ & _126_;
-  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
-  assign _128_ = tokens_load + given[0];
-  assign _130_ = _128_ - takes_load;
-  assign _131_ = tokens_load != 1'h1;
-  assign _132_ = given[0] | _131_;
-  assign _133_ = & tokens_load;
-  assign _134_ = ~ _133_;
-  assign _135_ = given[0] ? _134_ : has_load;
-  assign _136_ = takes_load ? _132_ : _135_;
-  assign _137_ = tokens_dsp + given[1];
-  assign _138_ = _137_ - takes_dsp;
-  assign _139_ = tokens_dsp != 1'h1;
-  assign _140_ = given[1] | _139_;
-  assign _141_ = & tokens_dsp;
-  assign _142_ = ~ _141_;
-  assign _143_ = given[1] ? _142_ : has_dsp;
-  assign _144_ = takes_dsp ? _140_ : _143_;
-  assign _145_ = tokens_lut + given[2];
-  assign _146_ = _145_ - takes_lut;
-  assign _147_ = tokens_lut != 1'h1;
-  assign _148_ = given[2] | _147_;
-  assign _149_ = & tokens_lut;
-  assign _151_ = ~ _149_;
-  assign _152_ = given[2] ? _151_ : has_lut;
-  assign _153_ = takes_lut ? _148_ : _152_;
-  assign _154_ = tokens_sparse + given[3];
-  assign _155_ = _154_ - takes_sparse;
-  assign _156_ = tokens_sparse != 1'h1;
-  assign _157_ = given[3] | _156_;
-  assign _158_ = & tokens_sparse;
-  assign _159_ = ~ _158_;
-  assign _160_ = given[3] ? _159_ : has_sparse;
-  assign _161_ = takes_sparse ? _157_ : _160_;
-  assign _162_ = tokens_vec + given[4];
-  assign _163_ = _162_ - takes_vec;
-  assign _164_ = tokens_vec != 1'h1;
-  assign _165_ = given[4] | _164_;
-  assign _166_ = & tokens_vec;
-  assign _167_ = ~ _166_;
-  assign _168_ = given[4] ? _167_ : has_vec;
-  assign _169_ = takes_vec ? _165_ : _168_;
-  assign _170_ = tokens_store + given[5];
-  assign _172_ = _170_ - takes_store;
-  assign _173_ = tokens_store != 1'h1;
-  assign _174_ = given[5] | _173_;
-  assign _175_ = & tokens_store;
-  assign _176_ = ~ _175_;
-  assign _177_ = given[5] ? _176_ : has_store;
-  assign _178_ = takes_store ? _174_ : _177_;
-  assign _179_ = tokens_load != 1'h1;
-  assign _180_ = given[0] | _179_;
-  assign _181_ = & tokens_load;
-  assign _001_ = ~ _181_;
-  assign _002_ = given[0] ? _001_ : has_load;
-  assign _003_ = head[8] ? _180_ : _002_;
-  assign _004_ = ~ _003_;
-  assign _005_ = queue_popped[8] & _004_;
-  assign _006_ = tokens_dsp != 1'h1;
-  assign _007_ = given[1] | _006_;
-  assign _008_ = & tokens_dsp;
-  assign _009_ = ~ _008_;
-  assign _011_ = given[1] ? _009_ : has_dsp;
-  assign _012_ = head[9] ? _007_ : _011_;
-  assign _013_ = ~ _012_;
-  assign _014_ = queue_popped[9] & _013_;
-  assign _015_ = _005_ | _014_;
-  assign _016_ = tokens_lut != 1'h1;
-  assign _017_ = given[2] | _016_;
-  assign _018_ = & tokens_lut;
-  assign _019_ = ~ _018_;
-  assign _020_ = given[2] ? _019_ : has_lut;
-  assign _021_ = head[10] ? _017_ : _020_;
-  assign _022_ = ~ _021_;
-  assign _023_ = queue_popped[10] & _022_;
-  assign _024_ = _015_ | _023_;
-  assign _025_ = tokens_sparse != 1'h1;
-  assign _026_ = given[3] | _025_;
-  assign _027_ = & tokens_sparse;
-  assign _028_ = ~ _027_;
-  assign _029_ = given[3] ? _028_ : has_sparse;
-  assign _030_ = head[11] ? _026_ : _029_;
-  assign _032_ = ~ _030_;
-  assign _033_ = queue_popped[11] & _032_;
-  assign _034_ = _024_ | _033_;
-  assign _035_ = tokens_vec != 1'h1;
-  assign _036_ = given[4] | _035_;
-  assign _037_ = & tokens_vec;
-  assign _038_ = ~ _037_;
-  assign _039_ = given[4] ? _038_ : has_vec;
-  assign _040_ = head[12] ? _036_ : _039_;
-  assign _041_ = ~ _040_;
-  assign _043_ = queue_popped[12] & _041_;
-  assign _044_ = _034_ | _043_;
-  assign _045_ = tokens_store != 1'h1;
-  assign _046_ = given[5] | _045_;
-  assign _047_ = & tokens_store;
-  assign _048_ = ~ _047_;
-  assign _049_ = given[5] ? _048_ : has_store;
-  assign _050_ = head[13] ? _046_ : _049_;
-  assign _051_ = ~ _050_;
-  assign _052_ = queue_popped[13] & _051_;
-  assign _054_ = _044_ | _052_;
-  assign _055_ = & tokens_load;
-  assign _056_ = ~ _055_;
-  assign _057_ = given[0] ? _056_ : has_load;
-  assign _058_ = ~ _057_;
-  assign _059_ = queue_kept[8] & _058_;
-  assign _060_ = & tokens_dsp;
-  assign _061_ = ~ _060_;
-  assign _062_ = given[1] ? _061_ : has_dsp;
-  assign _064_ = ~ _062_;
-  assign _065_ = queue_kept[9] & _064_;
-  assign _066_ = _059_ | _065_;
-  assign _067_ = & tokens_lut;
-  assign _068_ = ~ _067_;
-  assign _069_ = given[2] ? _068_ : has_lut;
-  assign _070_ = ~ _069_;
-  assign _071_ = queue_kept[10] & _070_;
-  assign _072_ = _066_ | _071_;
-  assign _073_ = & tokens_sparse;
-  assign _075_ = ~ _073_;
-  assign _076_ = given[3] ? _075_ : has_sparse;
-  assign _077_ = ~ _076_;
-  assign _078_ = queue_kept[11] & _077_;
-  assign _079_ = _072_ | _078_;
-  assign _080_ = & tokens_vec;
-  assign _081_ = ~ _080_;
-  assign _082_ = given[4] ? _081_ : has_vec;
-  assign _083_ = ~ _082_;
-  assign _084_ = queue_kept[12] & _083_;
-  assign _086_ = _079_ | _084_;
-  assign _087_ = & tokens_store;
+  assign _101_ = & tokens_load;
+  assign _102_ = _101_ & given[0];
+  assign _103_ = ~ takes_load;
+  assign _104_ = _102_ & _103_;
+  assign _105_ = & tokens_dsp;
+  assign _106_ = _105_ & given[1];
+  assign _108_ = ~ takes_dsp;
+  assign _109_ = _106_ & _108_;
+  assign _110_ = & tokens_lut;
+  assign _111_ = _110_ & given[2];
+  assign _112_ = ~ takes_lut;
+  assign _113_ = _111_ & _112_;
+  assign _114_ = & tokens_sparse;
+  assign _115_ = _114_ & given[3];
+  assign _116_ = ~ takes_sparse;
+  assign _117_ = _115_ & _116_;
+  assign _118_ = & tokens_vec;
+  assign _119_ = _118_ & given[4];
+  assign _120_ = ~ takes_vec;
+  assign _121_ = _119_ & _120_;
+  assign _122_ = & tokens_store;
+  assign _123_ = _122_ & given[5];
+  assign _124_ = ~ takes_store;
+  assign _125_ = _123_ & _124_;
+  assign overflow = | { _125_, _121_, _117_, _113_, _109_, _104_ };
+  assign _126_ = tokens_load + given[0];
+  assign _127_ = _126_ - takes_load;
+  assign _129_ = tokens_load != 1'h1;
+  assign _130_ = given[0] | _129_;
+  assign _131_ = & tokens_load;
+  assign _132_ = ~ _131_;
+  assign _133_ = given[0] ? _132_ : has_load;
+  assign _134_ = takes_load ? _130_ : _133_;
+  assign _135_ = tokens_dsp + given[1];
+  assign _136_ = _135_ - takes_dsp;
+  assign _137_ = tokens_dsp != 1'h1;
+  assign _138_ = given[1] | _137_;
+  assign _139_ = & tokens_dsp;
+  assign _140_ = ~ _139_;
+  assign _141_ = given[1] ? _140_ : has_dsp;
+  assign _142_ = takes_dsp ? _138_ : _141_;
+  assign _143_ = tokens_lut + given[2];
+  assign _144_ = _143_ - takes_lut;
+  assign _145_ = tokens_lut != 1'h1;
+  assign _146_ = given[2] | _145_;
+  assign _147_ = & tokens_lut;
+  assign _148_ = ~ _147_;
+  assign _150_ = given[2] ? _148_ : has_lut;
+  assign _151_ = takes_lut ? _146_ : _150_;
+  assign _152_ = tokens_sparse + given[3];
+  assign _153_ = _152_ - takes_sparse;
+  assign _154_ = tokens_sparse != 1'h1;
+  assign _155_ = given[3] | _154_;
+  assign _156_ = & tokens_sparse;
+  assign _157_ = ~ _156_;
+  assign _158_ = given[3] ? _157_ : has_sparse;
+  assign _159_ = takes_sparse ? _155_ : _158_;
+  assign _160_ = tokens_vec + given[4];
+  assign _161_ = _160_ - takes_vec;
+  assign _162_ = tokens_vec != 1'h1;
+  assign _163_ = given[4] | _162_;
+  assign _164_ = & tokens_vec;
+  assign _165_ = ~ _164_;
+  assign _166_ = given[4] ? _165_ : has_vec;
+  assign _167_ = takes_vec ? _163_ : _166_;
+  assign _168_ = tokens_store + given[5];
+  assign _169_ = _168_ - takes_store;
+  assign _171_ = tokens_store != 1'h1;
+  assign _172_ = given[5] | _171_;
+  assign _173_ = & tokens_store;
+  assign _174_ = ~ _173_;
+  assign _175_ = given[5] ? _174_ : has_store;
+  assign _176_ = takes_store ? _172_ : _175_;
+  assign _177_ = tokens_load != 1'h1;
+  assign _178_ = given[0] | _177_;
+  assign _179_ = & tokens_load;
+  assign _180_ = ~ _179_;
+  assign _001_ = given[0] ? _180_ : has_load;
+  assign _002_ = head[8] ? _178_ : _001_;
+  assign _003_ = ~ _002_;
+  assign _004_ = queue_popped[8] & _003_;
+  assign _005_ = tokens_dsp != 1'h1;
+  assign _006_ = given[1] | _005_;
+  assign _007_ = & tokens_dsp;
+  assign _008_ = ~ _007_;
+  assign _009_ = given[1] ? _008_ : has_dsp;
+  assign _011_ = head[9] ? _006_ : _009_;
+  assign _012_ = ~ _011_;
+  assign _013_ = queue_popped[9] & _012_;
+  assign _014_ = _004_ | _013_;
+  assign _015_ = tokens_lut != 1'h1;
+  assign _016_ = given[2] | _015_;
+  assign _017_ = & tokens_lut;
+  assign _018_ = ~ _017_;
+  assign _019_ = given[2] ? _018_ : has_lut;
+  assign _020_ = head[10] ? _016_ : _019_;
+  assign _021_ = ~ _020_;
+  assign _022_ = queue_popped[10] & _021_;
+  assign _023_ = _014_ | _022_;
+  assign _024_ = tokens_sparse != 1'h1;
+  assign _025_ = given[3] | _024_;
+  assign _026_ = & tokens_sparse;
+  assign _027_ = ~ _026_;
+  assign _028_ = given[3] ? _027_ : has_sparse;
+  assign _029_ = head[11] ? _025_ : _028_;
+  assign _030_ = ~ _029_;
+  assign _032_ = queue_popped[11] & _030_;
+  assign _033_ = _023_ | _032_;
+  assign _034_ = tokens_vec != 1'h1;
+  assign _035_ = given[4] | _034_;
+  assign _036_ = & tokens_vec;
+  assign _037_ = ~ _036_;
+  assign _038_ = given[4] ? _037_ : has_vec;
+  assign _039_ = head[12] ? _035_ : _038_;
+  assign _040_ = ~ _039_;
+  assign _041_ = queue_popped[12] & _040_;
+  assign _043_ = _033_ | _041_;
+  assign _044_ = tokens_store != 1'h1;
+  assign _045_ = given[5] | _044_;
+  assign _046_ = & tokens_store;
+  assign _047_ = ~ _046_;
+  assign _048_ = given[5] ? _047_ : has_store;
+  assign _049_ = head[13] ? _045_ : _048_;
+  assign _050_ = ~ _049_;
+  assign _051_ = queue_popped[13] & _050_;
+  assign _052_ = _043_ | _051_;
+  assign _054_ = & tokens_load;
+  assign _055_ = ~ _054_;
+  assign _056_ = given[0] ? _055_ : has_load;
+  assign _057_ = ~ _056_;
+  assign _058_ = queue_kept[8] & _057_;
+  assign _059_ = & tokens_dsp;
+  assign _060_ = ~ _059_;
+  assign _061_ = given[1] ? _060_ : has_dsp;
+  assign _062_ = ~ _061_;
+  assign _064_ = queue_kept[9] & _062_;
+  assign _065_ = _058_ | _064_;
+  assign _066_ = & tokens_lut;
+  assign _067_ = ~ _066_;
+  assign _068_ = given[2] ? _067_ : has_lut;
+  assign _069_ = ~ _068_;
+  assign _070_ = queue_kept[10] & _069_;
+  assign _071_ = _065_ | _070_;
+  assign _072_ = & tokens_sparse;
+  assign _073_ = ~ _072_;
+  assign _075_ = given[3] ? _073_ : has_sparse;
+  assign _076_ = ~ _075_;
+  assign _077_ = queue_kept[11] & _076_;
+  assign _078_ = _071_ | _077_;
+  assign _079_ = & tokens_vec;
+  assign _080_ = ~ _079_;
+  assign _081_ = given[4] ? _080_ : has_vec;
+  assign _082_ = ~ _081_;
+  assign _083_ = queue_kept[12] & _082_;
+  assign _084_ = _078_ | _083_;
+  assign _085_ = & tokens_store;
+  assign _086_ = ~ _085_;
+  assign _087_ = given[5] ? _086_ : has_store;
   assign _088_ = ~ _087_;
-  assign _089_ = given[5] ? _088_ : has_store;
-  assign _090_ = ~ _089_;
-  assign _091_ = queue_kept[13] & _090_;
-  assign _092_ = _086_ | _091_;
-  assign _093_ = start ? _054_ : _092_;
-  assign _094_ = queue_popped[7:4] != 2'h3;
-  assign _095_ = queue_kept[7:4] != 2'h3;
-  assign _096_ = start ? _094_ : _095_;
+  assign _089_ = queue_kept[13] & _088_;
+  assign _090_ = _084_ | _089_;
+  assign _091_ = start ? _052_ : _090_;
+  assign _092_ = queue_popped[7:4] != 2'h3;
+  assign _093_ = queue_kept[7:4] != 2'h3;
+  assign _094_ = start ? _092_ : _093_;
   always @(posedge clk)
     if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
-    else busy <= _183_;
+    else busy <= _182_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _096_;
+    else single <= _094_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _093_;
+    else blocked <= _091_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _178_;
+    else has_store <= _176_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _172_[5:0];
+    else tokens_store <= _169_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _169_;
+    else has_vec <= _167_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _163_[5:0];
+    else tokens_vec <= _161_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _161_;
+    else has_sparse <= _159_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _155_[5:0];
+    else tokens_sparse <= _153_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _153_;
+    else has_lut <= _151_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _146_[5:0];
+    else tokens_lut <= _144_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _144_;
+    else has_dsp <= _142_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _138_[5:0];
+    else tokens_dsp <= _136_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _136_;
+    else has_load <= _134_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _130_[5:0];
-  assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = begins ? 1'h1 : _182_;
+    else tokens_load <= _127_[5:0];
+  assign _181_ = done ? 1'h0 : busy;
+  assign _182_ = begins ? 1'h1 : _181_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(_097_),
+    .full(_096_),
     .head(head),
     .kept(queue_kept),
-    .level(_098_),
-    .pop(start),
+    .level(_097_),
+    .pop(free),
     .popped(queue_popped),
     .push(push),
     .rst(rst),
@@ -13356,7 +13617,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
   assign queue_head = head;
-  assign queue_pop = start;
+  assign queue_pop = free;
   assign queue_push = push;
 endmodule
 
@@ -14004,14 +14265,14 @@ module accelerator_turn_bank_transpose(write_address, write_data, read_address, 
   assign write__en = write_en;
 endmodule
 
-module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming, coming_marked, i);
+module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming, coming_marked, comes, comes_marked, i);
   wire [3:0] _000_;
   wire _001_;
   wire _002_;
   wire _003_;
   wire [3:0] _004_;
-  wire _005_;
-  wire _006_;
+  wire [3:0] _005_;
+  wire [3:0] _006_;
   wire [3:0] _007_;
   wire [3:0] _008_;
   wire [3:0] _009_;
@@ -14021,8 +14282,8 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   wire [3:0] _013_;
   wire _014_;
   wire [3:0] _015_;
-  wire [3:0] _016_;
-  wire [3:0] _017_;
+  wire _016_;
+  wire _017_;
   wire _018_;
   wire _019_;
   wire _020_;
@@ -14032,7 +14293,6 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   wire _024_;
   wire _025_;
   wire _026_;
-  wire _027_;
   wire [3:0] bank_0_read_address;
   wire [7:0] bank_0_read_data;
   wire [3:0] bank_0_write_address;
@@ -14077,6 +14337,10 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   reg block_marked = 1'h0;
   input clk;
   wire clk;
+  output comes;
+  reg comes = 1'h0;
+  output comes_marked;
+  wire comes_marked;
   output coming;
   reg coming = 1'h0;
   output coming_marked;
@@ -14108,7 +14372,7 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   wire [7:0] gather_2_6;
   wire [7:0] gather_2_7;
   wire given_all;
-  reg giving = 1'h0;
+  wire giving;
   reg half = 1'h0;
   reg half_was = 1'h0;
   input [63:0] i;
@@ -14165,7 +14429,6 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   input write;
   wire write;
   reg written = 1'h0;
-  assign given_all = _017_ == count;
   assign gather_0_0 = number_was[0] ? bank_1_read_data : bank_0_read_data;
   assign gather_0_1 = number_was[0] ? bank_2_read_data : bank_1_read_data;
   assign gather_0_2 = number_was[0] ? bank_3_read_data : bank_2_read_data;
@@ -14201,20 +14464,18 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   always @(posedge clk)
     number_was <= number;
   assign _000_ = row + 1'h1;
-  assign _007_ = last ? 4'h0 : _000_;
+  assign _005_ = last ? 4'h0 : _000_;
   assign _014_ = ~ half;
+  assign _017_ = write & last;
   assign _018_ = write & last;
-  assign _019_ = write & last;
-  assign _020_ = row >= 1'h1;
-  assign _021_ = row >= 2'h2;
-  assign _022_ = row >= 2'h3;
-  assign _023_ = row >= 3'h4;
+  assign _019_ = row >= 1'h1;
+  assign _020_ = row >= 2'h2;
+  assign _021_ = row >= 2'h3;
+  assign _022_ = row >= 3'h4;
   assign _001_ = row >= 3'h5;
   assign _002_ = row >= 3'h6;
   assign _003_ = row >= 3'h7;
   assign _004_ = number + 1'h1;
-  assign _005_ = giving & given_all;
-  assign _006_ = _005_ & kept_mark;
   assign spread_0_0 = row[0] ? i[63:56] : i[7:0];
   assign spread_0_1 = row[0] ? i[7:0] : i[15:8];
   assign spread_0_2 = row[0] ? i[15:8] : i[23:16];
@@ -14239,15 +14500,18 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   assign spread_2_5 = row[2] ? spread_1_1 : spread_1_5;
   assign spread_2_6 = row[2] ? spread_1_2 : spread_1_6;
   assign spread_2_7 = row[2] ? spread_1_3 : spread_1_7;
-  assign { _008_[3], bank_0_write_address[2:0] } = 1'h0 - row_was;
-  assign { _009_[3], bank_1_write_address[2:0] } = 1'h1 - row_was;
-  assign { _010_[3], bank_2_write_address[2:0] } = 2'h2 - row_was;
-  assign { _011_[3], bank_3_write_address[2:0] } = 2'h3 - row_was;
-  assign { _012_[3], bank_4_write_address[2:0] } = 3'h4 - row_was;
-  assign { _013_[3], bank_5_write_address[2:0] } = 3'h5 - row_was;
-  assign { _015_[3], bank_6_write_address[2:0] } = 3'h6 - row_was;
-  assign { _016_[3], bank_7_write_address[2:0] } = 3'h7 - row_was;
-  assign _017_ = number + 1'h1;
+  assign { _006_[3], bank_0_write_address[2:0] } = 1'h0 - row_was;
+  assign { _007_[3], bank_1_write_address[2:0] } = 1'h1 - row_was;
+  assign { _008_[3], bank_2_write_address[2:0] } = 2'h2 - row_was;
+  assign { _009_[3], bank_3_write_address[2:0] } = 2'h3 - row_was;
+  assign { _010_[3], bank_4_write_address[2:0] } = 3'h4 - row_was;
+  assign { _011_[3], bank_5_write_address[2:0] } = 3'h5 - row_was;
+  assign { _012_[3], bank_6_write_address[2:0] } = 3'h6 - row_was;
+  assign { _013_[3], bank_7_write_address[2:0] } = 3'h7 - row_was;
+  assign _015_ = number + 1'h1;
+  assign given_all = _015_ == count;
+  assign _016_ = comes & given_all;
+  assign comes_marked = _016_ & kept_mark;
   always @(posedge clk)
     if (!present[0]) o[7:0] <= 8'h00;
     else o[7:0] <= gather_2_0;
@@ -14274,38 +14538,38 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
     else o[63:56] <= gather_2_7;
   always @(posedge clk)
     if (rst) coming_marked <= 1'h0;
-    else coming_marked <= _006_;
+    else coming_marked <= comes_marked;
   always @(posedge clk)
     if (rst) coming <= 1'h0;
-    else coming <= giving;
+    else coming <= comes;
   always @(posedge clk)
     if (block_ended) read_half <= half_was;
   always @(posedge clk)
     if (block_ended) kept_mark <= block_marked;
   always @(posedge clk)
     if (block_ended) number <= 3'h0;
-    else if (giving) number <= _004_[2:0];
+    else if (comes) number <= _004_[2:0];
   always @(posedge clk)
-    if (rst) giving <= 1'h0;
-    else giving <= _027_;
+    if (rst) comes <= 1'h0;
+    else comes <= _026_;
   always @(posedge clk)
-    if (_019_) present <= { _003_, _002_, _001_, _023_, _022_, _021_, _020_, 1'h1 };
+    if (_018_) present <= { _003_, _002_, _001_, _022_, _021_, _020_, _019_, 1'h1 };
   always @(posedge clk)
     if (rst) block_ended <= 1'h0;
-    else block_ended <= _018_;
+    else block_ended <= _017_;
   always @(posedge clk)
     if (rst) written <= 1'h0;
     else written <= write;
   always @(posedge clk)
     if (rst) half <= 1'h0;
-    else if (_024_) half <= _014_;
+    else if (_023_) half <= _014_;
   always @(posedge clk)
     if (rst) row <= 3'h0;
-    else if (write) row <= _007_[2:0];
-  assign _024_ = & { write, last };
-  assign _025_ = given_all ? 1'h0 : giving;
-  assign _026_ = giving ? _025_ : giving;
-  assign _027_ = block_ended ? 1'h1 : _026_;
+    else if (write) row <= _005_[2:0];
+  assign _023_ = & { write, last };
+  assign _024_ = given_all ? 1'h0 : comes;
+  assign _025_ = comes ? _024_ : comes;
+  assign _026_ = block_ended ? 1'h1 : _025_;
   accelerator_turn_bank_transpose bank_0 (
     .clk(clk),
     .read_address({ read_half, number }),
@@ -14370,14 +14634,14 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
     .write_data(turned[63:56]),
     .write_en(written)
   );
-  assign _015_[2:0] = bank_6_write_address[2:0];
-  assign _016_[2:0] = bank_7_write_address[2:0];
-  assign _008_[2:0] = bank_0_write_address[2:0];
-  assign _009_[2:0] = bank_1_write_address[2:0];
-  assign _010_[2:0] = bank_2_write_address[2:0];
-  assign _011_[2:0] = bank_3_write_address[2:0];
-  assign _012_[2:0] = bank_4_write_address[2:0];
-  assign _013_[2:0] = bank_5_write_address[2:0];
+  assign _006_[2:0] = bank_0_write_address[2:0];
+  assign _007_[2:0] = bank_1_write_address[2:0];
+  assign _008_[2:0] = bank_2_write_address[2:0];
+  assign _009_[2:0] = bank_3_write_address[2:0];
+  assign _010_[2:0] = bank_4_write_address[2:0];
+  assign _011_[2:0] = bank_5_write_address[2:0];
+  assign _012_[2:0] = bank_6_write_address[2:0];
+  assign _013_[2:0] = bank_7_write_address[2:0];
   assign bank_0_read_address = { read_half, number };
   assign bank_0_write_address[3] = half_was;
   assign bank_0_write_data = turned[7:0];
@@ -14410,6 +14674,7 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   assign bank_7_write_address[3] = half_was;
   assign bank_7_write_data = turned[63:56];
   assign bank_7_write_en = written;
+  assign giving = comes;
   assign part_0 = bank_0_write_address[2:0];
   assign part_1 = bank_1_write_address[2:0];
   assign part_2 = bank_2_write_address[2:0];
@@ -14424,7 +14689,7 @@ endmodule
 module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, done, acc_en, acc_address, act_en, act_address, par_en, par_address, write_en, write_address, write_data, scale_en, scale_address, scale_data, start
 );
   wire _000_;
-  wire _001_;
+  wire [8:0] _001_;
   wire _002_;
   wire _003_;
   wire _004_;
@@ -14435,44 +14700,44 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _009_;
   wire _010_;
   wire [3:0] _011_;
-  wire [7:0] _012_;
-  wire [2:0] _013_;
-  wire [63:0] _014_;
+  wire _012_;
+  wire [7:0] _013_;
+  wire [2:0] _014_;
   wire [63:0] _015_;
   wire [63:0] _016_;
-  wire _017_;
+  wire [63:0] _017_;
   wire _018_;
   wire _019_;
   wire _020_;
   wire _021_;
-  wire [3:0] _022_;
+  wire _022_;
   wire _023_;
-  wire [3:0] _024_;
-  wire [2:0] _025_;
+  wire _024_;
+  wire [3:0] _025_;
   wire _026_;
   wire [3:0] _027_;
   wire _028_;
-  wire _029_;
-  wire [4:0] _030_;
-  wire [6:0] _031_;
-  wire [4:0] _032_;
-  wire [6:0] _033_;
-  wire [63:0] _034_;
+  wire [2:0] _029_;
+  wire [3:0] _030_;
+  wire _031_;
+  wire _032_;
+  wire [4:0] _033_;
+  wire [6:0] _034_;
   wire [4:0] _035_;
-  wire _036_;
-  wire _037_;
-  wire _038_;
+  wire [6:0] _036_;
+  wire [63:0] _037_;
+  wire [4:0] _038_;
   wire _039_;
   wire _040_;
   wire _041_;
-  wire [3:0] _042_;
+  wire _042_;
   wire _043_;
   wire _044_;
-  wire _045_;
-  wire [3:0] _046_;
+  wire [3:0] _045_;
+  wire _046_;
   wire _047_;
   wire _048_;
-  wire _049_;
+  wire [3:0] _049_;
   wire _050_;
   wire _051_;
   wire _052_;
@@ -14485,10 +14750,10 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _059_;
   wire _060_;
   wire _061_;
-  wire [3:0] _062_;
+  wire _062_;
   wire _063_;
   wire _064_;
-  wire _065_;
+  wire [3:0] _065_;
   wire _066_;
   wire _067_;
   wire _068_;
@@ -14507,10 +14772,10 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _081_;
   wire _082_;
   wire _083_;
-  wire [3:0] _084_;
+  wire _084_;
   wire _085_;
   wire _086_;
-  wire _087_;
+  wire [3:0] _087_;
   wire _088_;
   wire _089_;
   wire _090_;
@@ -14526,38 +14791,39 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _100_;
   wire _101_;
   wire _102_;
-  wire [3:0] _103_;
-  wire [15:0] _104_;
-  wire [3:0] _105_;
-  wire [7:0] _106_;
-  wire _107_;
-  wire _108_;
-  wire _109_;
-  wire _110_;
+  wire _103_;
+  wire _104_;
+  wire _105_;
+  wire _106_;
+  wire [3:0] _107_;
+  wire [15:0] _108_;
+  wire [3:0] _109_;
+  wire [7:0] _110_;
   wire _111_;
   wire _112_;
   wire _113_;
-  wire [8:0] _114_;
+  wire _114_;
   wire _115_;
   wire _116_;
   wire _117_;
   wire _118_;
-  wire [63:0] _119_;
-  wire [63:0] _120_;
-  wire [63:0] _121_;
-  wire [6:0] _122_;
-  wire [6:0] _123_;
-  wire _124_;
-  wire _125_;
-  wire _126_;
-  wire [2:0] _127_;
-  wire [2:0] _128_;
+  wire _119_;
+  wire _120_;
+  wire _121_;
+  wire [63:0] _122_;
+  wire [63:0] _123_;
+  wire [63:0] _124_;
+  wire [6:0] _125_;
+  wire [6:0] _126_;
+  wire _127_;
+  wire _128_;
   wire _129_;
-  wire _130_;
-  wire _131_;
+  wire [2:0] _130_;
+  wire [2:0] _131_;
   wire _132_;
   wire _133_;
   wire _134_;
+  wire _135_;
   output [12:0] acc_address;
   wire [12:0] acc_address;
   input [255:0] acc_data;
@@ -14605,7 +14871,6 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire finish_0;
   reg finish_1 = 1'h0;
   reg finish_2 = 1'h0;
-  reg finish_3 = 1'h0;
   reg first_0 = 1'h0;
   reg first_1 = 1'h0;
   reg first_2 = 1'h0;
@@ -14823,8 +15088,8 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg read_2 = 1'h0;
   reg read_3 = 1'h0;
   reg reading = 1'h0;
-  reg [8:0] result_delay = 9'h000;
-  reg [8:0] result_final_delay = 9'h000;
+  reg [7:0] result_delay = 8'h00;
+  reg [7:0] result_final_delay = 8'h00;
   wire round_0;
   reg round_1 = 1'h0;
   reg round_2 = 1'h0;
@@ -14877,7 +15142,6 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire slot_0;
   reg slot_1 = 1'h0;
   reg slot_2 = 1'h0;
-  reg slot_3 = 1'h0;
   wire softmax_block;
   reg softmax_digit = 1'h0;
   reg [12:0] softmax_keep = 13'h0000;
@@ -14891,6 +15155,10 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg [4:0] softmax_shift = 5'h00;
   wire softmax_starts;
   wire softmax_valid;
+  wire soon;
+  reg soon_delay = 1'h0;
+  wire soon_final;
+  reg soon_final_delay = 1'h0;
   wire [13:0] source_address;
   wire [13:0] source_base;
   reg [5:0] source_count_0 = 6'h00;
@@ -14931,8 +15199,7 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg transpose_turn_mark = 1'h0;
   wire [63:0] transpose_turn_o;
   wire transpose_turn_write;
-  reg turned = 1'h0;
-  reg turned_final = 1'h0;
+  reg value_delay = 1'h0;
   wire [15:0] weight;
   wire whole_0;
   reg whole_1 = 1'h0;
@@ -14951,45 +15218,45 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg write_en = 1'h0;
   wire written;
   wire [7:0] zero;
-  assign _029_ = | head[27:24];
-  assign asked_requantise = ~ _029_;
-  assign _051_ = | { head[27:25], _042_[0] };
-  assign asked_raw = ~ _051_;
-  assign _073_ = | { head[27:26], _062_[1], head[24] };
-  assign asked_sum = ~ _073_;
-  assign _095_ = | { head[27:26], _084_[1:0] };
-  assign asked_max = ~ _095_;
-  assign _000_ = | { head[27], _105_[2], head[25:24] };
+  assign _032_ = | head[27:24];
+  assign asked_requantise = ~ _032_;
+  assign _054_ = | { head[27:25], _045_[0] };
+  assign asked_raw = ~ _054_;
+  assign _076_ = | { head[27:26], _065_[1], head[24] };
+  assign asked_sum = ~ _076_;
+  assign _098_ = | { head[27:26], _087_[1:0] };
+  assign asked_max = ~ _098_;
+  assign _000_ = | { head[27], _109_[2], head[25:24] };
   assign asked_product = ~ _000_;
   assign _020_ = | { head[27], _011_[2], head[25], _011_[0] };
   assign asked_copy = ~ _020_;
-  assign _023_ = | { head[27], _022_[2:1], head[24] };
-  assign asked_transpose = ~ _023_;
-  assign _026_ = | { head[27], _024_[2:0] };
-  assign asked_planes = ~ _026_;
-  assign _028_ = | { _027_[3], head[26:24] };
-  assign asked_softmax = ~ _028_;
-  assign source_count_2 = _023_ ? set_0_n0 : 12'h001;
-  assign _030_ = head[83:80] - 1'h1;
-  assign _032_ = _026_ ? 5'h00 : _030_;
-  assign { _035_[4:3], least_asked } = _051_ ? _032_ : 5'h03;
+  assign _026_ = | { head[27], _025_[2:1], head[24] };
+  assign asked_transpose = ~ _026_;
+  assign _028_ = | { head[27], _027_[2:0] };
+  assign asked_planes = ~ _028_;
+  assign _031_ = | { _030_[3], head[26:24] };
+  assign asked_softmax = ~ _031_;
+  assign source_count_2 = _026_ ? set_0_n0 : 12'h001;
+  assign _033_ = head[83:80] - 1'h1;
+  assign _035_ = _028_ ? 5'h00 : _033_;
+  assign { _038_[4:3], least_asked } = _054_ ? _035_ : 5'h03;
   assign read = active & reading;
   assign last_read = read & source_ends[1];
-  assign _036_ = | block_left;
-  assign _037_ = ~ _036_;
-  assign _038_ = active & _037_;
-  assign _039_ = ~ reading;
-  assign _040_ = _039_ | source_ends[1];
-  assign block_ends = _038_ & _040_;
-  assign _041_ = ~ source_ends[1];
-  assign _043_ = read & _041_;
-  assign source_step = _043_ | block_ends;
+  assign _039_ = | block_left;
+  assign _040_ = ~ _039_;
+  assign _041_ = active & _040_;
+  assign _042_ = ~ reading;
+  assign _043_ = _042_ | source_ends[1];
+  assign block_ends = _041_ & _043_;
+  assign _044_ = ~ source_ends[1];
+  assign _046_ = read & _044_;
+  assign source_step = _046_ | block_ends;
   assign acc_en = read & from_acc;
-  assign _044_ = ~ from_acc;
-  assign act_en = read & _044_;
+  assign _047_ = ~ from_acc;
+  assign act_en = read & _047_;
   assign finish_0 = block_ends & source_ends[4];
-  assign _045_ = | { op_softmax, op_product, op_max, op_sum, op_requantise };
-  assign whole_0 = last_read & _045_;
+  assign _048_ = | { op_softmax, op_product, op_max, op_sum, op_requantise };
+  assign whole_0 = last_read & _048_;
   assign lane_0_digits = op_requantise & set_0_digits;
   assign lane_1_digits = op_requantise & set_0_digits;
   assign lane_2_digits = op_requantise & set_0_digits;
@@ -15003,16 +15270,15 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   assign complete = from_acc ? whole_4 : whole_7;
   assign completes = from_acc ? final_4 : final_7;
   assign transpose_turn_write = op_transpose & read_3;
-  assign _046_ = _026_ ? 4'h1 : head[83:80];
-  assign target_count_0 = _051_ ? _046_ : 4'h4;
-  assign _047_ = op_copy | op_raw;
-  assign _048_ = | { op_product, op_max, op_sum, op_requantise };
-  assign softmax_valid = result_delay[8] & op_softmax;
-  assign _049_ = | { asked_softmax, asked_raw, asked_requantise };
-  assign _050_ = ! head[7:4];
-  assign _052_ = start & _050_;
-  assign _053_ = ! head[7:4];
-  assign _054_ = start & _053_;
+  assign _049_ = _028_ ? 4'h1 : head[83:80];
+  assign target_count_0 = _054_ ? _049_ : 4'h4;
+  assign _050_ = op_copy | op_raw;
+  assign _051_ = | { op_product, op_max, op_sum, op_requantise };
+  assign softmax_valid = value_delay & op_softmax;
+  assign _052_ = op_softmax & softmax_out_valid;
+  assign target_step = soon_delay | _052_;
+  assign put_final = op_softmax ? target_ends[3] : soon_final_delay;
+  assign _053_ = | { asked_softmax, asked_raw, asked_requantise };
   assign _055_ = ! head[7:4];
   assign _056_ = start & _055_;
   assign _057_ = ! head[7:4];
@@ -15020,9 +15286,9 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   assign _059_ = ! head[7:4];
   assign _060_ = start & _059_;
   assign _061_ = ! head[7:4];
-  assign _063_ = start & _061_;
-  assign _064_ = ! head[7:4];
-  assign _065_ = start & _064_;
+  assign _062_ = start & _061_;
+  assign _063_ = ! head[7:4];
+  assign _064_ = start & _063_;
   assign _066_ = ! head[7:4];
   assign _067_ = start & _066_;
   assign _068_ = ! head[7:4];
@@ -15030,70 +15296,74 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   assign _070_ = ! head[7:4];
   assign _071_ = start & _070_;
   assign _072_ = ! head[7:4];
-  assign _074_ = start & _072_;
-  assign _075_ = ! head[7:4];
-  assign _076_ = start & _075_;
-  assign _077_ = head[7:4] == 1'h1;
+  assign _073_ = start & _072_;
+  assign _074_ = ! head[7:4];
+  assign _075_ = start & _074_;
+  assign _077_ = ! head[7:4];
   assign _078_ = start & _077_;
-  assign _079_ = head[7:4] == 1'h1;
+  assign _079_ = ! head[7:4];
   assign _080_ = start & _079_;
   assign _081_ = head[7:4] == 1'h1;
   assign _082_ = start & _081_;
   assign _083_ = head[7:4] == 1'h1;
-  assign _085_ = start & _083_;
-  assign _086_ = head[7:4] == 1'h1;
-  assign _087_ = start & _086_;
-  assign _088_ = head[7:4] == 2'h2;
+  assign _084_ = start & _083_;
+  assign _085_ = head[7:4] == 1'h1;
+  assign _086_ = start & _085_;
+  assign _088_ = head[7:4] == 1'h1;
   assign _089_ = start & _088_;
-  assign _090_ = head[7:4] == 2'h2;
+  assign _090_ = head[7:4] == 1'h1;
   assign _091_ = start & _090_;
   assign _092_ = head[7:4] == 2'h2;
   assign _093_ = start & _092_;
   assign _094_ = head[7:4] == 2'h2;
-  assign _096_ = start & _094_;
-  assign _097_ = head[7:4] == 2'h2;
-  assign _098_ = start & _097_;
+  assign _095_ = start & _094_;
+  assign _096_ = head[7:4] == 2'h2;
+  assign _097_ = start & _096_;
   assign _099_ = head[7:4] == 2'h2;
   assign _100_ = start & _099_;
-  assign _101_ = ~ odd_0;
-  assign _102_ = | block_left;
-  assign _103_ = block_left - 1'h1;
-  assign _104_ = odd_2 ? set_2_weight1 : set_2_weight0;
-  assign _106_ = odd_2 ? set_0_zero1 : set_0_zero0;
-  assign _107_ = op_product & odd_2;
-  assign _108_ = op_product | op_max;
-  assign _109_ = first_5 | _108_;
-  assign _110_ = from_acc ? first_2 : _109_;
-  assign _111_ = ~ from_acc;
-  assign _112_ = _111_ | read_1;
-  assign _113_ = par_en & parameters_end;
-  assign _114_ = par_address + set_2_parameter_n2;
-  assign _001_ = head[7:4] == 3'h4;
-  assign _002_ = start & _001_;
-  assign _003_ = head[7:4] == 3'h4;
-  assign _004_ = start & _003_;
-  assign _005_ = head[7:4] == 3'h4;
-  assign _006_ = start & _005_;
-  assign _007_ = head[7:4] == 3'h4;
-  assign _008_ = start & _007_;
-  assign _009_ = head[7:4] == 3'h4;
-  assign _010_ = start & _009_;
-  assign _012_ = scale_address + 1'h1;
-  assign _013_ = quarter + 1'h1;
-  assign _014_ = quarter[0] ? { lane_7_term, lane_6_term } : { lane_5_term, lane_4_term };
-  assign _015_ = quarter[0] ? { lane_3_term, lane_2_term } : { lane_1_term, lane_0_term };
-  assign _016_ = quarter[1] ? _014_ : _015_;
-  assign _017_ = ~ op_planes;
-  assign _018_ = target_step & _017_;
-  assign _019_ = target_step & put_final;
+  assign _101_ = head[7:4] == 2'h2;
+  assign _102_ = start & _101_;
+  assign _103_ = head[7:4] == 2'h2;
+  assign _104_ = start & _103_;
+  assign _105_ = ~ odd_0;
+  assign _106_ = | block_left;
+  assign _107_ = block_left - 1'h1;
+  assign _108_ = odd_2 ? set_2_weight1 : set_2_weight0;
+  assign _110_ = odd_2 ? set_0_zero1 : set_0_zero0;
+  assign _111_ = op_product & odd_2;
+  assign _112_ = op_product | op_max;
+  assign _113_ = first_5 | _112_;
+  assign _114_ = from_acc ? first_2 : _113_;
+  assign _115_ = ~ from_acc;
+  assign _116_ = _115_ | read_1;
+  assign _117_ = par_en & parameters_end;
+  assign _001_ = par_address + set_2_parameter_n2;
+  assign _002_ = head[7:4] == 3'h4;
+  assign _003_ = start & _002_;
+  assign _004_ = head[7:4] == 3'h4;
+  assign _005_ = start & _004_;
+  assign _006_ = head[7:4] == 3'h4;
+  assign _007_ = start & _006_;
+  assign _008_ = head[7:4] == 3'h4;
+  assign _009_ = start & _008_;
+  assign _010_ = head[7:4] == 3'h4;
+  assign _012_ = start & _010_;
+  assign _013_ = scale_address + 1'h1;
+  assign _014_ = quarter + 1'h1;
+  assign _015_ = quarter[0] ? { lane_7_term, lane_6_term } : { lane_5_term, lane_4_term };
+  assign _016_ = quarter[0] ? { lane_3_term, lane_2_term } : { lane_1_term, lane_0_term };
+  assign _017_ = quarter[1] ? _015_ : _016_;
+  assign _018_ = ~ op_planes;
+  assign _019_ = target_step & _018_;
+  assign _021_ = target_step & put_final;
   always @(posedge clk)
-    block_left <= _025_;
+    block_left <= _029_;
   always @(posedge clk)
-    lane_0_chain <= _107_;
+    lane_0_chain <= _111_;
   always @(posedge clk)
-    par_address <= _031_;
+    par_address <= _034_;
   always @(posedge clk)
-    result_final_delay <= { result_final_delay[7:0], completes };
+    result_final_delay <= { result_final_delay[6:0], completes };
   always @(posedge clk)
     write_address <= target_address;
   always @(posedge clk)
@@ -15101,49 +15371,51 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   always @(posedge clk)
     round_delay <= { round_delay[7:0], round_4 };
   always @(posedge clk)
-    scale_address <= _033_;
+    scale_address <= _036_;
   always @(posedge clk)
-    write_data <= _034_;
+    soon_final_delay <= soon_final;
+  always @(posedge clk)
+    write_data <= _037_;
   always @(posedge clk)
     if (rst) done <= 1'h0;
-    else done <= _019_;
+    else done <= _021_;
   always @(posedge clk)
     if (rst) write_en <= 1'h0;
-    else write_en <= _018_;
+    else write_en <= _019_;
   always @(posedge clk)
     if (begins) quarter <= 2'h0;
-    else if (target_step) quarter <= _013_[1:0];
+    else if (target_step) quarter <= _014_[1:0];
   always @(posedge clk)
-    if (_010_) softmax_shift <= head[55:51];
+    if (rst) soon_delay <= 1'h0;
+    else soon_delay <= soon;
   always @(posedge clk)
-    if (_008_) set_4_parameter <= head[50:39];
+    if (_012_) softmax_shift <= head[55:51];
   always @(posedge clk)
-    if (_006_) softmax_digit <= head[38];
+    if (_009_) set_4_parameter <= head[50:39];
   always @(posedge clk)
-    if (_004_) softmax_keep_step <= head[37];
+    if (_007_) softmax_digit <= head[38];
   always @(posedge clk)
-    if (_002_) softmax_keep <= head[36:24];
+    if (_005_) softmax_keep_step <= head[37];
   always @(posedge clk)
-    if (rst) turned_final <= 1'h0;
-    else turned_final <= transpose_turn_coming_marked;
+    if (_003_) softmax_keep <= head[36:24];
   always @(posedge clk)
-    if (rst) turned <= 1'h0;
-    else turned <= transpose_turn_coming;
+    if (rst) value_delay <= 1'h0;
+    else value_delay <= result_delay[7];
   always @(posedge clk)
-    if (rst) result_delay <= 9'h000;
-    else result_delay <= { result_delay[7:0], complete };
+    if (rst) result_delay <= 8'h00;
+    else result_delay <= { result_delay[6:0], complete };
   always @(posedge clk)
     if (rst) lane_0_take <= 1'h0;
-    else lane_0_take <= _112_;
+    else lane_0_take <= _116_;
   always @(posedge clk)
     if (rst) lane_0_load <= 1'h0;
-    else lane_0_load <= _110_;
+    else lane_0_load <= _114_;
   always @(posedge clk)
     if (!op_product) lane_0_zero <= 8'h00;
-    else lane_0_zero <= _106_;
+    else lane_0_zero <= _110_;
   always @(posedge clk)
     if (!op_sum) lane_0_weight <= 16'h0001;
-    else lane_0_weight <= _104_;
+    else lane_0_weight <= _108_;
   always @(posedge clk)
     if (rst) final_7 <= 1'h0;
     else final_7 <= final_6;
@@ -15250,17 +15522,11 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     if (rst) read_1 <= 1'h0;
     else read_1 <= read;
   always @(posedge clk)
-    if (rst) finish_3 <= 1'h0;
-    else finish_3 <= finish_2;
-  always @(posedge clk)
     if (rst) finish_2 <= 1'h0;
     else finish_2 <= finish_1;
   always @(posedge clk)
     if (rst) finish_1 <= 1'h0;
     else finish_1 <= finish_0;
-  always @(posedge clk)
-    if (rst) slot_3 <= 1'h0;
-    else slot_3 <= slot_2;
   always @(posedge clk)
     if (rst) slot_2 <= 1'h0;
     else slot_2 <= slot_1;
@@ -15271,64 +15537,64 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     if (begins) least <= least_asked;
   always @(posedge clk)
     if (rst) active <= 1'h0;
-    else active <= _126_;
+    else active <= _129_;
   always @(posedge clk)
-    if (_116_) reading <= 1'h1;
-    else if (_115_) reading <= 1'h0;
+    if (_119_) reading <= 1'h1;
+    else if (_118_) reading <= 1'h0;
   always @(posedge clk)
-    if (_117_) odd_0 <= 1'h0;
-    else if (read) odd_0 <= _101_;
+    if (_120_) odd_0 <= 1'h0;
+    else if (read) odd_0 <= _105_;
   always @(posedge clk)
-    if (_118_) first_0 <= 1'h1;
+    if (_121_) first_0 <= 1'h1;
     else if (read) first_0 <= 1'h0;
   always @(posedge clk)
-    if (_100_) set_2_weight1 <= head[117:102];
+    if (_104_) set_2_weight1 <= head[117:102];
   always @(posedge clk)
-    if (_098_) set_2_weight0 <= head[101:86];
+    if (_102_) set_2_weight0 <= head[101:86];
   always @(posedge clk)
-    if (_096_) set_2_parameter_n2 <= head[85:78];
+    if (_100_) set_2_parameter_n2 <= head[85:78];
   always @(posedge clk)
-    if (_093_) set_2_n2 <= head[77:60];
+    if (_097_) set_2_n2 <= head[77:60];
   always @(posedge clk)
-    if (_091_) set_2_n1 <= head[59:42];
+    if (_095_) set_2_n1 <= head[59:42];
   always @(posedge clk)
-    if (_089_) set_2_n0 <= head[41:24];
+    if (_093_) set_2_n0 <= head[41:24];
   always @(posedge clk)
-    if (_087_) set_1_n2 <= head[123:104];
+    if (_091_) set_1_n2 <= head[123:104];
   always @(posedge clk)
-    if (_085_) set_1_n1 <= head[103:84];
+    if (_089_) set_1_n1 <= head[103:84];
   always @(posedge clk)
-    if (_082_) set_1_n0 <= head[83:64];
+    if (_086_) set_1_n0 <= head[83:64];
   always @(posedge clk)
-    if (_080_) set_1_r1 <= head[63:44];
+    if (_084_) set_1_r1 <= head[63:44];
   always @(posedge clk)
-    if (_078_) set_1_r0 <= head[43:24];
+    if (_082_) set_1_r0 <= head[43:24];
   always @(posedge clk)
-    if (_076_) set_0_digits <= head[113];
+    if (_080_) set_0_digits <= head[113];
   always @(posedge clk)
-    if (_074_) set_0_zero1 <= head[112:105];
+    if (_078_) set_0_zero1 <= head[112:105];
   always @(posedge clk)
-    if (_071_) set_0_zero0 <= head[104:97];
+    if (_075_) set_0_zero0 <= head[104:97];
   always @(posedge clk)
-    if (_069_) lane_0_high <= head[96:89];
+    if (_073_) lane_0_high <= head[96:89];
   always @(posedge clk)
-    if (_067_) lane_0_low <= head[88:81];
+    if (_071_) lane_0_low <= head[88:81];
   always @(posedge clk)
-    if (_065_) lane_0_zero_point <= head[80:73];
+    if (_069_) lane_0_zero_point <= head[80:73];
   always @(posedge clk)
-    if (_063_) lane_0_rounding <= head[72];
+    if (_067_) lane_0_rounding <= head[72];
   always @(posedge clk)
-    if (_060_) source_count_4 <= head[71:60];
+    if (_064_) source_count_4 <= head[71:60];
   always @(posedge clk)
-    if (_058_) source_count_3 <= head[59:48];
+    if (_062_) source_count_3 <= head[59:48];
   always @(posedge clk)
-    if (_056_) set_0_n0 <= head[47:36];
+    if (_060_) set_0_n0 <= head[47:36];
   always @(posedge clk)
-    if (_054_) source_count_1 <= head[35:30];
+    if (_058_) source_count_1 <= head[35:30];
   always @(posedge clk)
-    if (_052_) source_count_0 <= head[29:24];
+    if (_056_) source_count_0 <= head[29:24];
   always @(posedge clk)
-    if (begins) from_acc <= _049_;
+    if (begins) from_acc <= _053_;
   always @(posedge clk)
     if (begins) op_softmax <= asked_softmax;
   always @(posedge clk)
@@ -15347,40 +15613,38 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     if (begins) op_raw <= asked_raw;
   always @(posedge clk)
     if (begins) op_requantise <= asked_requantise;
-  assign _115_ = & { source_ends[1], read };
-  assign _116_ = | { block_ends, begins };
-  assign _117_ = | { block_ends, begins };
-  assign _118_ = | { block_ends, begins };
-  assign _042_[0] = ~ head[24];
-  assign _062_[1] = ~ head[25];
-  assign _084_[1:0] = ~ head[25:24];
-  assign _105_[2] = ~ head[26];
+  assign _118_ = & { source_ends[1], read };
+  assign _119_ = | { block_ends, begins };
+  assign _120_ = | { block_ends, begins };
+  assign _121_ = | { block_ends, begins };
+  assign _045_[0] = ~ head[24];
+  assign _065_[1] = ~ head[25];
+  assign _087_[1:0] = ~ head[25:24];
+  assign _109_[2] = ~ head[26];
   assign { _011_[2], _011_[0] } = ~ { head[26], head[24] };
-  assign _022_[2:1] = ~ head[26:25];
-  assign _024_[2:0] = ~ head[26:24];
-  assign _027_[3] = ~ head[27];
-  assign _119_ = op_transpose ? (* full_case = 32'd1 *) transpose_turn_o : { lane_7_y, lane_6_y, lane_5_y, lane_4_y, lane_3_y, lane_2_y, lane_1_y, lane_0_y };
-  assign _120_ = op_copy ? (* full_case = 32'd1 *) { lane_7_x, lane_6_x, lane_5_x, lane_4_x, lane_3_x, lane_2_x, lane_1_x, lane_0_x } : _119_;
-  assign _121_ = op_raw ? (* full_case = 32'd1 *) _016_ : _120_;
-  assign _034_ = op_softmax ? softmax_out : _121_;
-  assign _122_ = scale_en ? _012_[6:0] : scale_address;
-  assign _033_ = begins ? set_4_parameter[6:0] : _122_;
-  assign _123_ = _113_ ? _114_[6:0] : par_address;
-  assign _031_ = begins ? head[74:68] : _123_;
-  assign _124_ = source_ends[4] ? 1'h0 : active;
-  assign _125_ = block_ends ? _124_ : active;
-  assign _126_ = begins ? 1'h1 : _125_;
-  assign _127_ = _102_ ? _103_[2:0] : block_left;
-  assign _128_ = block_ends ? least : _127_;
-  assign _025_ = begins ? least_asked : _128_;
-  assign _129_ = _047_ ? finish_3 : 1'h0;
-  assign _130_ = op_transpose ? turned_final : _129_;
-  assign _131_ = _048_ ? result_final_delay[8] : _130_;
-  assign put_final = op_softmax ? target_ends[3] : _131_;
-  assign _132_ = _047_ ? slot_3 : 1'h0;
-  assign _133_ = op_transpose ? turned : _132_;
-  assign _134_ = _048_ ? result_delay[8] : _133_;
-  assign target_step = op_softmax ? softmax_out_valid : _134_;
+  assign _025_[2:1] = ~ head[26:25];
+  assign _027_[2:0] = ~ head[26:24];
+  assign _030_[3] = ~ head[27];
+  assign _122_ = op_transpose ? (* full_case = 32'd1 *) transpose_turn_o : { lane_7_y, lane_6_y, lane_5_y, lane_4_y, lane_3_y, lane_2_y, lane_1_y, lane_0_y };
+  assign _123_ = op_copy ? (* full_case = 32'd1 *) { lane_7_x, lane_6_x, lane_5_x, lane_4_x, lane_3_x, lane_2_x, lane_1_x, lane_0_x } : _122_;
+  assign _124_ = op_raw ? (* full_case = 32'd1 *) _017_ : _123_;
+  assign _037_ = op_softmax ? softmax_out : _124_;
+  assign _125_ = scale_en ? _013_[6:0] : scale_address;
+  assign _036_ = begins ? set_4_parameter[6:0] : _125_;
+  assign _126_ = _117_ ? _001_[6:0] : par_address;
+  assign _034_ = begins ? head[74:68] : _126_;
+  assign _127_ = source_ends[4] ? 1'h0 : active;
+  assign _128_ = block_ends ? _127_ : active;
+  assign _129_ = begins ? 1'h1 : _128_;
+  assign _130_ = _106_ ? _107_[2:0] : block_left;
+  assign _131_ = block_ends ? least : _130_;
+  assign _029_ = begins ? least_asked : _131_;
+  assign _132_ = _050_ ? finish_2 : 1'h0;
+  assign _133_ = op_transpose ? transpose_turn_coming_marked : _132_;
+  assign soon_final = _051_ ? result_final_delay[7] : _133_;
+  assign _134_ = _050_ ? slot_2 : 1'h0;
+  assign _135_ = op_transpose ? transpose_turn_coming : _134_;
+  assign soon = _051_ ? result_delay[7] : _135_;
   accelerator_vec_lane lane_0 (
     .acc_data(acc_data[31:0]),
     .act_data(act_data[7:0]),
@@ -15582,7 +15846,7 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     .last(row_delay[8]),
     .logits({ lane_7_logit, lane_6_logit, lane_5_logit, lane_4_logit, lane_3_logit, lane_2_logit, lane_1_logit, lane_0_logit }),
     .out(softmax_out),
-    .out_last(_021_),
+    .out_last(_024_),
     .out_valid(softmax_out_valid),
     .rst(rst),
     .scale(scale_data),
@@ -15627,6 +15891,8 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   );
   accelerator_turn_transpose transpose_turn (
     .clk(clk),
+    .comes(_022_),
+    .comes_marked(_023_),
     .coming(transpose_turn_coming),
     .coming_marked(transpose_turn_coming_marked),
     .count(4'h8),
@@ -15637,15 +15903,15 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     .rst(rst),
     .write(transpose_turn_write)
   );
-  assign _027_[2:0] = head[26:24];
-  assign _024_[3] = head[27];
-  assign { _022_[3], _022_[0] } = { head[27], head[24] };
+  assign { _025_[3], _025_[0] } = { head[27], head[24] };
+  assign _027_[3] = head[27];
+  assign _030_[2:0] = head[26:24];
   assign { _011_[3], _011_[1] } = { head[27], head[25] };
-  assign _035_[2:0] = least_asked;
-  assign _042_[3:1] = head[27:25];
-  assign { _062_[3:2], _062_[0] } = { head[27:26], head[24] };
-  assign _084_[3:2] = head[27:26];
-  assign { _105_[3], _105_[1:0] } = { head[27], head[25:24] };
+  assign _038_[2:0] = least_asked;
+  assign _045_[3:1] = head[27:25];
+  assign { _065_[3:2], _065_[0] } = { head[27:26], head[24] };
+  assign _087_[3:2] = head[27:26];
+  assign { _109_[3], _109_[1:0] } = { head[27], head[25:24] };
   assign acc_address = act_address[12:0];
   assign all_written = done;
   assign ask_parameters = par_en;
@@ -16204,27 +16470,27 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire _04_;
   wire _05_;
   wire _06_;
-  wire [3:0] _07_;
-  wire [4:0] _08_;
-  wire _09_;
-  wire _10_;
+  wire _07_;
+  wire _08_;
+  wire [3:0] _09_;
+  wire [4:0] _10_;
   wire _11_;
   wire _12_;
   wire _13_;
   wire _14_;
   wire _15_;
-  wire [9:0] _16_;
+  wire _16_;
   wire _17_;
-  wire _18_;
-  wire [9:0] _19_;
-  wire [9:0] _20_;
+  wire [9:0] _18_;
+  wire _19_;
+  wire _20_;
   wire _21_;
-  wire _22_;
-  wire [2:0] _23_;
-  wire [8:0] _24_;
-  wire [8:0] _25_;
-  wire _26_;
-  wire _27_;
+  wire [9:0] _22_;
+  wire [9:0] _23_;
+  wire _24_;
+  wire [2:0] _25_;
+  wire [8:0] _26_;
+  wire [8:0] _27_;
   wire _28_;
   wire _29_;
   wire _30_;
@@ -16233,6 +16499,8 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire _33_;
   wire _34_;
   wire _35_;
+  wire _36_;
+  wire _37_;
   wire accept;
   output beat;
   wire beat;
@@ -16308,82 +16576,84 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   assign _00_ = ~ m_axi_awvalid;
   assign _11_ = _00_ | m_axi_awready;
   assign _21_ = flying != 3'h4;
-  assign _26_ = _11_ & _21_;
-  assign _27_ = ~ drain;
-  assign burst_ready = _26_ & _27_;
-  assign accept = burst_valid & burst_ready;
-  assign _28_ = ~ m_axi_wvalid;
-  assign _29_ = _28_ | m_axi_wready;
-  assign room = owed_valid & _29_;
-  assign _30_ = ~ drain;
-  assign beat_ready = room & _30_;
-  assign _31_ = beat_valid | drain;
-  assign move = room & _31_;
+  assign _28_ = _11_ & _21_;
+  assign _29_ = ~ drain;
+  assign burst_ready = _28_ & _29_;
+  assign _30_ = burst_valid & burst_ready;
+  assign _31_ = ~ drain;
+  assign accept = _30_ & _31_;
+  assign _32_ = ~ m_axi_wvalid;
+  assign _33_ = _32_ | m_axi_wready;
+  assign room = owed_valid & _33_;
+  assign _01_ = ~ drain;
+  assign beat_ready = room & _01_;
+  assign _02_ = beat_valid | drain;
+  assign move = room & _02_;
   assign last = number == owed_head;
   assign owed_pop = move & last;
   assign beat = m_axi_wvalid & m_axi_wready;
-  assign _01_ = ~ m_axi_awvalid;
-  assign _02_ = none_flying & _01_;
-  assign _03_ = ~ m_axi_wvalid;
-  assign idle = _02_ & _03_;
-  assign _04_ = m_axi_bvalid & m_axi_bresp[1];
-  assign _05_ = ~ drain;
-  assign _06_ = _04_ & _05_;
-  assign error = _06_ ? m_axi_bresp : 2'h0;
-  assign _07_ = flying + accept;
-  assign _08_ = _07_ - m_axi_bvalid;
-  assign _09_ = ~ accept;
-  assign _10_ = flying == 1'h1;
-  assign _12_ = m_axi_bvalid ? _10_ : none_flying;
-  assign _13_ = _09_ & _12_;
-  assign _14_ = ~ m_axi_awvalid;
-  assign _15_ = _14_ | m_axi_awready;
-  assign _16_ = burst_beats - 1'h1;
-  assign _17_ = ~ m_axi_wvalid;
-  assign _18_ = _17_ | m_axi_wready;
-  assign _19_ = number + 1'h1;
-  assign _20_ = last ? 10'h001 : _19_;
+  assign _03_ = ~ m_axi_awvalid;
+  assign _04_ = none_flying & _03_;
+  assign _05_ = ~ m_axi_wvalid;
+  assign idle = _04_ & _05_;
+  assign _06_ = m_axi_bvalid & m_axi_bresp[1];
+  assign _07_ = ~ drain;
+  assign _08_ = _06_ & _07_;
+  assign error = _08_ ? m_axi_bresp : 2'h0;
+  assign _09_ = flying + accept;
+  assign _10_ = _09_ - m_axi_bvalid;
+  assign _12_ = ~ accept;
+  assign _13_ = flying == 1'h1;
+  assign _14_ = m_axi_bvalid ? _13_ : none_flying;
+  assign _15_ = _12_ & _14_;
+  assign _16_ = ~ m_axi_awvalid;
+  assign _17_ = _16_ | m_axi_awready;
+  assign _18_ = burst_beats - 1'h1;
+  assign _19_ = ~ m_axi_wvalid;
+  assign _20_ = _19_ | m_axi_wready;
+  assign _22_ = number + 1'h1;
+  assign _23_ = last ? 10'h001 : _22_;
   always @(posedge clk)
-    if (rst) m_axi_awvalid <= 1'h0;
-    else m_axi_awvalid <= _35_;
-  always @(posedge clk)
-    if (rst) m_axi_wlast <= 1'h0;
-    else if (_18_) m_axi_wlast <= last;
-  always @(posedge clk)
-    if (_18_)
+    if (_20_)
       if (drain) m_axi_wstrb <= 16'h0000;
       else m_axi_wstrb <= beat_strobe;
   always @(posedge clk)
-    if (_18_) m_axi_wdata <= beat_data;
+    if (_20_) m_axi_wdata <= beat_data;
   always @(posedge clk)
-    if (_15_) m_axi_awlen <= _16_[7:0];
+    if (_17_) m_axi_awlen <= _18_[7:0];
   always @(posedge clk)
-    if (_15_) m_axi_awaddr <= burst_address;
+    if (_17_) m_axi_awaddr <= burst_address;
   always @(posedge clk)
     if (rst) none_flying <= 1'h1;
-    else none_flying <= _13_;
+    else none_flying <= _15_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
-    else flying <= _08_[2:0];
+    else flying <= _10_[2:0];
   always @(posedge clk)
     if (rst) m_axi_wvalid <= 1'h0;
-    else m_axi_wvalid <= _33_;
+    else m_axi_wvalid <= _35_;
   always @(posedge clk)
     if (rst) number <= 9'h001;
-    else if (move) number <= _20_[8:0];
-  assign _32_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
-  assign _33_ = move ? 1'h1 : _32_;
-  assign _34_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
-  assign _35_ = accept ? 1'h1 : _34_;
+    else if (move) number <= _23_[8:0];
+  always @(posedge clk)
+    if (rst) m_axi_awvalid <= 1'h0;
+    else m_axi_awvalid <= _37_;
+  always @(posedge clk)
+    if (rst) m_axi_wlast <= 1'h0;
+    else if (_20_) m_axi_wlast <= last;
+  assign _34_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
+  assign _35_ = move ? 1'h1 : _34_;
+  assign _36_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
+  assign _37_ = accept ? 1'h1 : _36_;
   accelerator_fifo_owed owed (
     .clk(clk),
     .data(burst_beats),
-    .full(_22_),
+    .full(_24_),
     .head(owed_head),
-    .kept(_25_),
-    .level(_23_),
+    .kept(_27_),
+    .level(_25_),
     .pop(owed_pop),
-    .popped(_24_),
+    .popped(_26_),
     .push(accept),
     .rst(rst),
     .valid(owed_valid)

@@ -86,14 +86,14 @@ module accelerator(
   wire _024_;
   wire _025_;
   wire _026_;
-  wire _027_;
-  wire _028_;
-  wire _029_;
+  wire [1:0] _027_;
+  wire [2:0] _028_;
+  wire [2:0] _029_;
   wire _030_;
-  wire _031_;
-  wire _032_;
-  wire _033_;
-  wire _034_;
+  wire [3:0] _031_;
+  wire [3:0] _032_;
+  wire [3:0] _033_;
+  wire [3:0] _034_;
   wire _035_;
   wire _036_;
   wire _037_;
@@ -101,14 +101,14 @@ module accelerator(
   wire _039_;
   wire _040_;
   wire _041_;
-  wire [1:0] _042_;
-  wire [1:0] _043_;
+  wire _042_;
+  wire _043_;
   wire _044_;
-  wire [2:0] _045_;
-  wire [2:0] _046_;
-  wire [2:0] _047_;
-  wire _048_;
-  wire _049_;
+  wire [3:0] _045_;
+  wire [3:0] _046_;
+  wire [3:0] _047_;
+  wire [3:0] _048_;
+  wire [3:0] _049_;
   wire _050_;
   wire _051_;
   wire _052_;
@@ -124,11 +124,11 @@ module accelerator(
   wire _062_;
   wire _063_;
   wire _064_;
-  wire [3:0] _065_;
-  wire [3:0] _066_;
-  wire [3:0] _067_;
-  wire [3:0] _068_;
-  wire [3:0] _069_;
+  wire _065_;
+  wire _066_;
+  wire _067_;
+  wire _068_;
+  wire _069_;
   wire _070_;
   wire _071_;
   wire _072_;
@@ -162,13 +162,13 @@ module accelerator(
   wire _100_;
   wire _101_;
   wire _102_;
-  wire _103_;
-  wire _104_;
+  wire [1:0] _103_;
+  wire [3:0] _104_;
   wire _105_;
   wire _106_;
   wire _107_;
   wire _108_;
-  wire _109_;
+  wire [2:0] _109_;
   wire _110_;
   wire _111_;
   wire _112_;
@@ -195,25 +195,25 @@ module accelerator(
   wire _133_;
   wire _134_;
   wire _135_;
-  wire [3:0] _136_;
+  wire _136_;
   wire _137_;
-  wire [3:0] _138_;
+  wire _138_;
   wire _139_;
-  wire [3:0] _140_;
-  wire [3:0] _141_;
+  wire _140_;
+  wire _141_;
   wire _142_;
   wire _143_;
-  wire [3:0] _144_;
-  wire [3:0] _145_;
-  wire [3:0] _146_;
+  wire _144_;
+  wire _145_;
+  wire _146_;
   wire _147_;
   wire _148_;
-  wire _149_;
-  wire _150_;
+  wire [1:0] _149_;
+  wire [1:0] _150_;
   wire _151_;
-  wire _152_;
+  wire [1:0] _152_;
   wire _153_;
-  wire _154_;
+  wire [1:0] _154_;
   wire _155_;
   wire _156_;
   wire _157_;
@@ -225,103 +225,10 @@ module accelerator(
   wire _163_;
   wire _164_;
   wire _165_;
-  wire _166_;
-  wire _167_;
-  wire _168_;
+  wire [7:0] _166_;
+  wire [7:0] _167_;
+  wire [7:0] _168_;
   wire _169_;
-  wire _170_;
-  wire _171_;
-  wire _172_;
-  wire _173_;
-  wire _174_;
-  wire _175_;
-  wire _176_;
-  wire _177_;
-  wire _178_;
-  wire _179_;
-  wire _180_;
-  wire _181_;
-  wire _182_;
-  wire _183_;
-  wire _184_;
-  wire _185_;
-  wire _186_;
-  wire _187_;
-  wire _188_;
-  wire _189_;
-  wire _190_;
-  wire _191_;
-  wire _192_;
-  wire _193_;
-  wire _194_;
-  wire _195_;
-  wire _196_;
-  wire _197_;
-  wire _198_;
-  wire _199_;
-  wire _200_;
-  wire _201_;
-  wire _202_;
-  wire _203_;
-  wire _204_;
-  wire _205_;
-  wire _206_;
-  wire _207_;
-  wire _208_;
-  wire _209_;
-  wire _210_;
-  wire _211_;
-  wire _212_;
-  wire _213_;
-  wire _214_;
-  wire _215_;
-  wire _216_;
-  wire _217_;
-  wire _218_;
-  wire _219_;
-  wire _220_;
-  wire _221_;
-  wire _222_;
-  wire _223_;
-  wire _224_;
-  wire _225_;
-  wire _226_;
-  wire _227_;
-  wire _228_;
-  wire _229_;
-  wire _230_;
-  wire _231_;
-  wire _232_;
-  wire _233_;
-  wire _234_;
-  wire _235_;
-  wire _236_;
-  wire _237_;
-  wire _238_;
-  wire _239_;
-  wire _240_;
-  wire _241_;
-  wire _242_;
-  wire [1:0] _243_;
-  wire [1:0] _244_;
-  wire _245_;
-  wire [1:0] _246_;
-  wire _247_;
-  wire [1:0] _248_;
-  wire _249_;
-  wire _250_;
-  wire _251_;
-  wire _252_;
-  wire _253_;
-  wire _254_;
-  wire _255_;
-  wire _256_;
-  wire _257_;
-  wire _258_;
-  wire _259_;
-  wire _260_;
-  wire _261_;
-  wire _262_;
   wire acc_buffer_conflict;
   wire [9:0] acc_buffer_dsp_address;
   wire [511:0] acc_buffer_dsp_data;
@@ -345,9 +252,19 @@ module accelerator(
   wire [12:0] act_buffer_vec_write_address;
   wire [127:0] act_buffer_vec_write_data;
   wire act_buffer_vec_write_en;
+  wire [127:0] beats_i_data;
+  wire beats_i_ready;
+  wire beats_i_valid;
+  wire [127:0] beats_o_data;
+  wire beats_o_ready;
+  wire beats_o_valid;
+  reg [3:0] blamed_0 = 4'h0;
+  reg [3:0] blamed_1 = 4'h0;
   input clk;
   wire clk;
   wire [7:0] code;
+  reg [1:0] code_1 = 2'h0;
+  reg [2:0] code_2 = 3'h0;
   wire control_dispatched;
   wire control_done;
   wire control_dsp_done;
@@ -357,7 +274,7 @@ module accelerator(
   wire control_dsp_wait;
   reg [7:0] control_dsp_waiting = 8'h00;
   wire control_error;
-  wire [7:0] control_error_code;
+  reg [7:0] control_error_code = 8'h00;
   reg [3:0] control_error_engine = 4'h0;
   reg [31:0] control_error_instruction = 32'd0;
   wire control_irq;
@@ -469,7 +386,15 @@ module accelerator(
   wire [7:0] event_began;
   output [7:0] event_ended;
   wire [7:0] event_ended;
-  reg has_failed = 1'h0;
+  reg failed_0 = 1'h0;
+  reg failed_1 = 1'h0;
+  reg failed_2 = 1'h0;
+  reg failed_3 = 1'h0;
+  wire failed_4;
+  reg failed_5 = 1'h0;
+  reg failed_6 = 1'h0;
+  reg failed_7 = 1'h0;
+  reg failed_8 = 1'h0;
   output irq;
   wire irq;
   reg load_engine_begins = 1'h0;
@@ -570,6 +495,7 @@ module accelerator(
   wire [1023:0] parameter_buffer_vec_data;
   wire parameter_buffer_vec_en;
   wire [31:0] position;
+  reg [31:0] position_then = 32'd0;
   wire quell;
   wire reads_beat;
   wire [127:0] reads_data;
@@ -745,242 +671,154 @@ module accelerator(
   wire writes_m_axi_wready;
   wire [15:0] writes_m_axi_wstrb;
   wire writes_m_axi_wvalid;
-  assign stop = dispatch_halted | has_failed;
-  assign _000_ = ! { 4'h0, control_error_code[3:0] };
-  assign _104_ = | { 4'h0, control_error_code[3:0] };
-  assign _161_ = load_shell_busy & load_engine_stall;
-  assign _172_ = ~ _161_;
-  assign _183_ = load_shell_busy & _172_;
-  assign control_load_run = _183_ | dispatch_load_began;
+  assign _000_ = failed_0 | failed_1;
+  assign _062_ = failed_2 | failed_3;
+  assign _070_ = _000_ | _062_;
+  assign _091_ = failed_6 | failed_7;
+  assign _102_ = failed_5 | _091_;
+  assign _113_ = _070_ | _102_;
+  assign _121_ = _113_ | failed_8;
+  assign stop = dispatch_halted | _121_;
+  assign _132_ = ! control_error_code;
+  assign _001_ = | control_error_code;
+  assign _011_ = load_shell_busy & load_engine_stall;
+  assign _021_ = ~ _011_;
+  assign _030_ = load_shell_busy & _021_;
+  assign control_load_run = _030_ | dispatch_load_began;
   assign control_load_stall = load_shell_busy & load_engine_stall;
   assign control_dsp_run = dsp_shell_busy | dispatch_dsp_began;
   assign control_vec_run = vec_shell_busy | dispatch_vec_began;
-  assign _001_ = store_shell_busy & store_engine_stall;
-  assign _012_ = ~ _001_;
-  assign _022_ = store_shell_busy & _012_;
-  assign control_store_run = _022_ | dispatch_store_began;
+  assign _060_ = store_shell_busy & store_engine_stall;
+  assign _061_ = ~ _060_;
+  assign _063_ = store_shell_busy & _061_;
+  assign control_store_run = _063_ | dispatch_store_began;
   assign control_store_stall = store_shell_busy & store_engine_stall;
-  assign _061_ = ~ reads_drain;
-  assign _072_ = load_shell_start & _061_;
-  assign _082_ = ~ reads_drain;
-  assign _093_ = load_shell_begins & _082_;
-  assign _105_ = ~ reads_drain;
-  assign _115_ = dsp_shell_start & _105_;
-  assign _126_ = ~ reads_drain;
-  assign _137_ = dsp_shell_begins & _126_;
+  assign _064_ = ~ reads_drain;
+  assign _065_ = load_shell_start & _064_;
+  assign _066_ = ~ reads_drain;
+  assign _067_ = load_shell_begins & _066_;
+  assign _068_ = ~ reads_drain;
+  assign _069_ = dsp_shell_start & _068_;
+  assign _071_ = ~ reads_drain;
+  assign _072_ = dsp_shell_begins & _071_;
+  assign _073_ = ~ reads_drain;
+  assign _074_ = vec_shell_start & _073_;
+  assign _075_ = ~ reads_drain;
+  assign _076_ = vec_shell_begins & _075_;
+  assign _077_ = ~ reads_drain;
+  assign _078_ = store_shell_start & _077_;
+  assign _079_ = ~ reads_drain;
+  assign _080_ = store_shell_begins & _079_;
+  assign _081_ = ~ load_shell_busy;
+  assign _082_ = ~ dispatch_load_began;
+  assign _083_ = _081_ & _082_;
+  assign _084_ = ~ dsp_shell_busy;
+  assign _085_ = ~ dispatch_dsp_began;
+  assign _086_ = _084_ & _085_;
+  assign _087_ = ~ vec_shell_busy;
+  assign _088_ = ~ dispatch_vec_began;
+  assign _089_ = _087_ & _088_;
+  assign _090_ = ~ store_shell_busy;
+  assign _092_ = ~ dispatch_store_began;
+  assign _093_ = _090_ & _092_;
+  assign _094_ = & { _093_, _089_, _086_, _083_ };
+  assign _095_ = ~ reads_drain;
+  assign _096_ = running & _095_;
+  assign _097_ = dispatch_illegal & _096_;
+  assign _098_ = | reads_error;
+  assign _099_ = ~ reads_drain;
+  assign _100_ = running & _099_;
+  assign _101_ = _098_ & _100_;
+  assign _103_ = reads_error[0] ? 2'h3 : 2'h2;
+  assign _104_ = beats_i_valid ? 4'h0 : 4'hf;
+  assign _105_ = | writes_error;
+  assign _106_ = ~ reads_drain;
+  assign _107_ = running & _106_;
+  assign _108_ = _105_ & _107_;
+  assign _109_ = writes_error[0] ? 3'h5 : 3'h4;
+  assign _110_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _111_ = ~ reads_drain;
+  assign _112_ = running & _111_;
+  assign _114_ = _110_ & _112_;
+  assign _115_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _116_ = ~ reads_drain;
+  assign _117_ = running & _116_;
+  assign _118_ = _115_ & _117_;
+  assign _119_ = ~ load_shell_busy;
+  assign _120_ = ~ dispatch_load_began;
+  assign _122_ = _119_ & _120_;
+  assign _123_ = ~ dsp_shell_busy;
+  assign _124_ = ~ dispatch_dsp_began;
+  assign _125_ = _123_ & _124_;
+  assign _126_ = ~ vec_shell_busy;
+  assign _127_ = ~ dispatch_vec_began;
+  assign _128_ = _126_ & _127_;
+  assign _129_ = ~ store_shell_busy;
+  assign _130_ = ~ dispatch_store_began;
+  assign _131_ = _129_ & _130_;
+  assign _133_ = & { _131_, _128_, _125_, _122_ };
+  assign _134_ = _133_ & waited;
+  assign _135_ = dispatch_stuck & _134_;
+  assign _136_ = ~ reads_drain;
+  assign _137_ = running & _136_;
+  assign _138_ = _135_ & _137_;
+  assign _139_ = ~ reads_drain;
+  assign _140_ = running & _139_;
+  assign _141_ = dispatch_truncated & _140_;
   assign _142_ = ~ reads_drain;
-  assign _143_ = vec_shell_start & _142_;
-  assign _150_ = ~ reads_drain;
-  assign _158_ = vec_shell_begins & _150_;
-  assign _159_ = ~ reads_drain;
-  assign _160_ = store_shell_start & _159_;
-  assign _162_ = ~ reads_drain;
-  assign _163_ = store_shell_begins & _162_;
-  assign _164_ = ~ load_shell_busy;
-  assign _165_ = ~ dispatch_load_began;
-  assign _166_ = _164_ & _165_;
-  assign _167_ = ~ dsp_shell_busy;
-  assign _168_ = ~ dispatch_dsp_began;
-  assign _169_ = _167_ & _168_;
-  assign _170_ = ~ vec_shell_busy;
-  assign _171_ = ~ dispatch_vec_began;
-  assign _173_ = _170_ & _171_;
-  assign _174_ = ~ store_shell_busy;
-  assign _175_ = ~ dispatch_store_began;
-  assign _176_ = _174_ & _175_;
-  assign _177_ = & { _176_, _173_, _169_, _166_ };
-  assign _178_ = | reads_error;
-  assign _179_ = dispatch_illegal | _178_;
-  assign _180_ = | writes_error;
-  assign _181_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _182_ = _180_ | _181_;
-  assign _184_ = _179_ | _182_;
-  assign _185_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _186_ = ~ load_shell_busy;
-  assign _187_ = ~ dispatch_load_began;
-  assign _188_ = _186_ & _187_;
-  assign _189_ = ~ dsp_shell_busy;
-  assign _190_ = ~ dispatch_dsp_began;
-  assign _191_ = _189_ & _190_;
-  assign _192_ = ~ vec_shell_busy;
-  assign _193_ = ~ dispatch_vec_began;
-  assign _194_ = _192_ & _193_;
-  assign _195_ = ~ store_shell_busy;
-  assign _196_ = ~ dispatch_store_began;
-  assign _197_ = _195_ & _196_;
-  assign _198_ = & { _197_, _194_, _191_, _188_ };
-  assign _199_ = _198_ & waited;
-  assign _200_ = dispatch_stuck & _199_;
-  assign _201_ = _200_ | dispatch_truncated;
-  assign _202_ = _185_ | _201_;
-  assign _203_ = _184_ | _202_;
-  assign _204_ = _203_ | control_stop;
-  assign _205_ = _204_ & running;
-  assign _206_ = ~ reads_drain;
-  assign _207_ = _205_ & _206_;
-  assign _208_ = reads_idle & store_engine_port_idle;
-  assign _209_ = _208_ & reads_drain;
-  assign _210_ = | reads_error;
-  assign _211_ = dispatch_illegal | _210_;
-  assign _212_ = | writes_error;
-  assign _213_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _214_ = _212_ | _213_;
-  assign _215_ = _211_ | _214_;
-  assign _216_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _217_ = ~ load_shell_busy;
-  assign _218_ = ~ dispatch_load_began;
-  assign _219_ = _217_ & _218_;
-  assign _220_ = ~ dsp_shell_busy;
-  assign _221_ = ~ dispatch_dsp_began;
-  assign _222_ = _220_ & _221_;
-  assign _223_ = ~ vec_shell_busy;
-  assign _224_ = ~ dispatch_vec_began;
-  assign _225_ = _223_ & _224_;
-  assign _226_ = ~ store_shell_busy;
-  assign _227_ = ~ dispatch_store_began;
-  assign _228_ = _226_ & _227_;
-  assign _229_ = & { _228_, _225_, _222_, _219_ };
-  assign _230_ = _229_ & waited;
-  assign _002_ = dispatch_stuck & _230_;
-  assign _003_ = _002_ | dispatch_truncated;
-  assign _004_ = _216_ | _003_;
-  assign _005_ = _215_ | _004_;
-  assign _006_ = _005_ | control_stop;
-  assign _007_ = | reads_error;
-  assign _008_ = dispatch_illegal | _007_;
-  assign _009_ = | writes_error;
-  assign _010_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _011_ = _009_ | _010_;
-  assign _013_ = _008_ | _011_;
-  assign _014_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _015_ = ~ load_shell_busy;
-  assign _016_ = ~ dispatch_load_began;
-  assign _017_ = _015_ & _016_;
-  assign _018_ = ~ dsp_shell_busy;
-  assign _019_ = ~ dispatch_dsp_began;
-  assign _020_ = _018_ & _019_;
-  assign _021_ = ~ vec_shell_busy;
-  assign _023_ = ~ dispatch_vec_began;
-  assign _024_ = _021_ & _023_;
-  assign _025_ = ~ store_shell_busy;
-  assign _026_ = ~ dispatch_store_began;
-  assign _027_ = _025_ & _026_;
-  assign _028_ = & { _027_, _024_, _020_, _017_ };
-  assign _029_ = _028_ & waited;
-  assign _030_ = dispatch_stuck & _029_;
-  assign _031_ = _030_ | dispatch_truncated;
-  assign _032_ = _014_ | _031_;
-  assign _033_ = _013_ | _032_;
-  assign _034_ = | reads_error;
-  assign _035_ = dispatch_illegal | _034_;
-  assign _036_ = | writes_error;
-  assign _037_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _038_ = _036_ | _037_;
-  assign _039_ = _035_ | _038_;
-  assign _040_ = | reads_error;
-  assign _041_ = dispatch_illegal | _040_;
-  assign _042_ = reads_error[0] ? 2'h3 : 2'h2;
-  assign _043_ = dispatch_illegal ? 2'h1 : _042_;
-  assign _044_ = | writes_error;
-  assign _045_ = writes_error[0] ? 3'h5 : 3'h4;
-  assign _046_ = _044_ ? _045_ : 3'h7;
-  assign _047_ = _041_ ? { 1'h0, _043_ } : _046_;
-  assign _048_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _049_ = ~ load_shell_busy;
-  assign _050_ = ~ dispatch_load_began;
-  assign _051_ = _049_ & _050_;
-  assign _052_ = ~ dsp_shell_busy;
-  assign _053_ = ~ dispatch_dsp_began;
-  assign _054_ = _052_ & _053_;
-  assign _055_ = ~ vec_shell_busy;
-  assign _056_ = ~ dispatch_vec_began;
-  assign _057_ = _055_ & _056_;
-  assign _058_ = ~ store_shell_busy;
-  assign _059_ = ~ dispatch_store_began;
-  assign _060_ = _058_ & _059_;
-  assign _062_ = & { _060_, _057_, _054_, _051_ };
-  assign _063_ = _062_ & waited;
-  assign _064_ = dispatch_stuck & _063_;
-  assign _065_ = _064_ ? 4'h6 : 4'h9;
-  assign _066_ = _048_ ? 4'h8 : _065_;
-  assign _067_ = _039_ ? { 1'h0, _047_ } : _066_;
-  assign _068_ = _033_ ? _067_ : 4'ha;
-  assign _069_ = _006_ ? _068_ : 4'h0;
-  assign _070_ = | reads_error;
-  assign _071_ = dispatch_illegal | _070_;
-  assign _073_ = | writes_error;
-  assign _074_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _075_ = _073_ | _074_;
-  assign _076_ = _071_ | _075_;
-  assign _077_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _078_ = ~ load_shell_busy;
-  assign _079_ = ~ dispatch_load_began;
-  assign _080_ = _078_ & _079_;
-  assign _081_ = ~ dsp_shell_busy;
-  assign _083_ = ~ dispatch_dsp_began;
-  assign _084_ = _081_ & _083_;
-  assign _085_ = ~ vec_shell_busy;
-  assign _086_ = ~ dispatch_vec_began;
-  assign _087_ = _085_ & _086_;
-  assign _088_ = ~ store_shell_busy;
-  assign _089_ = ~ dispatch_store_began;
-  assign _090_ = _088_ & _089_;
-  assign _091_ = & { _090_, _087_, _084_, _080_ };
-  assign _092_ = _091_ & waited;
-  assign _094_ = dispatch_stuck & _092_;
-  assign _095_ = _094_ | dispatch_truncated;
-  assign _096_ = _077_ | _095_;
-  assign _097_ = _076_ | _096_;
-  assign _098_ = _097_ | control_stop;
-  assign _099_ = | reads_error;
-  assign _100_ = dispatch_illegal | _099_;
-  assign _101_ = | writes_error;
-  assign _102_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _103_ = _101_ | _102_;
-  assign _106_ = _100_ | _103_;
-  assign _107_ = | { store_shell_overflow, vec_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _108_ = ~ load_shell_busy;
-  assign _109_ = ~ dispatch_load_began;
-  assign _110_ = _108_ & _109_;
-  assign _111_ = ~ dsp_shell_busy;
-  assign _112_ = ~ dispatch_dsp_began;
-  assign _113_ = _111_ & _112_;
-  assign _114_ = ~ vec_shell_busy;
-  assign _116_ = ~ dispatch_vec_began;
-  assign _117_ = _114_ & _116_;
-  assign _118_ = ~ store_shell_busy;
-  assign _119_ = ~ dispatch_store_began;
-  assign _120_ = _118_ & _119_;
-  assign _121_ = & { _120_, _117_, _113_, _110_ };
-  assign _122_ = _121_ & waited;
-  assign _123_ = dispatch_stuck & _122_;
-  assign _124_ = _123_ | dispatch_truncated;
-  assign _125_ = _107_ | _124_;
-  assign _127_ = _106_ | _125_;
-  assign _128_ = | reads_error;
-  assign _129_ = dispatch_illegal | _128_;
-  assign _130_ = | writes_error;
-  assign _131_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _132_ = _130_ | _131_;
-  assign _133_ = _129_ | _132_;
-  assign _134_ = | reads_error;
-  assign _135_ = dispatch_illegal | _134_;
-  assign _136_ = load_engine_data_valid ? 4'h0 : 4'hf;
-  assign _138_ = dispatch_illegal ? load_shell_word[3:0] : _136_;
-  assign _139_ = | writes_error;
-  assign _140_ = _139_ ? 4'h5 : 4'hf;
-  assign _141_ = _135_ ? _138_ : _140_;
-  assign _144_ = _133_ ? _141_ : 4'hf;
-  assign _145_ = _127_ ? _144_ : 4'hf;
-  assign _146_ = _098_ ? _145_ : 4'hf;
-  assign _147_ = ~ reads_drain;
-  assign _148_ = running & _147_;
-  assign _149_ = ~ reads_drain;
-  assign _151_ = running & _149_;
-  assign _152_ = ~ reads_drain;
-  assign _153_ = running & _152_;
-  assign _154_ = ~ reads_drain;
-  assign _155_ = running & _154_;
+  assign _002_ = running & _142_;
+  assign _003_ = control_stop & _002_;
+  assign _004_ = reads_idle & store_engine_port_idle;
+  assign _005_ = _004_ & reads_drain;
+  assign _006_ = failed_0 | failed_1;
+  assign _007_ = failed_2 | failed_3;
+  assign _008_ = _006_ | _007_;
+  assign _009_ = failed_6 | failed_7;
+  assign _010_ = failed_5 | _009_;
+  assign _012_ = _008_ | _010_;
+  assign _013_ = _012_ | failed_8;
+  assign _014_ = ! control_error_code;
+  assign _015_ = _013_ & _014_;
+  assign _016_ = failed_0 | failed_1;
+  assign _017_ = failed_2 | failed_3;
+  assign _018_ = _016_ | _017_;
+  assign _019_ = failed_6 | failed_7;
+  assign _020_ = failed_5 | _019_;
+  assign _022_ = _018_ | _020_;
+  assign _023_ = failed_0 | failed_1;
+  assign _024_ = failed_2 | failed_3;
+  assign _025_ = _023_ | _024_;
+  assign _026_ = failed_0 | failed_1;
+  assign _027_ = failed_0 ? 2'h1 : code_1;
+  assign _028_ = failed_2 ? code_2 : 3'h7;
+  assign _029_ = _026_ ? { 1'h0, _027_ } : _028_;
+  assign _031_ = failed_6 ? 4'h6 : 4'h9;
+  assign _032_ = failed_5 ? 4'h8 : _031_;
+  assign _033_ = _025_ ? { 1'h0, _029_ } : _032_;
+  assign _034_ = _022_ ? _033_ : 4'ha;
+  assign _035_ = failed_0 | failed_1;
+  assign _036_ = failed_2 | failed_3;
+  assign _037_ = _035_ | _036_;
+  assign _038_ = failed_6 | failed_7;
+  assign _039_ = failed_5 | _038_;
+  assign _040_ = _037_ | _039_;
+  assign _041_ = failed_0 | failed_1;
+  assign _042_ = failed_2 | failed_3;
+  assign _043_ = _041_ | _042_;
+  assign _044_ = failed_0 | failed_1;
+  assign _045_ = failed_0 ? blamed_0 : blamed_1;
+  assign _046_ = failed_2 ? 4'h5 : 4'hf;
+  assign _047_ = _044_ ? _045_ : _046_;
+  assign _048_ = _043_ ? _047_ : 4'hf;
+  assign _049_ = _040_ ? _048_ : 4'hf;
+  assign _050_ = ~ reads_drain;
+  assign _051_ = running & _050_;
+  assign _052_ = ~ reads_drain;
+  assign _053_ = running & _052_;
+  assign _054_ = ~ reads_drain;
+  assign _055_ = running & _054_;
+  assign _056_ = ~ reads_drain;
+  assign _057_ = running & _056_;
   always @(posedge clk)
     load_engine_head <= load_shell_head;
   always @(posedge clk)
@@ -990,65 +828,99 @@ module accelerator(
   always @(posedge clk)
     store_engine_head <= store_shell_head;
   always @(posedge clk)
+    blamed_0 <= load_shell_word[3:0];
+  always @(posedge clk)
+    code_1 <= _103_;
+  always @(posedge clk)
+    blamed_1 <= _104_;
+  always @(posedge clk)
+    code_2 <= _109_;
+  always @(posedge clk)
+    position_then <= dispatch_position;
+  always @(posedge clk)
     if (rst) control_store_waiting <= 8'h00;
-    else if (_155_) control_store_waiting <= store_shell_missing;
+    else if (_057_) control_store_waiting <= store_shell_missing;
   always @(posedge clk)
     if (rst) control_vec_waiting <= 8'h00;
-    else if (_153_) control_vec_waiting <= vec_shell_missing;
+    else if (_055_) control_vec_waiting <= vec_shell_missing;
   always @(posedge clk)
     if (rst) control_dsp_waiting <= 8'h00;
-    else if (_151_) control_dsp_waiting <= dsp_shell_missing;
+    else if (_053_) control_dsp_waiting <= dsp_shell_missing;
   always @(posedge clk)
     if (rst) control_load_waiting <= 8'h00;
-    else if (_148_) control_load_waiting <= load_shell_missing;
-  always @(posedge clk)
-    if (rst) control_error_instruction <= 32'd0;
-    else if (_231_) control_error_instruction <= dispatch_position;
-  always @(posedge clk)
-    if (rst) control_error_engine <= 4'h0;
-    else if (_232_) control_error_engine <= _146_;
+    else if (_051_) control_load_waiting <= load_shell_missing;
   always @(posedge clk)
     if (rst) state_state <= 2'h0;
-    else state_state <= _244_;
+    else state_state <= _150_;
   always @(posedge clk)
     if (rst) dispatch_go <= 1'h0;
-    else dispatch_go <= _250_;
+    else dispatch_go <= _156_;
   always @(posedge clk)
     if (rst) reads_drain <= 1'h1;
-    else reads_drain <= _255_;
+    else reads_drain <= _161_;
+  always @(posedge clk)
+    if (rst) control_error_instruction <= 32'd0;
+    else if (_015_) control_error_instruction <= position_then;
+  always @(posedge clk)
+    if (rst) control_error_engine <= 4'h0;
+    else if (_015_) control_error_engine <= _049_;
+  always @(posedge clk)
+    if (rst) control_error_code <= 8'h00;
+    else control_error_code <= _168_;
   always @(posedge clk)
     if (rst) settled <= 1'h0;
-    else settled <= _209_;
+    else settled <= _005_;
   always @(posedge clk)
-    if (rst) has_failed <= 1'h0;
-    else has_failed <= _207_;
+    if (rst) failed_8 <= 1'h0;
+    else failed_8 <= _003_;
+  always @(posedge clk)
+    if (rst) failed_7 <= 1'h0;
+    else failed_7 <= _141_;
+  always @(posedge clk)
+    if (rst) failed_6 <= 1'h0;
+    else failed_6 <= _138_;
+  always @(posedge clk)
+    if (rst) failed_5 <= 1'h0;
+    else failed_5 <= _118_;
+  always @(posedge clk)
+    if (rst) failed_3 <= 1'h0;
+    else failed_3 <= _114_;
+  always @(posedge clk)
+    if (rst) failed_2 <= 1'h0;
+    else failed_2 <= _108_;
+  always @(posedge clk)
+    if (rst) failed_1 <= 1'h0;
+    else failed_1 <= _101_;
+  always @(posedge clk)
+    if (rst) failed_0 <= 1'h0;
+    else failed_0 <= _097_;
   always @(posedge clk)
     if (rst) waited <= 1'h0;
-    else waited <= _177_;
+    else waited <= _094_;
   always @(posedge clk)
     if (rst) store_engine_begins <= 1'h0;
-    else store_engine_begins <= _163_;
+    else store_engine_begins <= _080_;
   always @(posedge clk)
     if (rst) store_engine_start <= 1'h0;
-    else store_engine_start <= _160_;
+    else store_engine_start <= _078_;
   always @(posedge clk)
     if (rst) vec_engine_begins <= 1'h0;
-    else vec_engine_begins <= _158_;
+    else vec_engine_begins <= _076_;
   always @(posedge clk)
     if (rst) vec_engine_start <= 1'h0;
-    else vec_engine_start <= _143_;
+    else vec_engine_start <= _074_;
   always @(posedge clk)
     if (rst) dsp_engine_begins <= 1'h0;
-    else dsp_engine_begins <= _137_;
+    else dsp_engine_begins <= _072_;
   always @(posedge clk)
     if (rst) dsp_engine_start <= 1'h0;
-    else dsp_engine_start <= _115_;
+    else dsp_engine_start <= _069_;
   always @(posedge clk)
     if (rst) load_engine_begins <= 1'h0;
-    else load_engine_begins <= _093_;
+    else load_engine_begins <= _067_;
   always @(posedge clk)
     if (rst) load_engine_start <= 1'h0;
-    else load_engine_start <= _072_;
+    else load_engine_start <= _065_;
   always @(posedge clk)
     if (rst) store_gave <= 8'h00;
     else store_gave <= store_shell_gives;
@@ -1061,106 +933,96 @@ module accelerator(
   always @(posedge clk)
     if (rst) load_gave <= 8'h00;
     else load_gave <= load_shell_gives;
-  reg [3:0] _527_ = 4'h0;
-  always @(posedge clk)
-    if (rst) _527_ <= 4'h0;
-    else if (_233_) _527_ <= _069_;
-  assign control_error_code[3:0] = _527_;
-  assign _234_ = ~ has_failed;
-  assign _235_ = ~ has_failed;
-  assign _236_ = ~ has_failed;
-  assign _231_ = & { _240_, _234_ };
-  assign _232_ = & { _241_, _235_ };
-  assign _233_ = & { _242_, _236_ };
-  assign control_done = _237_ ? _262_ : 1'h0;
-  assign _237_ = state_state == 2'h2;
-  function [0:0] _536_;
+  assign _143_ = settled ? _001_ : 1'h0;
+  assign control_error = _144_ ? _143_ : 1'h0;
+  assign _144_ = state_state == 2'h2;
+  assign _145_ = settled ? _132_ : 1'h0;
+  assign control_done = _146_ ? _145_ : 1'h0;
+  assign _146_ = state_state == 2'h2;
+  function [0:0] _365_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _536_ = b[0:0];
+        _365_ = b[0:0];
       2'b1?:
-        _536_ = b[1:1];
+        _365_ = b[1:1];
       default:
-        _536_ = a;
+        _365_ = a;
     endcase
   endfunction
-  assign running = _536_(1'h0, 2'h3, { _239_, _238_ });
-  assign _238_ = state_state == 2'h2;
-  assign _239_ = state_state == 2'h1;
-  assign _240_ = state_state == 2'h1;
-  assign _241_ = state_state == 2'h1;
-  assign _242_ = state_state == 2'h1;
-  assign _243_ = settled ? 2'h0 : state_state;
-  function [1:0] _543_;
+  assign running = _365_(1'h0, 2'h3, { _148_, _147_ });
+  assign _147_ = state_state == 2'h2;
+  assign _148_ = state_state == 2'h1;
+  assign _149_ = settled ? 2'h0 : state_state;
+  function [1:0] _369_;
     input [1:0] a;
     input [5:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _543_ = b[1:0];
+        _369_ = b[1:0];
       3'b?1?:
-        _543_ = b[3:2];
+        _369_ = b[3:2];
       3'b1??:
-        _543_ = b[5:4];
+        _369_ = b[5:4];
       default:
-        _543_ = a;
+        _369_ = a;
     endcase
   endfunction
-  assign _244_ = _543_(state_state, { _248_, _246_, _243_ }, { _249_, _247_, _245_ });
-  assign _245_ = state_state == 2'h2;
-  assign _246_ = stop ? 2'h2 : state_state;
-  assign _247_ = state_state == 2'h1;
-  assign _248_ = control_start ? 2'h1 : state_state;
-  assign _249_ = ! state_state;
-  function [0:0] _549_;
+  assign _150_ = _369_(state_state, { _154_, _152_, _149_ }, { _155_, _153_, _151_ });
+  assign _151_ = state_state == 2'h2;
+  assign _152_ = stop ? 2'h2 : state_state;
+  assign _153_ = state_state == 2'h1;
+  assign _154_ = control_start ? 2'h1 : state_state;
+  assign _155_ = ! state_state;
+  function [0:0] _375_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _549_ = b[0:0];
+        _375_ = b[0:0];
       2'b1?:
-        _549_ = b[1:1];
+        _375_ = b[1:1];
       default:
-        _549_ = a;
+        _375_ = a;
     endcase
   endfunction
-  assign _250_ = _549_(dispatch_go, { _252_, 1'h0 }, { _253_, _251_ });
-  assign _251_ = state_state == 2'h1;
-  assign _252_ = control_start ? 1'h1 : dispatch_go;
-  assign _253_ = ! state_state;
-  assign _254_ = settled ? 1'h0 : reads_drain;
-  function [0:0] _554_;
+  assign _156_ = _375_(dispatch_go, { _158_, 1'h0 }, { _159_, _157_ });
+  assign _157_ = state_state == 2'h1;
+  assign _158_ = control_start ? 1'h1 : dispatch_go;
+  assign _159_ = ! state_state;
+  assign _160_ = settled ? 1'h0 : reads_drain;
+  function [0:0] _380_;
     input [0:0] a;
     input [2:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _554_ = b[0:0];
+        _380_ = b[0:0];
       3'b?1?:
-        _554_ = b[1:1];
+        _380_ = b[1:1];
       3'b1??:
-        _554_ = b[2:2];
+        _380_ = b[2:2];
       default:
-        _554_ = a;
+        _380_ = a;
     endcase
   endfunction
-  assign _255_ = _554_(reads_drain, { 1'h0, _257_, _254_ }, { _259_, _258_, _256_ });
-  assign _256_ = state_state == 2'h2;
-  assign _257_ = stop ? 1'h1 : reads_drain;
-  assign _258_ = state_state == 2'h1;
-  assign _259_ = ! state_state;
-  assign _260_ = settled ? _104_ : 1'h0;
-  assign control_error = _261_ ? _260_ : 1'h0;
-  assign _261_ = state_state == 2'h2;
-  assign _262_ = settled ? _000_ : 1'h0;
+  assign _161_ = _380_(reads_drain, { 1'h0, _163_, _160_ }, { _165_, _164_, _162_ });
+  assign _162_ = state_state == 2'h2;
+  assign _163_ = stop ? 1'h1 : reads_drain;
+  assign _164_ = state_state == 2'h1;
+  assign _165_ = ! state_state;
+  assign _166_ = _015_ ? { 4'h0, _034_ } : control_error_code;
+  assign _167_ = control_start ? 8'h00 : _166_;
+  assign _168_ = _169_ ? _167_ : _166_;
+  assign _169_ = ! state_state;
   accelerator_scratchpad_acc acc_buffer (
     .clk(clk),
     .conflict(acc_buffer_conflict),
@@ -1192,6 +1054,16 @@ module accelerator(
     .vec_write_data(act_buffer_vec_write_data),
     .vec_write_en(act_buffer_vec_write_en)
   );
+  accelerator_pair_beats beats (
+    .clk(clk),
+    .i_data(dispatch_data),
+    .i_ready(reads_load_take),
+    .i_valid(beats_i_valid),
+    .o_data(load_engine_data),
+    .o_ready(beats_o_ready),
+    .o_valid(load_engine_data_valid),
+    .rst(reads_drain)
+  );
   accelerator_control control (
     .clk(clk),
     .dispatched(control_dispatched),
@@ -1203,7 +1075,7 @@ module accelerator(
     .dsp_wait(control_dsp_wait),
     .dsp_waiting(control_dsp_waiting),
     .error(control_error),
-    .error_code({ 4'h0, control_error_code[3:0] }),
+    .error_code(control_error_code),
     .error_engine(control_error_engine),
     .error_instruction(control_error_instruction),
     .irq(irq),
@@ -1324,8 +1196,8 @@ module accelerator(
   accelerator_load load_engine (
     .begins(load_engine_begins),
     .clk(clk),
-    .data(dispatch_data),
-    .data_take(reads_load_take),
+    .data(load_engine_data),
+    .data_take(beats_o_ready),
     .data_valid(load_engine_data_valid),
     .done(load_shell_done),
     .head(load_engine_head),
@@ -1361,7 +1233,7 @@ module accelerator(
   );
   accelerator_scratchpad_parameter parameter_buffer (
     .clk(clk),
-    .conflict(_156_),
+    .conflict(_058_),
     .load_address(act_buffer_load_address[10:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[2]),
@@ -1384,7 +1256,7 @@ module accelerator(
     .idle(reads_idle),
     .load_address(reads_load_address),
     .load_beats(reads_load_beats),
-    .load_data(load_engine_data_valid),
+    .load_data(beats_i_valid),
     .load_ready(load_engine_read_ready),
     .load_take(reads_load_take),
     .load_valid(reads_load_valid),
@@ -1482,7 +1354,7 @@ module accelerator(
   );
   accelerator_scratchpad_weight weight_buffer (
     .clk(clk),
-    .conflict(_157_),
+    .conflict(_059_),
     .dsp_address(weight_buffer_dsp_address),
     .dsp_data(dsp_engine_weight_data),
     .dsp_en(weight_buffer_dsp_en),
@@ -1526,11 +1398,14 @@ module accelerator(
   assign act_buffer_load_en = load_engine_write_en[0];
   assign act_buffer_store_data = store_engine_read_data;
   assign act_buffer_vec_data = vec_engine_act_data;
-  assign code = { 4'h0, control_error_code[3:0] };
+  assign beats_i_data = dispatch_data;
+  assign beats_i_ready = reads_load_take;
+  assign beats_o_data = load_engine_data;
+  assign beats_o_valid = load_engine_data_valid;
+  assign code = control_error_code;
   assign control_dsp_done = dsp_shell_ended;
   assign control_dsp_idle = dispatch_dsp_idle;
   assign control_dsp_stall = 1'h0;
-  assign control_error_code[7:4] = 4'h0;
   assign control_irq = irq;
   assign control_load_done = load_shell_ended;
   assign control_load_idle = dispatch_load_idle;
@@ -1588,8 +1463,8 @@ module accelerator(
   assign engine = control_error_engine;
   assign event_began = { 2'h0, dispatch_store_began, dispatch_vec_began, 2'h0, dispatch_dsp_began, dispatch_load_began };
   assign event_ended = { 2'h0, store_shell_ended, vec_shell_ended, 2'h0, dsp_shell_ended, load_shell_ended };
-  assign load_engine_data = dispatch_data;
-  assign load_engine_data_take = reads_load_take;
+  assign failed_4 = 1'h0;
+  assign load_engine_data_take = beats_o_ready;
   assign load_engine_done = load_shell_done;
   assign load_engine_head_held = load_engine_head;
   assign load_engine_read_address = reads_load_address;
@@ -1616,7 +1491,7 @@ module accelerator(
   assign reads_data = dispatch_data;
   assign reads_fetch_data = dispatch_data_valid;
   assign reads_fetch_ready = dispatch_read_ready;
-  assign reads_load_data = load_engine_data_valid;
+  assign reads_load_data = beats_i_valid;
   assign reads_load_ready = load_engine_read_ready;
   assign reads_m_axi_araddr = m_axi_araddr;
   assign reads_m_axi_arburst = m_axi_arburst;
@@ -4267,20 +4142,20 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_b
   wire _092_;
   wire _093_;
   wire _094_;
-  wire _095_;
-  wire [32:0] _096_;
+  wire [32:0] _095_;
+  wire _096_;
   wire _097_;
   wire _098_;
-  wire _099_;
-  wire [4:0] _100_;
+  wire [4:0] _099_;
+  wire [127:0] _100_;
   wire [127:0] _101_;
-  wire [127:0] _102_;
-  wire _103_;
-  wire [31:0] _104_;
-  wire _105_;
-  wire [32:0] _106_;
+  wire _102_;
+  wire [31:0] _103_;
+  wire _104_;
+  wire [32:0] _105_;
+  wire [31:0] _106_;
   wire [31:0] _107_;
-  wire [31:0] _108_;
+  wire _108_;
   wire _109_;
   wire _110_;
   wire _111_;
@@ -4302,29 +4177,29 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_b
   wire _127_;
   wire _128_;
   wire _129_;
-  wire _130_;
-  wire _131_;
+  wire [4:0] _130_;
+  wire [5:0] _131_;
   wire [4:0] _132_;
   wire [5:0] _133_;
   wire [4:0] _134_;
   wire [5:0] _135_;
   wire [4:0] _136_;
-  wire [5:0] _137_;
-  wire _138_;
-  wire [4:0] _139_;
-  wire [5:0] _140_;
-  wire [8:0] _141_;
-  wire [9:0] _142_;
-  wire [10:0] _143_;
-  wire [33:0] _144_;
-  wire _145_;
+  wire _137_;
+  wire [5:0] _138_;
+  wire [8:0] _139_;
+  wire [9:0] _140_;
+  wire [10:0] _141_;
+  wire [33:0] _142_;
+  wire _143_;
+  wire _144_;
+  wire [32:0] _145_;
   wire _146_;
-  wire [32:0] _147_;
+  wire _147_;
   wire _148_;
   wire _149_;
-  wire _150_;
+  wire [32:0] _150_;
   wire _151_;
-  wire [32:0] _152_;
+  wire _152_;
   wire _153_;
   wire _154_;
   wire _155_;
@@ -4358,15 +4233,14 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_b
   wire _183_;
   wire _184_;
   wire _185_;
-  wire _186_;
+  wire [31:0] _186_;
   wire [31:0] _187_;
-  wire [31:0] _188_;
+  wire _188_;
   wire _189_;
   wire _190_;
   wire _191_;
-  wire _192_;
-  wire [32:0] _193_;
-  wire [31:0] _194_;
+  wire [32:0] _192_;
+  wire [31:0] _193_;
   input [31:0] address;
   wire [31:0] address;
   wire ask;
@@ -4466,285 +4340,284 @@ module accelerator_dispatch(address, count, read_ready, data_valid, data, load_b
   assign idle = & { store_idle, vec_idle, dsp_idle, load_idle };
   assign _000_ = ~ load_free[3];
   assign _091_ = _000_ & for_load;
-  assign _116_ = ~ dsp_free[3];
-  assign _127_ = _116_ & for_dsp;
-  assign _138_ = ~ vec_free[3];
-  assign _148_ = _138_ & for_vec;
-  assign _155_ = ~ store_free[3];
-  assign _164_ = _155_ & for_store;
-  assign room = | { _164_, _148_, _127_, _091_ };
-  assign _172_ = running & valid;
+  assign _115_ = ~ dsp_free[3];
+  assign _126_ = _115_ & for_dsp;
+  assign _137_ = ~ vec_free[3];
+  assign _146_ = _137_ & for_vec;
+  assign _153_ = ~ store_free[3];
+  assign _162_ = _153_ & for_store;
+  assign room = | { _162_, _146_, _126_, _091_ };
+  assign _171_ = running & valid;
   assign _001_ = | { for_control, for_store, for_vec, for_dsp, for_load };
   assign _010_ = ~ _001_;
-  assign illegal = _172_ & _010_;
+  assign illegal = _171_ & _010_;
   assign _019_ = running & valid;
   assign _028_ = _019_ & for_control;
   assign _037_ = ~ word[4];
   assign _046_ = _028_ & _037_;
   assign halted = _046_ & idle;
   assign _055_ = running & valid;
-  assign _065_ = ~ idle;
+  assign _064_ = ~ idle;
   assign _073_ = | { for_control, for_store, for_vec, for_dsp, for_load };
   assign _082_ = ~ room;
   assign _092_ = _073_ & _082_;
-  assign _103_ = for_control ? _065_ : _092_;
-  assign stuck = _055_ & _103_;
-  assign _105_ = ~ valid;
-  assign _109_ = running & _105_;
-  assign _110_ = ~ more;
-  assign truncated = _109_ & _110_;
-  assign _111_ = running & valid;
-  assign _112_ = for_control & word[4];
-  assign _113_ = _112_ & idle;
-  assign _114_ = room | _113_;
-  assign take = _111_ & _114_;
+  assign _102_ = for_control ? _064_ : _092_;
+  assign stuck = _055_ & _102_;
+  assign _104_ = ~ valid;
+  assign _108_ = running & _104_;
+  assign _109_ = ~ more;
+  assign truncated = _108_ & _109_;
+  assign _110_ = running & valid;
+  assign _111_ = for_control & word[4];
+  assign _112_ = _111_ & idle;
+  assign _113_ = room | _112_;
+  assign take = _110_ & _113_;
   assign dispatched = take | halted;
-  assign _115_ = running & valid;
-  assign _117_ = _115_ & for_load;
-  assign _118_ = ~ load_free[3];
-  assign load_push = _117_ & _118_;
-  assign _119_ = running & valid;
-  assign _120_ = _119_ & for_dsp;
-  assign _121_ = ~ dsp_free[3];
-  assign dsp_push = _120_ & _121_;
-  assign _122_ = running & valid;
-  assign _123_ = _122_ & for_vec;
-  assign _124_ = ~ vec_free[3];
-  assign vec_push = _123_ & _124_;
-  assign _125_ = running & valid;
-  assign _126_ = _125_ & for_store;
-  assign _128_ = ~ store_free[3];
-  assign store_push = _126_ & _128_;
+  assign _114_ = running & valid;
+  assign _116_ = _114_ & for_load;
+  assign _117_ = ~ load_free[3];
+  assign load_push = _116_ & _117_;
+  assign _118_ = running & valid;
+  assign _119_ = _118_ & for_dsp;
+  assign _120_ = ~ dsp_free[3];
+  assign dsp_push = _119_ & _120_;
+  assign _121_ = running & valid;
+  assign _122_ = _121_ & for_vec;
+  assign _123_ = ~ vec_free[3];
+  assign vec_push = _122_ & _123_;
+  assign _124_ = running & valid;
+  assign _125_ = _124_ & for_store;
+  assign _127_ = ~ store_free[3];
+  assign store_push = _125_ & _127_;
   assign read_beats = beats_for_a_burst ? 9'h008 : beats_left[8:0];
-  assign _129_ = reserved <= 4'h8;
-  assign read_valid = beats_there & _129_;
+  assign _128_ = reserved <= 4'h8;
+  assign read_valid = beats_there & _128_;
   assign ask = read_valid & read_ready;
-  assign _130_ = ~ valid;
-  assign free = _130_ | take;
-  assign _131_ = buffer_valid & free;
-  assign buffer_pop = _131_ & more;
-  assign _132_ = $signed(load_free) - $signed({ 1'h0, load_push });
-  assign _133_ = $signed(_132_) + $signed({ 1'h0, load_began_delay });
-  assign _134_ = $signed(dsp_free) - $signed({ 1'h0, dsp_push });
-  assign _135_ = $signed(_134_) + $signed({ 1'h0, dsp_began_delay });
-  assign _136_ = $signed(vec_free) - $signed({ 1'h0, vec_push });
-  assign _137_ = $signed(_136_) + $signed({ 1'h0, vec_began_delay });
-  assign _139_ = $signed(store_free) - $signed({ 1'h0, store_push });
-  assign _140_ = $signed(_139_) + $signed({ 1'h0, store_began_delay });
-  assign _141_ = ask ? read_beats : 9'h000;
-  assign _142_ = reserved + _141_;
-  assign _143_ = _142_ - buffer_pop;
-  assign _144_ = beats_left - read_beats;
-  assign _145_ = beats_left > 4'h8;
-  assign _146_ = beats_left >= 5'h10;
-  assign _147_ = read_address + { 3'h0, read_beats, 4'h0 };
+  assign free = ~ valid;
+  assign _129_ = buffer_valid & free;
+  assign buffer_pop = _129_ & more;
+  assign _130_ = $signed(load_free) - $signed({ 1'h0, load_push });
+  assign _131_ = $signed(_130_) + $signed({ 1'h0, load_began_delay });
+  assign _132_ = $signed(dsp_free) - $signed({ 1'h0, dsp_push });
+  assign _133_ = $signed(_132_) + $signed({ 1'h0, dsp_began_delay });
+  assign _134_ = $signed(vec_free) - $signed({ 1'h0, vec_push });
+  assign _135_ = $signed(_134_) + $signed({ 1'h0, vec_began_delay });
+  assign _136_ = $signed(store_free) - $signed({ 1'h0, store_push });
+  assign _138_ = $signed(_136_) + $signed({ 1'h0, store_began_delay });
+  assign _139_ = ask ? read_beats : 9'h000;
+  assign _140_ = reserved + _139_;
+  assign _141_ = _140_ - buffer_pop;
+  assign _142_ = beats_left - read_beats;
+  assign _143_ = beats_left > 4'h8;
+  assign _144_ = beats_left >= 5'h10;
+  assign _145_ = read_address + { 3'h0, read_beats, 4'h0 };
+  assign _147_ = | count;
+  assign _148_ = { 1'h0, count } >= 4'h8;
   assign _149_ = | count;
-  assign _150_ = { 1'h0, count } >= 4'h8;
-  assign _151_ = | count;
-  assign _152_ = left - 1'h1;
-  assign _153_ = left != 1'h1;
-  assign _154_ = ! buffer_head[7:0];
-  assign _156_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:10], 1'h0, buffer_head[8] };
-  assign _157_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:18], 1'h0, buffer_head[16] };
-  assign _158_ = ! buffer_head[127:112];
-  assign _159_ = | buffer_head[87:68];
-  assign _160_ = | buffer_head[103:88];
-  assign _161_ = & { _160_, _159_, _158_, _157_, _156_ };
-  assign _162_ = _154_ & _161_;
-  assign _163_ = buffer_head[7:0] == 5'h10;
-  assign _165_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:10], 1'h0, buffer_head[8] };
-  assign _166_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:18], 1'h0, buffer_head[16] };
-  assign _167_ = ! buffer_head[127:78];
-  assign _168_ = | buffer_head[77:62];
-  assign _169_ = & { _168_, _167_, _166_, _165_ };
-  assign _170_ = _163_ & _169_;
-  assign _171_ = buffer_head[7:0] == 6'h20;
-  assign _173_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:10], 1'h0, buffer_head[8] };
-  assign _174_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:18], 1'h0, buffer_head[16] };
-  assign _175_ = ! buffer_head[127:126];
-  assign _176_ = buffer_head[66:64] <= 3'h6;
-  assign _177_ = | buffer_head[110:91];
-  assign _178_ = | buffer_head[124:111];
-  assign _179_ = & { _178_, _177_, _176_, _175_, _174_, _173_ };
-  assign _180_ = _171_ & _179_;
-  assign _181_ = | { _180_, _170_, _162_ };
-  assign _002_ = buffer_head[7:0] == 1'h1;
-  assign _003_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:9], 1'h0 };
-  assign _004_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:17], 1'h0 };
-  assign _005_ = | buffer_head[35:24];
-  assign _006_ = | buffer_head[61:50];
-  assign _007_ = | buffer_head[87:78];
-  assign _008_ = | buffer_head[93:88];
-  assign _009_ = | buffer_head[111:106];
-  assign _011_ = & { _009_, _008_, _007_, _006_, _005_, _004_, _003_ };
-  assign _012_ = _002_ & _011_;
-  assign _013_ = buffer_head[7:0] == 5'h11;
-  assign _014_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:9], 1'h0 };
-  assign _015_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:17], 1'h0 };
-  assign _016_ = ! buffer_head[127:106];
-  assign _017_ = | buffer_head[89:80];
-  assign _018_ = & { _017_, _016_, _015_, _014_ };
-  assign _020_ = _013_ & _018_;
-  assign _021_ = | { _020_, _012_ };
-  assign _022_ = buffer_head[7:0] == 3'h4;
-  assign _023_ = ! { buffer_head[15:14], 1'h0, buffer_head[12:10], 2'h0 };
-  assign _024_ = ! { buffer_head[23:22], 1'h0, buffer_head[20:18], 2'h0 };
-  assign _025_ = ! buffer_head[127:114];
-  assign _026_ = | buffer_head[29:24];
-  assign _027_ = | buffer_head[35:30];
-  assign _029_ = | buffer_head[47:36];
-  assign _030_ = | buffer_head[59:48];
-  assign _031_ = | buffer_head[71:60];
-  assign _032_ = ! buffer_head[113];
-  assign _033_ = & { _032_, _031_, _030_, _029_, _027_, _026_, _025_, _024_, _023_ };
-  assign _034_ = _022_ & _033_;
-  assign _035_ = buffer_head[7:0] == 5'h14;
-  assign _036_ = ! { buffer_head[15:14], 1'h0, buffer_head[12:10], 2'h0 };
-  assign _038_ = ! { buffer_head[23:22], 1'h0, buffer_head[20:18], 2'h0 };
-  assign _039_ = ! buffer_head[127:124];
-  assign _040_ = & { _039_, _038_, _036_ };
-  assign _041_ = _035_ & _040_;
-  assign _042_ = buffer_head[7:0] == 6'h24;
-  assign _043_ = ! { buffer_head[15:14], 1'h0, buffer_head[12:10], 2'h0 };
-  assign _044_ = ! { buffer_head[23:22], 1'h0, buffer_head[20:18], 2'h0 };
-  assign _045_ = ! buffer_head[127:118];
-  assign _047_ = & { _045_, _044_, _043_ };
-  assign _048_ = _042_ & _047_;
-  assign _049_ = buffer_head[7:0] == 6'h34;
-  assign _050_ = ! { buffer_head[15:14], 1'h0, buffer_head[12:10], 2'h0 };
-  assign _051_ = ! { buffer_head[23:22], 1'h0, buffer_head[20:18], 2'h0 };
-  assign _052_ = ! buffer_head[127:90];
-  assign _053_ = buffer_head[27:24] <= 4'h9;
-  assign _054_ = buffer_head[27:24] != 3'h7;
-  assign _056_ = buffer_head[27:24] != 4'h8;
-  assign _057_ = buffer_head[27:24] != 4'h9;
-  assign _058_ = | buffer_head[83:80];
-  assign _059_ = buffer_head[83:80] <= 4'h8;
-  assign _060_ = & { _059_, _058_, _057_, _056_, _054_, _053_, _052_, _051_, _050_ };
-  assign _061_ = _049_ & _060_;
-  assign _062_ = | { _061_, _048_, _041_, _034_ };
-  assign _063_ = buffer_head[7:0] == 3'h5;
-  assign _064_ = ! { buffer_head[15:13], 1'h0, buffer_head[11:10], 2'h0 };
-  assign _066_ = ! { buffer_head[23:21], 1'h0, buffer_head[19:18], 2'h0 };
-  assign _067_ = ! buffer_head[127:72];
-  assign _068_ = & { _067_, _066_, _064_ };
-  assign _069_ = _063_ & _068_;
-  assign _070_ = buffer_head[7:0] == 5'h15;
-  assign _071_ = ! { buffer_head[15:13], 1'h0, buffer_head[11:10], 2'h0 };
-  assign _072_ = ! { buffer_head[23:21], 1'h0, buffer_head[19:18], 2'h0 };
-  assign _074_ = ! buffer_head[127:118];
-  assign _075_ = | buffer_head[103:84];
-  assign _076_ = | buffer_head[117:104];
-  assign _077_ = & { _076_, _075_, _074_, _072_, _071_ };
-  assign _078_ = _070_ & _077_;
-  assign _079_ = | { _078_, _069_ };
-  assign _080_ = buffer_head[7:0] == 4'hf;
-  assign _081_ = ! buffer_head[15:8];
-  assign _083_ = ! buffer_head[23:16];
-  assign _084_ = ! buffer_head[127:24];
-  assign _085_ = & { _084_, _083_, _081_ };
-  assign _086_ = _080_ & _085_;
-  assign _087_ = buffer_head[7:0] == 5'h1f;
-  assign _088_ = ! buffer_head[15:8];
-  assign _089_ = ! buffer_head[23:16];
-  assign _090_ = ! buffer_head[127:24];
-  assign _093_ = & { _090_, _089_, _088_ };
-  assign _094_ = _087_ & _093_;
-  assign _095_ = | { _094_, _086_ };
-  assign _096_ = position + 1'h1;
-  assign _097_ = halted | illegal;
-  assign _098_ = _097_ | truncated;
+  assign _150_ = left - 1'h1;
+  assign _151_ = left != 1'h1;
+  assign _152_ = ! buffer_head[7:0];
+  assign _154_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:10], 1'h0, buffer_head[8] };
+  assign _155_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:18], 1'h0, buffer_head[16] };
+  assign _156_ = ! buffer_head[127:112];
+  assign _157_ = | buffer_head[87:68];
+  assign _158_ = | buffer_head[103:88];
+  assign _159_ = & { _158_, _157_, _156_, _155_, _154_ };
+  assign _160_ = _152_ & _159_;
+  assign _161_ = buffer_head[7:0] == 5'h10;
+  assign _163_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:10], 1'h0, buffer_head[8] };
+  assign _164_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:18], 1'h0, buffer_head[16] };
+  assign _165_ = ! buffer_head[127:78];
+  assign _166_ = | buffer_head[77:62];
+  assign _167_ = & { _166_, _165_, _164_, _163_ };
+  assign _168_ = _161_ & _167_;
+  assign _169_ = buffer_head[7:0] == 6'h20;
+  assign _170_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:10], 1'h0, buffer_head[8] };
+  assign _172_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:18], 1'h0, buffer_head[16] };
+  assign _173_ = ! buffer_head[127:126];
+  assign _174_ = buffer_head[66:64] <= 3'h6;
+  assign _175_ = | buffer_head[110:91];
+  assign _176_ = | buffer_head[124:111];
+  assign _177_ = & { _176_, _175_, _174_, _173_, _172_, _170_ };
+  assign _178_ = _169_ & _177_;
+  assign _179_ = | { _178_, _168_, _160_ };
+  assign _180_ = buffer_head[7:0] == 1'h1;
+  assign _002_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:9], 1'h0 };
+  assign _003_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:17], 1'h0 };
+  assign _004_ = | buffer_head[35:24];
+  assign _005_ = | buffer_head[61:50];
+  assign _006_ = | buffer_head[87:78];
+  assign _007_ = | buffer_head[93:88];
+  assign _008_ = | buffer_head[111:106];
+  assign _009_ = & { _008_, _007_, _006_, _005_, _004_, _003_, _002_ };
+  assign _011_ = _180_ & _009_;
+  assign _012_ = buffer_head[7:0] == 5'h11;
+  assign _013_ = ! { buffer_head[15:14], 2'h0, buffer_head[11:9], 1'h0 };
+  assign _014_ = ! { buffer_head[23:22], 2'h0, buffer_head[19:17], 1'h0 };
+  assign _015_ = ! buffer_head[127:106];
+  assign _016_ = | buffer_head[89:80];
+  assign _017_ = & { _016_, _015_, _014_, _013_ };
+  assign _018_ = _012_ & _017_;
+  assign _020_ = | { _018_, _011_ };
+  assign _021_ = buffer_head[7:0] == 3'h4;
+  assign _022_ = ! { buffer_head[15:14], 1'h0, buffer_head[12:10], 2'h0 };
+  assign _023_ = ! { buffer_head[23:22], 1'h0, buffer_head[20:18], 2'h0 };
+  assign _024_ = ! buffer_head[127:114];
+  assign _025_ = | buffer_head[29:24];
+  assign _026_ = | buffer_head[35:30];
+  assign _027_ = | buffer_head[47:36];
+  assign _029_ = | buffer_head[59:48];
+  assign _030_ = | buffer_head[71:60];
+  assign _031_ = ! buffer_head[113];
+  assign _032_ = & { _031_, _030_, _029_, _027_, _026_, _025_, _024_, _023_, _022_ };
+  assign _033_ = _021_ & _032_;
+  assign _034_ = buffer_head[7:0] == 5'h14;
+  assign _035_ = ! { buffer_head[15:14], 1'h0, buffer_head[12:10], 2'h0 };
+  assign _036_ = ! { buffer_head[23:22], 1'h0, buffer_head[20:18], 2'h0 };
+  assign _038_ = ! buffer_head[127:124];
+  assign _039_ = & { _038_, _036_, _035_ };
+  assign _040_ = _034_ & _039_;
+  assign _041_ = buffer_head[7:0] == 6'h24;
+  assign _042_ = ! { buffer_head[15:14], 1'h0, buffer_head[12:10], 2'h0 };
+  assign _043_ = ! { buffer_head[23:22], 1'h0, buffer_head[20:18], 2'h0 };
+  assign _044_ = ! buffer_head[127:118];
+  assign _045_ = & { _044_, _043_, _042_ };
+  assign _047_ = _041_ & _045_;
+  assign _048_ = buffer_head[7:0] == 6'h34;
+  assign _049_ = ! { buffer_head[15:14], 1'h0, buffer_head[12:10], 2'h0 };
+  assign _050_ = ! { buffer_head[23:22], 1'h0, buffer_head[20:18], 2'h0 };
+  assign _051_ = ! buffer_head[127:90];
+  assign _052_ = buffer_head[27:24] <= 4'h9;
+  assign _053_ = buffer_head[27:24] != 3'h7;
+  assign _054_ = buffer_head[27:24] != 4'h8;
+  assign _056_ = buffer_head[27:24] != 4'h9;
+  assign _057_ = | buffer_head[83:80];
+  assign _058_ = buffer_head[83:80] <= 4'h8;
+  assign _059_ = & { _058_, _057_, _056_, _054_, _053_, _052_, _051_, _050_, _049_ };
+  assign _060_ = _048_ & _059_;
+  assign _061_ = | { _060_, _047_, _040_, _033_ };
+  assign _062_ = buffer_head[7:0] == 3'h5;
+  assign _063_ = ! { buffer_head[15:13], 1'h0, buffer_head[11:10], 2'h0 };
+  assign _065_ = ! { buffer_head[23:21], 1'h0, buffer_head[19:18], 2'h0 };
+  assign _066_ = ! buffer_head[127:72];
+  assign _067_ = & { _066_, _065_, _063_ };
+  assign _068_ = _062_ & _067_;
+  assign _069_ = buffer_head[7:0] == 5'h15;
+  assign _070_ = ! { buffer_head[15:13], 1'h0, buffer_head[11:10], 2'h0 };
+  assign _071_ = ! { buffer_head[23:21], 1'h0, buffer_head[19:18], 2'h0 };
+  assign _072_ = ! buffer_head[127:118];
+  assign _074_ = | buffer_head[103:84];
+  assign _075_ = | buffer_head[117:104];
+  assign _076_ = & { _075_, _074_, _072_, _071_, _070_ };
+  assign _077_ = _069_ & _076_;
+  assign _078_ = | { _077_, _068_ };
+  assign _079_ = buffer_head[7:0] == 4'hf;
+  assign _080_ = ! buffer_head[15:8];
+  assign _081_ = ! buffer_head[23:16];
+  assign _083_ = ! buffer_head[127:24];
+  assign _084_ = & { _083_, _081_, _080_ };
+  assign _085_ = _079_ & _084_;
+  assign _086_ = buffer_head[7:0] == 5'h1f;
+  assign _087_ = ! buffer_head[15:8];
+  assign _088_ = ! buffer_head[23:16];
+  assign _089_ = ! buffer_head[127:24];
+  assign _090_ = & { _089_, _088_, _087_ };
+  assign _093_ = _086_ & _090_;
+  assign _094_ = | { _093_, _085_ };
+  assign _095_ = position + 1'h1;
+  assign _096_ = halted | illegal;
+  assign _097_ = _096_ | truncated;
   always @(posedge clk)
-    position <= _104_;
+    position <= _103_;
   always @(posedge clk)
-    beats_left <= _106_;
+    beats_left <= _105_;
   always @(posedge clk)
-    left <= _108_;
+    left <= _107_;
   always @(posedge clk)
-    if (buffer_pop) for_control <= _095_;
+    if (buffer_pop) for_control <= _094_;
   always @(posedge clk)
-    if (buffer_pop) for_store <= _079_;
+    if (buffer_pop) for_store <= _078_;
   always @(posedge clk)
-    if (buffer_pop) for_vec <= _062_;
+    if (buffer_pop) for_vec <= _061_;
   always @(posedge clk)
-    if (buffer_pop) for_dsp <= _021_;
+    if (buffer_pop) for_dsp <= _020_;
   always @(posedge clk)
-    if (buffer_pop) for_load <= _181_;
+    if (buffer_pop) for_load <= _179_;
   always @(posedge clk)
     if (rst) valid <= 1'h0;
-    else valid <= _184_;
+    else valid <= _183_;
   always @(posedge clk)
     if (buffer_pop) word <= buffer_head;
   always @(posedge clk)
     if (rst) more <= 1'h0;
-    else more <= _186_;
+    else more <= _185_;
   always @(posedge clk)
-    read_address[31:12] <= _107_[31:12];
+    read_address[31:12] <= _106_[31:12];
   always @(posedge clk)
     if (go) read_address[11:0] <= 12'h000;
-    else if (ask) read_address[11:0] <= _147_[11:0];
+    else if (ask) read_address[11:0] <= _145_[11:0];
   always @(posedge clk)
     if (rst) beats_for_a_burst <= 1'h0;
-    else beats_for_a_burst <= _190_;
+    else beats_for_a_burst <= _189_;
   always @(posedge clk)
     if (rst) beats_there <= 1'h0;
-    else beats_there <= _192_;
+    else beats_there <= _191_;
   always @(posedge clk)
     if (rst) reserved <= 5'h00;
-    else reserved <= _143_[4:0];
+    else reserved <= _141_[4:0];
   always @(posedge clk)
     if (rst) store_free <= 4'h7;
-    else store_free <= _140_[3:0];
+    else store_free <= _138_[3:0];
   always @(posedge clk)
     if (rst) store_began_delay <= 1'h0;
     else store_began_delay <= store_began;
   always @(posedge clk)
     if (rst) vec_free <= 4'h7;
-    else vec_free <= _137_[3:0];
+    else vec_free <= _135_[3:0];
   always @(posedge clk)
     if (rst) vec_began_delay <= 1'h0;
     else vec_began_delay <= vec_began;
   always @(posedge clk)
     if (rst) dsp_free <= 4'h7;
-    else dsp_free <= _135_[3:0];
+    else dsp_free <= _133_[3:0];
   always @(posedge clk)
     if (rst) dsp_began_delay <= 1'h0;
     else dsp_began_delay <= dsp_began;
   always @(posedge clk)
     if (rst) load_free <= 4'h7;
-    else load_free <= _133_[3:0];
+    else load_free <= _131_[3:0];
   always @(posedge clk)
     if (rst) load_began_delay <= 1'h0;
     else load_began_delay <= load_began;
   always @(posedge clk)
-    if (_182_) running <= 1'h0;
+    if (_181_) running <= 1'h0;
     else if (go) running <= 1'h1;
-  assign _182_ = | { _098_, rst };
-  assign _183_ = take ? 1'h0 : valid;
-  assign _184_ = buffer_pop ? 1'h1 : _183_;
-  assign _185_ = go ? _151_ : more;
-  assign _186_ = buffer_pop ? _153_ : _185_;
-  assign _187_ = go ? count : left;
-  assign _108_ = buffer_pop ? _152_[31:0] : _187_;
-  assign _188_ = ask ? _147_[31:0] : read_address;
-  assign _107_ = go ? { address[31:12], 12'h000 } : _188_;
-  assign _189_ = ask ? _146_ : beats_for_a_burst;
-  assign _190_ = go ? _150_ : _189_;
-  assign _191_ = ask ? _145_ : beats_there;
-  assign _192_ = go ? _149_ : _191_;
-  assign _193_ = ask ? _144_[32:0] : beats_left;
-  assign _106_ = go ? { 1'h0, count } : _193_;
-  assign _194_ = go ? 32'd0 : position;
-  assign _104_ = take ? _096_[31:0] : _194_;
+  assign _181_ = | { _097_, rst };
+  assign _182_ = take ? 1'h0 : valid;
+  assign _183_ = buffer_pop ? 1'h1 : _182_;
+  assign _184_ = go ? _149_ : more;
+  assign _185_ = buffer_pop ? _151_ : _184_;
+  assign _186_ = go ? count : left;
+  assign _107_ = buffer_pop ? _150_[31:0] : _186_;
+  assign _187_ = ask ? _145_[31:0] : read_address;
+  assign _106_ = go ? { address[31:12], 12'h000 } : _187_;
+  assign _188_ = ask ? _144_ : beats_for_a_burst;
+  assign _189_ = go ? _148_ : _188_;
+  assign _190_ = ask ? _143_ : beats_there;
+  assign _191_ = go ? _147_ : _190_;
+  assign _192_ = ask ? _142_[32:0] : beats_left;
+  assign _105_ = go ? { 1'h0, count } : _192_;
+  assign _193_ = go ? 32'd0 : position;
+  assign _103_ = take ? _095_[31:0] : _193_;
   accelerator_fifo_fetch buffer (
     .clk(clk),
     .data(data),
-    .full(_099_),
+    .full(_098_),
     .head(buffer_head),
-    .kept(_102_),
-    .level(_100_),
+    .kept(_101_),
+    .level(_099_),
     .pop(buffer_pop),
-    .popped(_101_),
+    .popped(_100_),
     .push(data_valid),
     .rst(rst),
     .valid(buffer_valid)
@@ -6177,6 +6050,7 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
   wire rst;
   wire [3:0] second;
   wire [127:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -6189,11 +6063,12 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[4:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -6209,7 +6084,7 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
     else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _02_[3:0];
+    else if (take) read__addr <= _02_[3:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -6266,6 +6141,7 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
   wire rst;
   wire [1:0] second;
   wire shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -6278,11 +6154,12 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[2:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -6298,7 +6175,7 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
     else if (push) write__addr <= _03_[1:0];
   always @(posedge clk)
     if (rst) read__addr <= 2'h1;
-    else if (pop) read__addr <= _02_[1:0];
+    else if (take) read__addr <= _02_[1:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -6355,6 +6232,7 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
   wire rst;
   wire [1:0] second;
   wire [8:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -6367,11 +6245,12 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[2:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -6387,7 +6266,7 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
     else if (push) write__addr <= _03_[1:0];
   always @(posedge clk)
     if (rst) read__addr <= 2'h1;
-    else if (pop) read__addr <= _02_[1:0];
+    else if (take) read__addr <= _02_[1:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -6405,45 +6284,37 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
   assign write__en = push;
 endmodule
 
-module accelerator_fifo_prefetch_128(data, pop, clk, rst, valid, head, full, level, popped, kept, push);
+module accelerator_fifo_prefetch_128(data, pop, clk, rst, valid, head, full, level, push);
   wire [4:0] _00_;
-  wire [128:0] _01_;
-  wire [3:0] _02_;
-  wire [3:0] _03_;
-  wire [5:0] _04_;
+  wire [5:0] _01_;
+  wire _02_;
+  wire _03_;
+  wire _04_;
   wire _05_;
   wire _06_;
-  wire _07_;
-  wire _08_;
-  wire _09_;
-  wire _10_;
-  wire _11_;
+  wire [3:0] _07_;
+  wire [3:0] _08_;
   input clk;
   wire clk;
   input [128:0] data;
   wire [128:0] data;
-  wire few;
+  wire [2:0] first;
   wire [2:0] free;
   output full;
   wire full;
   output [128:0] head;
-  reg [128:0] head = 129'h000000000000000000000000000000000;
-  output [128:0] kept;
-  wire [128:0] kept;
+  wire [128:0] head;
   output [3:0] level;
   reg [3:0] level = 4'h0;
   input pop;
   wire pop;
-  output [128:0] popped;
-  wire [128:0] popped;
   input push;
   wire push;
-  reg [2:0] read__addr = 3'h1;
+  reg [2:0] read__addr = 3'h0;
   wire [128:0] read__data;
   input rst;
   wire rst;
-  wire [2:0] second;
-  wire [128:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -6455,40 +6326,33 @@ module accelerator_fifo_prefetch_128(data, pop, clk, rst, valid, head, full, lev
     if (push)
       memory[write__addr] <= data;
   end
-  assign read__data = memory[read__addr];
-  assign few = ! level[3:1];
-  assign popped = few ? data : read__data;
-  assign kept = valid ? head : data;
+  assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
-  assign _05_ = level == 1'h1;
-  assign _06_ = pop & _05_;
-  assign _07_ = ~ _06_;
-  assign _08_ = valid & _07_;
-  assign _09_ = push | _08_;
-  assign _10_ = ~ valid;
-  assign _11_ = pop | _10_;
-  assign _01_ = few ? data : read__data;
-  assign _02_ = read__addr + 1'h1;
-  assign _03_ = write__addr + 1'h1;
+  assign _01_ = _00_ - take;
+  assign _02_ = level == 1'h1;
+  assign _03_ = pop & _02_;
+  assign _04_ = ~ _03_;
+  assign _05_ = valid & _04_;
+  assign _06_ = push | _05_;
+  assign _07_ = write__addr + 1'h1;
+  assign _08_ = read__addr + 1'h1;
+  always @(posedge clk)
+    if (rst) read__addr <= 3'h0;
+    else if (take) read__addr <= _08_[2:0];
   always @(posedge clk)
     if (rst) write__addr <= 3'h0;
-    else if (push) write__addr <= _03_[2:0];
-  always @(posedge clk)
-    if (rst) read__addr <= 3'h1;
-    else if (pop) read__addr <= _02_[2:0];
-  always @(posedge clk)
-    if (_11_) head <= _01_;
+    else if (push) write__addr <= _07_[2:0];
   always @(posedge clk)
     if (rst) valid <= 1'h0;
-    else valid <= _09_;
+    else valid <= _06_;
   always @(posedge clk)
     if (rst) level <= 4'h0;
-    else level <= _04_[3:0];
+    else level <= _01_[3:0];
+  assign first = read__addr;
   assign free = write__addr;
   assign full = level[3];
-  assign second = read__addr;
-  assign shown = head;
+  assign read__data = head;
   assign there = valid;
   assign write__data = data;
   assign write__en = push;
@@ -6533,6 +6397,7 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
   wire rst;
   wire [2:0] second;
   wire [127:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -6545,11 +6410,12 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[3:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -6565,7 +6431,7 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
     else if (push) write__addr <= _03_[2:0];
   always @(posedge clk)
     if (rst) read__addr <= 3'h1;
-    else if (pop) read__addr <= _02_[2:0];
+    else if (take) read__addr <= _02_[2:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -6622,6 +6488,7 @@ module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popp
   wire rst;
   wire [3:0] second;
   wire [72:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -6634,11 +6501,12 @@ module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popp
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[4:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -6654,7 +6522,7 @@ module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popp
     else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _02_[3:0];
+    else if (take) read__addr <= _02_[3:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -6702,6 +6570,7 @@ module accelerator_fifo_store(data, pop, clk, rst, valid, head, full, level, pus
   wire [128:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -6714,8 +6583,9 @@ module accelerator_fifo_store(data, pop, clk, rst, valid, head, full, level, pus
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -6725,7 +6595,7 @@ module accelerator_fifo_store(data, pop, clk, rst, valid, head, full, level, pus
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 3'h0;
-    else if (pop) read__addr <= _08_[2:0];
+    else if (take) read__addr <= _08_[2:0];
   always @(posedge clk)
     if (rst) write__addr <= 3'h0;
     else if (push) write__addr <= _07_[2:0];
@@ -7936,17 +7806,17 @@ module accelerator_loops_dsp_acc(step, base, count_0, stride_0, count_1, stride_
   wire [9:0] _034_;
   wire _035_;
   wire _036_;
-  wire [11:0] _037_;
-  wire [11:0] _038_;
+  wire [9:0] _037_;
+  wire [9:0] _038_;
   wire [9:0] _039_;
-  wire _040_;
-  wire [11:0] _041_;
-  wire [9:0] _042_;
-  wire [9:0] _043_;
-  wire _044_;
-  wire _045_;
-  wire [9:0] _046_;
-  wire [9:0] _047_;
+  wire [9:0] _040_;
+  wire _041_;
+  wire _042_;
+  wire [11:0] _043_;
+  wire [11:0] _044_;
+  wire [9:0] _045_;
+  wire _046_;
+  wire [11:0] _047_;
   output [9:0] address;
   reg [9:0] address = 10'h000;
   input [9:0] base;
@@ -8053,30 +7923,30 @@ module accelerator_loops_dsp_acc(step, base, count_0, stride_0, count_1, stride_
     if (load) single_2 <= _010_;
   always @(posedge clk)
     if (load) total_2 <= count_2;
-  assign _033_ = last_0 ? target : start_1;
-  assign _034_ = step ? _033_ : start_1;
-  assign _023_ = load ? base : _034_;
-  assign _035_ = last_0 ? _001_ : last_1;
-  assign _036_ = step ? _035_ : last_1;
-  assign _022_ = load ? _002_ : _036_;
-  assign _037_ = last_0 ? _031_[11:0] : left_1;
-  assign _038_ = step ? _037_ : left_1;
-  assign _021_ = load ? count_1 : _038_;
-  assign _039_ = step ? target : address;
-  assign _020_ = load ? base : _039_;
-  assign _040_ = step ? _024_ : last_0;
-  assign _019_ = load ? _028_ : _040_;
-  assign _041_ = step ? _011_[11:0] : left_0;
-  assign _018_ = load ? count_0 : _041_;
-  assign _042_ = _004_ ? target : start_2;
-  assign _043_ = step ? _042_ : start_2;
-  assign _027_ = load ? base : _043_;
-  assign _044_ = _004_ ? _008_ : last_2;
-  assign _045_ = step ? _044_ : last_2;
-  assign _026_ = load ? _009_ : _045_;
-  assign _046_ = _004_ ? _006_[9:0] : left_2;
-  assign _047_ = step ? _046_ : left_2;
-  assign _025_ = load ? count_2 : _047_;
+  assign _033_ = _004_ ? target : start_2;
+  assign _034_ = step ? _033_ : start_2;
+  assign _027_ = load ? base : _034_;
+  assign _035_ = _004_ ? _008_ : last_2;
+  assign _036_ = step ? _035_ : last_2;
+  assign _026_ = load ? _009_ : _036_;
+  assign _037_ = _004_ ? _006_[9:0] : left_2;
+  assign _038_ = step ? _037_ : left_2;
+  assign _025_ = load ? count_2 : _038_;
+  assign _039_ = last_0 ? target : start_1;
+  assign _040_ = step ? _039_ : start_1;
+  assign _023_ = load ? base : _040_;
+  assign _041_ = last_0 ? _001_ : last_1;
+  assign _042_ = step ? _041_ : last_1;
+  assign _022_ = load ? _002_ : _042_;
+  assign _043_ = last_0 ? _031_[11:0] : left_1;
+  assign _044_ = step ? _043_ : left_1;
+  assign _021_ = load ? count_1 : _044_;
+  assign _045_ = step ? target : address;
+  assign _020_ = load ? base : _045_;
+  assign _046_ = step ? _024_ : last_0;
+  assign _019_ = load ? _028_ : _046_;
+  assign _047_ = step ? _011_[11:0] : left_0;
+  assign _018_ = load ? count_0 : _047_;
   assign ends[0] = last_0;
   assign start_0 = address;
 endmodule
@@ -9473,19 +9343,180 @@ module accelerator_mac_head(load, swap, a, low_in, clk, w_out, p, low_out, canar
   assign total = p;
 endmodule
 
-module accelerator_prefetch_128(last, read_data, ready, clear, clk, rst, step, valid, data, is_last, ask);
+module accelerator_pair_beats(i_data, o_ready, clk, rst, i_ready, o_valid, o_data, i_valid);
   wire _00_;
-  wire [128:0] _01_;
+  wire _01_;
   wire _02_;
   wire _03_;
-  wire [4:0] _04_;
-  wire [5:0] _05_;
+  wire _04_;
+  wire _05_;
   wire _06_;
   wire _07_;
-  wire [3:0] _08_;
-  wire [128:0] _09_;
+  wire _08_;
+  wire _09_;
   wire _10_;
   wire _11_;
+  wire _12_;
+  wire _13_;
+  wire _14_;
+  wire _15_;
+  wire _16_;
+  wire _17_;
+  wire _18_;
+  wire _19_;
+  input clk;
+  wire clk;
+  input [127:0] i_data;
+  wire [127:0] i_data;
+  output i_ready;
+  wire i_ready;
+  input i_valid;
+  wire i_valid;
+  output [127:0] o_data;
+  wire [127:0] o_data;
+  input o_ready;
+  wire o_ready;
+  output o_valid;
+  wire o_valid;
+  input rst;
+  wire rst;
+  reg [1:0] there = 2'h0;
+  reg turn_in = 1'h0;
+  reg turn_out = 1'h0;
+  reg [127:0] word_0 = 128'h00000000000000000000000000000000;
+  reg [127:0] word_1 = 128'h00000000000000000000000000000000;
+  assign _00_ = ! turn_in;
+  assign _08_ = ~ there[0];
+  assign _13_ = _00_ & _08_;
+  assign _14_ = ! turn_out;
+  assign _15_ = o_ready & _14_;
+  assign _16_ = ~ _15_;
+  assign _17_ = ! turn_in;
+  assign _18_ = i_valid & _17_;
+  assign _19_ = there[0] ? _16_ : _18_;
+  assign _01_ = ~ there[1];
+  assign _02_ = turn_in & _01_;
+  assign _03_ = o_ready & turn_out;
+  assign _04_ = ~ _03_;
+  assign _05_ = i_valid & turn_in;
+  assign _06_ = there[1] ? _04_ : _05_;
+  assign _07_ = i_valid & i_ready;
+  assign _09_ = turn_in ^ _07_;
+  assign _10_ = o_valid & o_ready;
+  assign _11_ = turn_out ^ _10_;
+  assign _12_ = & there;
+  assign i_ready = ~ _12_;
+  assign o_valid = | there;
+  assign o_data = turn_out ? word_1 : word_0;
+  always @(posedge clk)
+    if (rst) turn_out <= 1'h0;
+    else turn_out <= _11_;
+  always @(posedge clk)
+    if (rst) turn_in <= 1'h0;
+    else turn_in <= _09_;
+  always @(posedge clk)
+    if (_02_) word_1 <= i_data;
+  always @(posedge clk)
+    if (rst) there <= 2'h0;
+    else there <= { _06_, _19_ };
+  always @(posedge clk)
+    if (_13_) word_0 <= i_data;
+endmodule
+
+module accelerator_pair_prefetch_128(i_data, o_ready, clk, rst, i_ready, o_valid, o_data, i_valid);
+  wire _00_;
+  wire _01_;
+  wire _02_;
+  wire _03_;
+  wire _04_;
+  wire _05_;
+  wire _06_;
+  wire _07_;
+  wire _08_;
+  wire _09_;
+  wire _10_;
+  wire _11_;
+  wire _12_;
+  wire _13_;
+  wire _14_;
+  wire _15_;
+  wire _16_;
+  wire _17_;
+  wire _18_;
+  wire _19_;
+  input clk;
+  wire clk;
+  input [128:0] i_data;
+  wire [128:0] i_data;
+  output i_ready;
+  wire i_ready;
+  input i_valid;
+  wire i_valid;
+  output [128:0] o_data;
+  wire [128:0] o_data;
+  input o_ready;
+  wire o_ready;
+  output o_valid;
+  wire o_valid;
+  input rst;
+  wire rst;
+  reg [1:0] there = 2'h0;
+  reg turn_in = 1'h0;
+  reg turn_out = 1'h0;
+  reg [128:0] word_0 = 129'h000000000000000000000000000000000;
+  reg [128:0] word_1 = 129'h000000000000000000000000000000000;
+  assign _00_ = ! turn_in;
+  assign _08_ = ~ there[0];
+  assign _13_ = _00_ & _08_;
+  assign _14_ = ! turn_out;
+  assign _15_ = o_ready & _14_;
+  assign _16_ = ~ _15_;
+  assign _17_ = ! turn_in;
+  assign _18_ = i_valid & _17_;
+  assign _19_ = there[0] ? _16_ : _18_;
+  assign _01_ = ~ there[1];
+  assign _02_ = turn_in & _01_;
+  assign _03_ = o_ready & turn_out;
+  assign _04_ = ~ _03_;
+  assign _05_ = i_valid & turn_in;
+  assign _06_ = there[1] ? _04_ : _05_;
+  assign _07_ = i_valid & i_ready;
+  assign _09_ = turn_in ^ _07_;
+  assign _10_ = o_valid & o_ready;
+  assign _11_ = turn_out ^ _10_;
+  assign _12_ = & there;
+  assign i_ready = ~ _12_;
+  assign o_valid = | there;
+  assign o_data = turn_out ? word_1 : word_0;
+  always @(posedge clk)
+    if (rst) turn_out <= 1'h0;
+    else turn_out <= _11_;
+  always @(posedge clk)
+    if (rst) turn_in <= 1'h0;
+    else turn_in <= _09_;
+  always @(posedge clk)
+    if (_02_) word_1 <= i_data;
+  always @(posedge clk)
+    if (rst) there <= 2'h0;
+    else there <= { _06_, _19_ };
+  always @(posedge clk)
+    if (_13_) word_0 <= i_data;
+endmodule
+
+module accelerator_prefetch_128(last, read_data, ready, clear, clk, rst, step, valid, data, is_last, ask);
+  wire _00_;
+  wire [3:0] _01_;
+  wire _02_;
+  wire _03_;
+  wire _04_;
+  wire _05_;
+  wire _06_;
+  wire [4:0] _07_;
+  wire [5:0] _08_;
+  wire _09_;
+  wire _10_;
+  wire _11_;
+  wire _12_;
   input ask;
   wire ask;
   input clear;
@@ -9500,6 +9531,12 @@ module accelerator_prefetch_128(last, read_data, ready, clear, clk, rst, step, v
   wire last;
   reg [4:0] lasts = 5'h00;
   reg [4:0] on_way = 5'h00;
+  wire [128:0] pair_i_data;
+  wire pair_i_ready;
+  wire pair_i_valid;
+  wire [128:0] pair_o_data;
+  wire pair_o_ready;
+  wire pair_o_valid;
   wire pop;
   wire [128:0] queue_data;
   wire [128:0] queue_head;
@@ -9518,51 +9555,65 @@ module accelerator_prefetch_128(last, read_data, ready, clear, clk, rst, step, v
   output valid;
   wire valid;
   assign _00_ = reserved != 4'h8;
-  assign _02_ = ask & _00_;
-  assign _03_ = ~ clear;
-  assign step = _02_ & _03_;
+  assign _03_ = ask & _00_;
+  assign _04_ = ~ clear;
+  assign step = _03_ & _04_;
   assign pop = valid & ready;
-  assign _04_ = reserved + step;
-  assign _05_ = _04_ - pop;
-  assign _06_ = rst | clear;
+  assign _05_ = ~ pair_i_ready;
+  assign _06_ = queue_valid | _05_;
+  assign queue_push = on_way[4] & _06_;
+  assign pair_i_valid = queue_valid | on_way[4];
+  assign pair_i_data = queue_valid ? queue_head : { lasts[4], read_data };
+  assign _07_ = reserved + step;
+  assign _08_ = _07_ - pop;
+  assign _09_ = rst | clear;
+  assign _02_ = rst | clear;
   always @(posedge clk)
     lasts <= { lasts[3:0], last };
   always @(posedge clk)
-    if (_10_) reserved <= 4'h0;
-    else reserved <= _05_[3:0];
+    if (_11_) reserved <= 4'h0;
+    else reserved <= _08_[3:0];
   always @(posedge clk)
-    if (_11_) on_way <= 5'h00;
+    if (_12_) on_way <= 5'h00;
     else on_way <= { on_way[3:0], step };
-  assign _10_ = | { rst, clear };
   assign _11_ = | { rst, clear };
+  assign _12_ = | { rst, clear };
+  accelerator_pair_prefetch_128 pair (
+    .clk(clk),
+    .i_data(pair_i_data),
+    .i_ready(pair_i_ready),
+    .i_valid(pair_i_valid),
+    .o_data(pair_o_data),
+    .o_ready(ready),
+    .o_valid(valid),
+    .rst(_02_)
+  );
   accelerator_fifo_prefetch_128 queue (
     .clk(clk),
     .data({ lasts[4], read_data }),
-    .full(_07_),
+    .full(_10_),
     .head(queue_head),
-    .kept(_01_),
-    .level(_08_),
-    .pop(pop),
-    .popped(_09_),
-    .push(on_way[4]),
-    .rst(_06_),
-    .valid(valid)
+    .level(_01_),
+    .pop(pair_i_ready),
+    .push(queue_push),
+    .rst(_09_),
+    .valid(queue_valid)
   );
-  assign data = queue_head[127:0];
-  assign is_last = queue_head[128];
+  assign data = pair_o_data[127:0];
+  assign is_last = pair_o_data[128];
+  assign pair_o_ready = ready;
+  assign pair_o_valid = valid;
   assign queue_data = { lasts[4], read_data };
-  assign queue_pop = pop;
-  assign queue_push = on_way[4];
-  assign queue_valid = valid;
+  assign queue_pop = pair_i_ready;
 endmodule
 
 module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid, fetch_valid, fetch_address, fetch_beats, load_valid, load_address, load_beats, load_take, drain, clk, rst, m_axi_araddr, m_axi_arlen, m_axi_arsize, m_axi_arburst, m_axi_arvalid, m_axi_rready, fetch_ready
 , fetch_data, load_ready, load_data, data, beat, idle, error, m_axi_arready);
   wire _00_;
   wire _01_;
-  wire _02_;
-  wire _03_;
-  wire _04_;
+  wire [31:0] _02_;
+  wire [8:0] _03_;
+  wire [9:0] _04_;
   wire _05_;
   wire _06_;
   wire _07_;
@@ -9572,26 +9623,30 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _11_;
   wire _12_;
   wire _13_;
-  wire [3:0] _14_;
-  wire [4:0] _15_;
+  wire _14_;
+  wire _15_;
   wire _16_;
   wire _17_;
-  wire [31:0] _18_;
-  wire [8:0] _19_;
-  wire [9:0] _20_;
+  wire _18_;
+  wire _19_;
+  wire _20_;
   wire _21_;
   wire _22_;
-  wire [2:0] _23_;
+  wire _23_;
   wire _24_;
   wire _25_;
   wire _26_;
-  wire _27_;
+  wire [2:0] _27_;
   wire _28_;
   wire _29_;
   wire _30_;
   wire _31_;
   wire _32_;
-  wire _33_;
+  wire [3:0] _33_;
+  wire [4:0] _34_;
+  wire _35_;
+  wire _36_;
+  wire _37_;
   wire accept;
   output beat;
   wire beat;
@@ -9614,7 +9669,8 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   input fetch_valid;
   wire fetch_valid;
   reg [2:0] flying = 3'h0;
-  wire free;
+  reg for_load = 1'h0;
+  reg free = 1'h0;
   output idle;
   wire idle;
   wire last;
@@ -9662,77 +9718,86 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   input rst;
   wire rst;
   wire transfer;
-  assign _00_ = ~ m_axi_arvalid;
-  assign _21_ = flying != 3'h4;
-  assign _26_ = _00_ & _21_;
-  assign _27_ = ~ drain;
-  assign fetch_ready = _26_ & _27_;
-  assign _28_ = ~ fetch_valid;
-  assign load_ready = fetch_ready & _28_;
-  assign _29_ = fetch_valid | load_valid;
-  assign accept = fetch_ready & _29_;
-  assign order_data = ~ fetch_valid;
-  assign _30_ = ~ order_head;
-  assign _31_ = _30_ | load_take;
-  assign _01_ = _31_ | drain;
-  assign m_axi_rready = order_valid & _01_;
-  assign beat = m_axi_rvalid & m_axi_rready;
-  assign order_pop = beat & m_axi_rlast;
-  assign _02_ = m_axi_rvalid & order_valid;
-  assign _03_ = ~ order_head;
-  assign _04_ = _02_ & _03_;
-  assign _05_ = ~ drain;
-  assign fetch_data = _04_ & _05_;
-  assign _06_ = m_axi_rvalid & order_valid;
-  assign _07_ = _06_ & order_head;
+  assign _00_ = ~ fetch_valid;
+  assign _11_ = ~ m_axi_arvalid;
+  assign _22_ = ~ accept;
+  assign _30_ = _11_ & _22_;
+  assign _31_ = flying != 3'h4;
+  assign _32_ = _30_ & _31_;
+  assign _33_ = flying + accept;
+  assign _34_ = _33_ - last;
+  assign _35_ = ~ m_axi_arvalid;
+  assign _01_ = _35_ | m_axi_arready;
+  assign _02_ = for_load ? load_address : fetch_address;
+  assign _03_ = for_load ? load_beats : fetch_beats;
+  assign _04_ = _03_ - 1'h1;
+  assign _05_ = ~ for_load;
+  assign fetch_ready = free & _05_;
+  assign load_ready = free & for_load;
+  assign _06_ = for_load ? load_valid : fetch_valid;
+  assign _07_ = free & _06_;
   assign _08_ = ~ drain;
-  assign load_data = _07_ & _08_;
-  assign _09_ = ! flying;
-  assign _10_ = ~ m_axi_arvalid;
-  assign idle = _09_ & _10_;
-  assign _11_ = beat & m_axi_rresp[1];
-  assign _12_ = ~ drain;
-  assign _13_ = _11_ & _12_;
-  assign error = _13_ ? m_axi_rresp : 2'h0;
-  assign _14_ = flying + accept;
-  assign _15_ = _14_ - order_pop;
-  assign _16_ = ~ m_axi_arvalid;
-  assign _17_ = _16_ | m_axi_arready;
-  assign _18_ = fetch_valid ? fetch_address : load_address;
-  assign _19_ = fetch_valid ? fetch_beats : load_beats;
-  assign _20_ = _19_ - 1'h1;
+  assign accept = _07_ & _08_;
+  assign _09_ = ~ order_head;
+  assign _10_ = _09_ | load_take;
+  assign _12_ = _10_ | drain;
+  assign m_axi_rready = order_valid & _12_;
+  assign beat = m_axi_rvalid & m_axi_rready;
+  assign last = beat & m_axi_rlast;
+  assign _13_ = m_axi_rvalid & order_valid;
+  assign _14_ = ~ order_head;
+  assign _15_ = _13_ & _14_;
+  assign _16_ = ~ drain;
+  assign fetch_data = _15_ & _16_;
+  assign _17_ = m_axi_rvalid & order_valid;
+  assign _18_ = _17_ & order_head;
+  assign _19_ = ~ drain;
+  assign load_data = _18_ & _19_;
+  assign _20_ = ! flying;
+  assign _21_ = ~ m_axi_arvalid;
+  assign idle = _20_ & _21_;
+  assign _23_ = beat & m_axi_rresp[1];
+  assign _24_ = ~ drain;
+  assign _25_ = _23_ & _24_;
+  assign error = _25_ ? m_axi_rresp : 2'h0;
   always @(posedge clk)
     if (rst) m_axi_arvalid <= 1'h0;
-    else m_axi_arvalid <= _33_;
+    else m_axi_arvalid <= _37_;
   always @(posedge clk)
-    if (_17_) m_axi_arlen <= _20_[7:0];
+    if (_01_) m_axi_arlen <= _04_[7:0];
   always @(posedge clk)
-    if (_17_) m_axi_araddr <= _18_;
+    if (_01_) m_axi_araddr <= _02_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
-    else flying <= _15_[2:0];
-  assign _32_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
-  assign _33_ = accept ? 1'h1 : _32_;
+    else flying <= _34_[2:0];
+  always @(posedge clk)
+    if (rst) free <= 1'h0;
+    else free <= _32_;
+  always @(posedge clk)
+    if (rst) for_load <= 1'h0;
+    else for_load <= _00_;
+  assign _36_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
+  assign _37_ = accept ? 1'h1 : _36_;
   accelerator_fifo_order order (
     .clk(clk),
-    .data(order_data),
-    .full(_22_),
+    .data(for_load),
+    .full(_26_),
     .head(order_head),
-    .kept(_25_),
-    .level(_23_),
-    .pop(order_pop),
-    .popped(_24_),
+    .kept(_29_),
+    .level(_27_),
+    .pop(last),
+    .popped(_28_),
     .push(accept),
     .rst(rst),
     .valid(order_valid)
   );
   assign data = m_axi_rdata;
-  assign free = fetch_ready;
-  assign last = order_pop;
   assign m_axi_araddr_held = m_axi_araddr;
   assign m_axi_arburst = 2'h1;
   assign m_axi_arlen_held = m_axi_arlen;
   assign m_axi_arsize = 3'h4;
+  assign order_data = for_load;
+  assign order_pop = last;
   assign order_push = accept;
   assign transfer = beat;
 endmodule
@@ -11540,7 +11605,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _071_;
   wire _072_;
   wire _073_;
-  wire _074_;
+  wire [5:0] _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -11551,7 +11616,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _082_;
   wire _083_;
   wire _084_;
-  wire [5:0] _085_;
+  wire _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -11563,8 +11628,8 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _094_;
   wire _095_;
   wire _096_;
-  wire _097_;
-  wire [3:0] _098_;
+  wire [3:0] _097_;
+  wire _098_;
   wire _099_;
   wire _100_;
   wire _101_;
@@ -11592,53 +11657,53 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _123_;
   wire _124_;
   wire _125_;
-  wire _126_;
-  wire _127_;
-  wire [6:0] _128_;
+  wire [6:0] _126_;
+  wire [7:0] _127_;
+  wire _128_;
   wire _129_;
-  wire [7:0] _130_;
+  wire _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
-  wire _135_;
-  wire _136_;
-  wire [6:0] _137_;
-  wire [7:0] _138_;
+  wire [6:0] _135_;
+  wire [7:0] _136_;
+  wire _137_;
+  wire _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
-  wire _143_;
-  wire _144_;
-  wire [6:0] _145_;
-  wire [7:0] _146_;
+  wire [6:0] _143_;
+  wire [7:0] _144_;
+  wire _145_;
+  wire _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
-  wire _152_;
-  wire _153_;
-  wire [6:0] _154_;
-  wire [7:0] _155_;
+  wire [6:0] _152_;
+  wire [7:0] _153_;
+  wire _154_;
+  wire _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
-  wire _160_;
-  wire _161_;
-  wire [6:0] _162_;
-  wire [7:0] _163_;
+  wire [6:0] _160_;
+  wire [7:0] _161_;
+  wire _162_;
+  wire _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
-  wire _168_;
-  wire _169_;
-  wire [6:0] _170_;
+  wire [6:0] _168_;
+  wire [7:0] _169_;
+  wire _170_;
   wire _171_;
-  wire [7:0] _172_;
+  wire _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -11649,7 +11714,6 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _180_;
   wire _181_;
   wire _182_;
-  wire _183_;
   output began;
   wire began;
   output begins;
@@ -11664,6 +11728,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   output ended;
   wire ended;
   wire ends;
+  wire free;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -11717,260 +11782,260 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   assign _000_ = ~ has_load;
   assign lacks[0] = head[8] & _000_;
   assign takes_load = start & head[8];
-  assign _108_ = ~ has_dsp;
-  assign lacks[1] = head[9] & _108_;
+  assign _107_ = ~ has_dsp;
+  assign lacks[1] = head[9] & _107_;
   assign takes_dsp = start & head[9];
-  assign _129_ = ~ has_lut;
-  assign lacks[2] = head[10] & _129_;
+  assign _128_ = ~ has_lut;
+  assign lacks[2] = head[10] & _128_;
   assign takes_lut = start & head[10];
-  assign _150_ = ~ has_sparse;
-  assign lacks[3] = head[11] & _150_;
+  assign _149_ = ~ has_sparse;
+  assign lacks[3] = head[11] & _149_;
   assign takes_sparse = start & head[11];
-  assign _171_ = ~ has_vec;
-  assign lacks[4] = head[12] & _171_;
+  assign _170_ = ~ has_vec;
+  assign lacks[4] = head[12] & _170_;
   assign takes_vec = start & head[12];
   assign _010_ = ~ has_store;
   assign lacks[5] = head[13] & _010_;
   assign takes_store = start & head[13];
   assign _031_ = ~ busy;
-  assign _042_ = queue_valid & _031_;
-  assign _053_ = ~ blocked;
-  assign start = _042_ & _053_;
-  assign _063_ = ~ single;
-  assign begins = start & _063_;
-  assign _074_ = start & single;
-  assign ended = busy ? done : _074_;
-  assign _085_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _042_ = ~ blocked;
+  assign free = _031_ & _042_;
+  assign start = queue_valid & free;
+  assign _053_ = ~ single;
+  assign begins = start & _053_;
+  assign _063_ = start & single;
+  assign ended = busy ? done : _063_;
+  assign _074_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _074_ : 6'h00;
+  assign _095_ = ~ busy;
+  assign _098_ = ~ queue_valid;
+  assign idle = _095_ & _098_;
   assign _099_ = ~ busy;
-  assign _100_ = ~ queue_valid;
-  assign idle = _099_ & _100_;
-  assign _101_ = ~ busy;
-  assign _102_ = _101_ & queue_valid;
-  assign waiting = _102_ & blocked;
+  assign _100_ = _099_ & queue_valid;
+  assign waiting = _100_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _103_ = & tokens_load;
-  assign _104_ = _103_ & given[0];
-  assign _105_ = ~ takes_load;
-  assign _106_ = _104_ & _105_;
-  assign _107_ = & tokens_dsp;
-  assign _109_ = _107_ & given[1];
-  assign _110_ = ~ takes_dsp;
-  assign _111_ = _109_ & _110_;
-  assign _112_ = & tokens_lut;
-  assign _113_ = _112_ & given[2];
-  assign _114_ = ~ takes_lut;
-  assign _115_ = _113_ & _114_;
-  assign _116_ = & tokens_sparse;
-  assign _117_ = _116_ & given[3];
-  assign _118_ = ~ takes_sparse;
-  assign _119_ = _117_ & _118_;
-  assign _120_ = & tokens_vec;
-  assign _121_ = _120_ & given[4];
-  assign _122_ = ~ takes_vec;
-  assign _123_ = _121_ & _122_;
-  assign _124_ = & tokens_store;
-  assign _125_ = _124_ & given[5];
-  assign _126_ = ~ takes_store;
-  assign _127_ = _125_ & _126_;
-  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
-  assign _128_ = tokens_load + given[0];
-  assign _130_ = _128_ - takes_load;
-  assign _131_ = tokens_load != 1'h1;
-  assign _132_ = given[0] | _131_;
-  assign _133_ = & tokens_load;
-  assign _134_ = ~ _133_;
-  assign _135_ = given[0] ? _134_ : has_load;
-  assign _136_ = takes_load ? _132_ : _135_;
-  assign _137_ = tokens_dsp + given[1];
-  assign _138_ = _137_ - takes_dsp;
-  assign _139_ = tokens_dsp != 1'h1;
-  assign _140_ = given[1] | _139_;
-  assign _141_ = & tokens_dsp;
-  assign _142_ = ~ _141_;
-  assign _143_ = given[1] ? _142_ : has_dsp;
-  assign _144_ = takes_dsp ? _140_ : _143_;
-  assign _145_ = tokens_lut + given[2];
-  assign _146_ = _145_ - takes_lut;
-  assign _147_ = tokens_lut != 1'h1;
-  assign _148_ = given[2] | _147_;
-  assign _149_ = & tokens_lut;
-  assign _151_ = ~ _149_;
-  assign _152_ = given[2] ? _151_ : has_lut;
-  assign _153_ = takes_lut ? _148_ : _152_;
-  assign _154_ = tokens_sparse + given[3];
-  assign _155_ = _154_ - takes_sparse;
-  assign _156_ = tokens_sparse != 1'h1;
-  assign _157_ = given[3] | _156_;
-  assign _158_ = & tokens_sparse;
-  assign _159_ = ~ _158_;
-  assign _160_ = given[3] ? _159_ : has_sparse;
-  assign _161_ = takes_sparse ? _157_ : _160_;
-  assign _162_ = tokens_vec + given[4];
-  assign _163_ = _162_ - takes_vec;
-  assign _164_ = tokens_vec != 1'h1;
-  assign _165_ = given[4] | _164_;
-  assign _166_ = & tokens_vec;
-  assign _167_ = ~ _166_;
-  assign _168_ = given[4] ? _167_ : has_vec;
-  assign _169_ = takes_vec ? _165_ : _168_;
-  assign _170_ = tokens_store + given[5];
-  assign _172_ = _170_ - takes_store;
-  assign _173_ = tokens_store != 1'h1;
-  assign _174_ = given[5] | _173_;
-  assign _175_ = & tokens_store;
-  assign _176_ = ~ _175_;
-  assign _177_ = given[5] ? _176_ : has_store;
-  assign _178_ = takes_store ? _174_ : _177_;
-  assign _179_ = tokens_load != 1'h1;
-  assign _180_ = given[0] | _179_;
-  assign _181_ = & tokens_load;
-  assign _001_ = ~ _181_;
-  assign _002_ = given[0] ? _001_ : has_load;
-  assign _003_ = head[8] ? _180_ : _002_;
-  assign _004_ = ~ _003_;
-  assign _005_ = queue_popped[8] & _004_;
-  assign _006_ = tokens_dsp != 1'h1;
-  assign _007_ = given[1] | _006_;
-  assign _008_ = & tokens_dsp;
-  assign _009_ = ~ _008_;
-  assign _011_ = given[1] ? _009_ : has_dsp;
-  assign _012_ = head[9] ? _007_ : _011_;
-  assign _013_ = ~ _012_;
-  assign _014_ = queue_popped[9] & _013_;
-  assign _015_ = _005_ | _014_;
-  assign _016_ = tokens_lut != 1'h1;
-  assign _017_ = given[2] | _016_;
-  assign _018_ = & tokens_lut;
-  assign _019_ = ~ _018_;
-  assign _020_ = given[2] ? _019_ : has_lut;
-  assign _021_ = head[10] ? _017_ : _020_;
-  assign _022_ = ~ _021_;
-  assign _023_ = queue_popped[10] & _022_;
-  assign _024_ = _015_ | _023_;
-  assign _025_ = tokens_sparse != 1'h1;
-  assign _026_ = given[3] | _025_;
-  assign _027_ = & tokens_sparse;
-  assign _028_ = ~ _027_;
-  assign _029_ = given[3] ? _028_ : has_sparse;
-  assign _030_ = head[11] ? _026_ : _029_;
-  assign _032_ = ~ _030_;
-  assign _033_ = queue_popped[11] & _032_;
-  assign _034_ = _024_ | _033_;
-  assign _035_ = tokens_vec != 1'h1;
-  assign _036_ = given[4] | _035_;
-  assign _037_ = & tokens_vec;
-  assign _038_ = ~ _037_;
-  assign _039_ = given[4] ? _038_ : has_vec;
-  assign _040_ = head[12] ? _036_ : _039_;
-  assign _041_ = ~ _040_;
-  assign _043_ = queue_popped[12] & _041_;
-  assign _044_ = _034_ | _043_;
-  assign _045_ = tokens_store != 1'h1;
-  assign _046_ = given[5] | _045_;
-  assign _047_ = & tokens_store;
-  assign _048_ = ~ _047_;
-  assign _049_ = given[5] ? _048_ : has_store;
-  assign _050_ = head[13] ? _046_ : _049_;
-  assign _051_ = ~ _050_;
-  assign _052_ = queue_popped[13] & _051_;
-  assign _054_ = _044_ | _052_;
-  assign _055_ = & tokens_load;
-  assign _056_ = ~ _055_;
-  assign _057_ = given[0] ? _056_ : has_load;
-  assign _058_ = ~ _057_;
-  assign _059_ = queue_kept[8] & _058_;
-  assign _060_ = & tokens_dsp;
-  assign _061_ = ~ _060_;
-  assign _062_ = given[1] ? _061_ : has_dsp;
-  assign _064_ = ~ _062_;
-  assign _065_ = queue_kept[9] & _064_;
-  assign _066_ = _059_ | _065_;
-  assign _067_ = & tokens_lut;
-  assign _068_ = ~ _067_;
-  assign _069_ = given[2] ? _068_ : has_lut;
-  assign _070_ = ~ _069_;
-  assign _071_ = queue_kept[10] & _070_;
-  assign _072_ = _066_ | _071_;
-  assign _073_ = & tokens_sparse;
-  assign _075_ = ~ _073_;
-  assign _076_ = given[3] ? _075_ : has_sparse;
-  assign _077_ = ~ _076_;
-  assign _078_ = queue_kept[11] & _077_;
-  assign _079_ = _072_ | _078_;
-  assign _080_ = & tokens_vec;
-  assign _081_ = ~ _080_;
-  assign _082_ = given[4] ? _081_ : has_vec;
-  assign _083_ = ~ _082_;
-  assign _084_ = queue_kept[12] & _083_;
-  assign _086_ = _079_ | _084_;
-  assign _087_ = & tokens_store;
+  assign _101_ = & tokens_load;
+  assign _102_ = _101_ & given[0];
+  assign _103_ = ~ takes_load;
+  assign _104_ = _102_ & _103_;
+  assign _105_ = & tokens_dsp;
+  assign _106_ = _105_ & given[1];
+  assign _108_ = ~ takes_dsp;
+  assign _109_ = _106_ & _108_;
+  assign _110_ = & tokens_lut;
+  assign _111_ = _110_ & given[2];
+  assign _112_ = ~ takes_lut;
+  assign _113_ = _111_ & _112_;
+  assign _114_ = & tokens_sparse;
+  assign _115_ = _114_ & given[3];
+  assign _116_ = ~ takes_sparse;
+  assign _117_ = _115_ & _116_;
+  assign _118_ = & tokens_vec;
+  assign _119_ = _118_ & given[4];
+  assign _120_ = ~ takes_vec;
+  assign _121_ = _119_ & _120_;
+  assign _122_ = & tokens_store;
+  assign _123_ = _122_ & given[5];
+  assign _124_ = ~ takes_store;
+  assign _125_ = _123_ & _124_;
+  assign overflow = | { _125_, _121_, _117_, _113_, _109_, _104_ };
+  assign _126_ = tokens_load + given[0];
+  assign _127_ = _126_ - takes_load;
+  assign _129_ = tokens_load != 1'h1;
+  assign _130_ = given[0] | _129_;
+  assign _131_ = & tokens_load;
+  assign _132_ = ~ _131_;
+  assign _133_ = given[0] ? _132_ : has_load;
+  assign _134_ = takes_load ? _130_ : _133_;
+  assign _135_ = tokens_dsp + given[1];
+  assign _136_ = _135_ - takes_dsp;
+  assign _137_ = tokens_dsp != 1'h1;
+  assign _138_ = given[1] | _137_;
+  assign _139_ = & tokens_dsp;
+  assign _140_ = ~ _139_;
+  assign _141_ = given[1] ? _140_ : has_dsp;
+  assign _142_ = takes_dsp ? _138_ : _141_;
+  assign _143_ = tokens_lut + given[2];
+  assign _144_ = _143_ - takes_lut;
+  assign _145_ = tokens_lut != 1'h1;
+  assign _146_ = given[2] | _145_;
+  assign _147_ = & tokens_lut;
+  assign _148_ = ~ _147_;
+  assign _150_ = given[2] ? _148_ : has_lut;
+  assign _151_ = takes_lut ? _146_ : _150_;
+  assign _152_ = tokens_sparse + given[3];
+  assign _153_ = _152_ - takes_sparse;
+  assign _154_ = tokens_sparse != 1'h1;
+  assign _155_ = given[3] | _154_;
+  assign _156_ = & tokens_sparse;
+  assign _157_ = ~ _156_;
+  assign _158_ = given[3] ? _157_ : has_sparse;
+  assign _159_ = takes_sparse ? _155_ : _158_;
+  assign _160_ = tokens_vec + given[4];
+  assign _161_ = _160_ - takes_vec;
+  assign _162_ = tokens_vec != 1'h1;
+  assign _163_ = given[4] | _162_;
+  assign _164_ = & tokens_vec;
+  assign _165_ = ~ _164_;
+  assign _166_ = given[4] ? _165_ : has_vec;
+  assign _167_ = takes_vec ? _163_ : _166_;
+  assign _168_ = tokens_store + given[5];
+  assign _169_ = _168_ - takes_store;
+  assign _171_ = tokens_store != 1'h1;
+  assign _172_ = given[5] | _171_;
+  assign _173_ = & tokens_store;
+  assign _174_ = ~ _173_;
+  assign _175_ = given[5] ? _174_ : has_store;
+  assign _176_ = takes_store ? _172_ : _175_;
+  assign _177_ = tokens_load != 1'h1;
+  assign _178_ = given[0] | _177_;
+  assign _179_ = & tokens_load;
+  assign _180_ = ~ _179_;
+  assign _001_ = given[0] ? _180_ : has_load;
+  assign _002_ = head[8] ? _178_ : _001_;
+  assign _003_ = ~ _002_;
+  assign _004_ = queue_popped[8] & _003_;
+  assign _005_ = tokens_dsp != 1'h1;
+  assign _006_ = given[1] | _005_;
+  assign _007_ = & tokens_dsp;
+  assign _008_ = ~ _007_;
+  assign _009_ = given[1] ? _008_ : has_dsp;
+  assign _011_ = head[9] ? _006_ : _009_;
+  assign _012_ = ~ _011_;
+  assign _013_ = queue_popped[9] & _012_;
+  assign _014_ = _004_ | _013_;
+  assign _015_ = tokens_lut != 1'h1;
+  assign _016_ = given[2] | _015_;
+  assign _017_ = & tokens_lut;
+  assign _018_ = ~ _017_;
+  assign _019_ = given[2] ? _018_ : has_lut;
+  assign _020_ = head[10] ? _016_ : _019_;
+  assign _021_ = ~ _020_;
+  assign _022_ = queue_popped[10] & _021_;
+  assign _023_ = _014_ | _022_;
+  assign _024_ = tokens_sparse != 1'h1;
+  assign _025_ = given[3] | _024_;
+  assign _026_ = & tokens_sparse;
+  assign _027_ = ~ _026_;
+  assign _028_ = given[3] ? _027_ : has_sparse;
+  assign _029_ = head[11] ? _025_ : _028_;
+  assign _030_ = ~ _029_;
+  assign _032_ = queue_popped[11] & _030_;
+  assign _033_ = _023_ | _032_;
+  assign _034_ = tokens_vec != 1'h1;
+  assign _035_ = given[4] | _034_;
+  assign _036_ = & tokens_vec;
+  assign _037_ = ~ _036_;
+  assign _038_ = given[4] ? _037_ : has_vec;
+  assign _039_ = head[12] ? _035_ : _038_;
+  assign _040_ = ~ _039_;
+  assign _041_ = queue_popped[12] & _040_;
+  assign _043_ = _033_ | _041_;
+  assign _044_ = tokens_store != 1'h1;
+  assign _045_ = given[5] | _044_;
+  assign _046_ = & tokens_store;
+  assign _047_ = ~ _046_;
+  assign _048_ = given[5] ? _047_ : has_store;
+  assign _049_ = head[13] ? _045_ : _048_;
+  assign _050_ = ~ _049_;
+  assign _051_ = queue_popped[13] & _050_;
+  assign _052_ = _043_ | _051_;
+  assign _054_ = & tokens_load;
+  assign _055_ = ~ _054_;
+  assign _056_ = given[0] ? _055_ : has_load;
+  assign _057_ = ~ _056_;
+  assign _058_ = queue_kept[8] & _057_;
+  assign _059_ = & tokens_dsp;
+  assign _060_ = ~ _059_;
+  assign _061_ = given[1] ? _060_ : has_dsp;
+  assign _062_ = ~ _061_;
+  assign _064_ = queue_kept[9] & _062_;
+  assign _065_ = _058_ | _064_;
+  assign _066_ = & tokens_lut;
+  assign _067_ = ~ _066_;
+  assign _068_ = given[2] ? _067_ : has_lut;
+  assign _069_ = ~ _068_;
+  assign _070_ = queue_kept[10] & _069_;
+  assign _071_ = _065_ | _070_;
+  assign _072_ = & tokens_sparse;
+  assign _073_ = ~ _072_;
+  assign _075_ = given[3] ? _073_ : has_sparse;
+  assign _076_ = ~ _075_;
+  assign _077_ = queue_kept[11] & _076_;
+  assign _078_ = _071_ | _077_;
+  assign _079_ = & tokens_vec;
+  assign _080_ = ~ _079_;
+  assign _081_ = given[4] ? _080_ : has_vec;
+  assign _082_ = ~ _081_;
+  assign _083_ = queue_kept[12] & _082_;
+  assign _084_ = _078_ | _083_;
+  assign _085_ = & tokens_store;
+  assign _086_ = ~ _085_;
+  assign _087_ = given[5] ? _086_ : has_store;
   assign _088_ = ~ _087_;
-  assign _089_ = given[5] ? _088_ : has_store;
-  assign _090_ = ~ _089_;
-  assign _091_ = queue_kept[13] & _090_;
-  assign _092_ = _086_ | _091_;
-  assign _093_ = start ? _054_ : _092_;
-  assign _094_ = queue_popped[7:4] != 1'h1;
-  assign _095_ = queue_kept[7:4] != 1'h1;
-  assign _096_ = start ? _094_ : _095_;
+  assign _089_ = queue_kept[13] & _088_;
+  assign _090_ = _084_ | _089_;
+  assign _091_ = start ? _052_ : _090_;
+  assign _092_ = queue_popped[7:4] != 1'h1;
+  assign _093_ = queue_kept[7:4] != 1'h1;
+  assign _094_ = start ? _092_ : _093_;
   always @(posedge clk)
     if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
-    else busy <= _183_;
+    else busy <= _182_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _096_;
+    else single <= _094_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _093_;
+    else blocked <= _091_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _178_;
+    else has_store <= _176_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _172_[5:0];
+    else tokens_store <= _169_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _169_;
+    else has_vec <= _167_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _163_[5:0];
+    else tokens_vec <= _161_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _161_;
+    else has_sparse <= _159_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _155_[5:0];
+    else tokens_sparse <= _153_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _153_;
+    else has_lut <= _151_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _146_[5:0];
+    else tokens_lut <= _144_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _144_;
+    else has_dsp <= _142_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _138_[5:0];
+    else tokens_dsp <= _136_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _136_;
+    else has_load <= _134_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _130_[5:0];
-  assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = begins ? 1'h1 : _182_;
+    else tokens_load <= _127_[5:0];
+  assign _181_ = done ? 1'h0 : busy;
+  assign _182_ = begins ? 1'h1 : _181_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(_097_),
+    .full(_096_),
     .head(head),
     .kept(queue_kept),
-    .level(_098_),
-    .pop(start),
+    .level(_097_),
+    .pop(free),
     .popped(queue_popped),
     .push(push),
     .rst(rst),
@@ -11982,7 +12047,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
   assign queue_head = head;
-  assign queue_pop = start;
+  assign queue_pop = free;
   assign queue_push = push;
 endmodule
 
@@ -12061,7 +12126,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _071_;
   wire _072_;
   wire _073_;
-  wire _074_;
+  wire [5:0] _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -12072,7 +12137,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _082_;
   wire _083_;
   wire _084_;
-  wire [5:0] _085_;
+  wire _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -12084,8 +12149,8 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _094_;
   wire _095_;
   wire _096_;
-  wire _097_;
-  wire [3:0] _098_;
+  wire [3:0] _097_;
+  wire _098_;
   wire _099_;
   wire _100_;
   wire _101_;
@@ -12113,53 +12178,53 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _123_;
   wire _124_;
   wire _125_;
-  wire _126_;
-  wire _127_;
-  wire [6:0] _128_;
+  wire [6:0] _126_;
+  wire [7:0] _127_;
+  wire _128_;
   wire _129_;
-  wire [7:0] _130_;
+  wire _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
-  wire _135_;
-  wire _136_;
-  wire [6:0] _137_;
-  wire [7:0] _138_;
+  wire [6:0] _135_;
+  wire [7:0] _136_;
+  wire _137_;
+  wire _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
-  wire _143_;
-  wire _144_;
-  wire [6:0] _145_;
-  wire [7:0] _146_;
+  wire [6:0] _143_;
+  wire [7:0] _144_;
+  wire _145_;
+  wire _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
-  wire _152_;
-  wire _153_;
-  wire [6:0] _154_;
-  wire [7:0] _155_;
+  wire [6:0] _152_;
+  wire [7:0] _153_;
+  wire _154_;
+  wire _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
-  wire _160_;
-  wire _161_;
-  wire [6:0] _162_;
-  wire [7:0] _163_;
+  wire [6:0] _160_;
+  wire [7:0] _161_;
+  wire _162_;
+  wire _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
-  wire _168_;
-  wire _169_;
-  wire [6:0] _170_;
+  wire [6:0] _168_;
+  wire [7:0] _169_;
+  wire _170_;
   wire _171_;
-  wire [7:0] _172_;
+  wire _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -12170,7 +12235,6 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _180_;
   wire _181_;
   wire _182_;
-  wire _183_;
   output began;
   wire began;
   output begins;
@@ -12185,6 +12249,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   output ended;
   wire ended;
   wire ends;
+  wire free;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -12238,260 +12303,260 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   assign _000_ = ~ has_load;
   assign lacks[0] = head[8] & _000_;
   assign takes_load = start & head[8];
-  assign _108_ = ~ has_dsp;
-  assign lacks[1] = head[9] & _108_;
+  assign _107_ = ~ has_dsp;
+  assign lacks[1] = head[9] & _107_;
   assign takes_dsp = start & head[9];
-  assign _129_ = ~ has_lut;
-  assign lacks[2] = head[10] & _129_;
+  assign _128_ = ~ has_lut;
+  assign lacks[2] = head[10] & _128_;
   assign takes_lut = start & head[10];
-  assign _150_ = ~ has_sparse;
-  assign lacks[3] = head[11] & _150_;
+  assign _149_ = ~ has_sparse;
+  assign lacks[3] = head[11] & _149_;
   assign takes_sparse = start & head[11];
-  assign _171_ = ~ has_vec;
-  assign lacks[4] = head[12] & _171_;
+  assign _170_ = ~ has_vec;
+  assign lacks[4] = head[12] & _170_;
   assign takes_vec = start & head[12];
   assign _010_ = ~ has_store;
   assign lacks[5] = head[13] & _010_;
   assign takes_store = start & head[13];
   assign _031_ = ~ busy;
-  assign _042_ = queue_valid & _031_;
-  assign _053_ = ~ blocked;
-  assign start = _042_ & _053_;
-  assign _063_ = ~ single;
-  assign begins = start & _063_;
-  assign _074_ = start & single;
-  assign ended = busy ? done : _074_;
-  assign _085_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _042_ = ~ blocked;
+  assign free = _031_ & _042_;
+  assign start = queue_valid & free;
+  assign _053_ = ~ single;
+  assign begins = start & _053_;
+  assign _063_ = start & single;
+  assign ended = busy ? done : _063_;
+  assign _074_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _074_ : 6'h00;
+  assign _095_ = ~ busy;
+  assign _098_ = ~ queue_valid;
+  assign idle = _095_ & _098_;
   assign _099_ = ~ busy;
-  assign _100_ = ~ queue_valid;
-  assign idle = _099_ & _100_;
-  assign _101_ = ~ busy;
-  assign _102_ = _101_ & queue_valid;
-  assign waiting = _102_ & blocked;
+  assign _100_ = _099_ & queue_valid;
+  assign waiting = _100_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _103_ = & tokens_load;
-  assign _104_ = _103_ & given[0];
-  assign _105_ = ~ takes_load;
-  assign _106_ = _104_ & _105_;
-  assign _107_ = & tokens_dsp;
-  assign _109_ = _107_ & given[1];
-  assign _110_ = ~ takes_dsp;
-  assign _111_ = _109_ & _110_;
-  assign _112_ = & tokens_lut;
-  assign _113_ = _112_ & given[2];
-  assign _114_ = ~ takes_lut;
-  assign _115_ = _113_ & _114_;
-  assign _116_ = & tokens_sparse;
-  assign _117_ = _116_ & given[3];
-  assign _118_ = ~ takes_sparse;
-  assign _119_ = _117_ & _118_;
-  assign _120_ = & tokens_vec;
-  assign _121_ = _120_ & given[4];
-  assign _122_ = ~ takes_vec;
-  assign _123_ = _121_ & _122_;
-  assign _124_ = & tokens_store;
-  assign _125_ = _124_ & given[5];
-  assign _126_ = ~ takes_store;
-  assign _127_ = _125_ & _126_;
-  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
-  assign _128_ = tokens_load + given[0];
-  assign _130_ = _128_ - takes_load;
-  assign _131_ = tokens_load != 1'h1;
-  assign _132_ = given[0] | _131_;
-  assign _133_ = & tokens_load;
-  assign _134_ = ~ _133_;
-  assign _135_ = given[0] ? _134_ : has_load;
-  assign _136_ = takes_load ? _132_ : _135_;
-  assign _137_ = tokens_dsp + given[1];
-  assign _138_ = _137_ - takes_dsp;
-  assign _139_ = tokens_dsp != 1'h1;
-  assign _140_ = given[1] | _139_;
-  assign _141_ = & tokens_dsp;
-  assign _142_ = ~ _141_;
-  assign _143_ = given[1] ? _142_ : has_dsp;
-  assign _144_ = takes_dsp ? _140_ : _143_;
-  assign _145_ = tokens_lut + given[2];
-  assign _146_ = _145_ - takes_lut;
-  assign _147_ = tokens_lut != 1'h1;
-  assign _148_ = given[2] | _147_;
-  assign _149_ = & tokens_lut;
-  assign _151_ = ~ _149_;
-  assign _152_ = given[2] ? _151_ : has_lut;
-  assign _153_ = takes_lut ? _148_ : _152_;
-  assign _154_ = tokens_sparse + given[3];
-  assign _155_ = _154_ - takes_sparse;
-  assign _156_ = tokens_sparse != 1'h1;
-  assign _157_ = given[3] | _156_;
-  assign _158_ = & tokens_sparse;
-  assign _159_ = ~ _158_;
-  assign _160_ = given[3] ? _159_ : has_sparse;
-  assign _161_ = takes_sparse ? _157_ : _160_;
-  assign _162_ = tokens_vec + given[4];
-  assign _163_ = _162_ - takes_vec;
-  assign _164_ = tokens_vec != 1'h1;
-  assign _165_ = given[4] | _164_;
-  assign _166_ = & tokens_vec;
-  assign _167_ = ~ _166_;
-  assign _168_ = given[4] ? _167_ : has_vec;
-  assign _169_ = takes_vec ? _165_ : _168_;
-  assign _170_ = tokens_store + given[5];
-  assign _172_ = _170_ - takes_store;
-  assign _173_ = tokens_store != 1'h1;
-  assign _174_ = given[5] | _173_;
-  assign _175_ = & tokens_store;
-  assign _176_ = ~ _175_;
-  assign _177_ = given[5] ? _176_ : has_store;
-  assign _178_ = takes_store ? _174_ : _177_;
-  assign _179_ = tokens_load != 1'h1;
-  assign _180_ = given[0] | _179_;
-  assign _181_ = & tokens_load;
-  assign _001_ = ~ _181_;
-  assign _002_ = given[0] ? _001_ : has_load;
-  assign _003_ = head[8] ? _180_ : _002_;
-  assign _004_ = ~ _003_;
-  assign _005_ = queue_popped[8] & _004_;
-  assign _006_ = tokens_dsp != 1'h1;
-  assign _007_ = given[1] | _006_;
-  assign _008_ = & tokens_dsp;
-  assign _009_ = ~ _008_;
-  assign _011_ = given[1] ? _009_ : has_dsp;
-  assign _012_ = head[9] ? _007_ : _011_;
-  assign _013_ = ~ _012_;
-  assign _014_ = queue_popped[9] & _013_;
-  assign _015_ = _005_ | _014_;
-  assign _016_ = tokens_lut != 1'h1;
-  assign _017_ = given[2] | _016_;
-  assign _018_ = & tokens_lut;
-  assign _019_ = ~ _018_;
-  assign _020_ = given[2] ? _019_ : has_lut;
-  assign _021_ = head[10] ? _017_ : _020_;
-  assign _022_ = ~ _021_;
-  assign _023_ = queue_popped[10] & _022_;
-  assign _024_ = _015_ | _023_;
-  assign _025_ = tokens_sparse != 1'h1;
-  assign _026_ = given[3] | _025_;
-  assign _027_ = & tokens_sparse;
-  assign _028_ = ~ _027_;
-  assign _029_ = given[3] ? _028_ : has_sparse;
-  assign _030_ = head[11] ? _026_ : _029_;
-  assign _032_ = ~ _030_;
-  assign _033_ = queue_popped[11] & _032_;
-  assign _034_ = _024_ | _033_;
-  assign _035_ = tokens_vec != 1'h1;
-  assign _036_ = given[4] | _035_;
-  assign _037_ = & tokens_vec;
-  assign _038_ = ~ _037_;
-  assign _039_ = given[4] ? _038_ : has_vec;
-  assign _040_ = head[12] ? _036_ : _039_;
-  assign _041_ = ~ _040_;
-  assign _043_ = queue_popped[12] & _041_;
-  assign _044_ = _034_ | _043_;
-  assign _045_ = tokens_store != 1'h1;
-  assign _046_ = given[5] | _045_;
-  assign _047_ = & tokens_store;
-  assign _048_ = ~ _047_;
-  assign _049_ = given[5] ? _048_ : has_store;
-  assign _050_ = head[13] ? _046_ : _049_;
-  assign _051_ = ~ _050_;
-  assign _052_ = queue_popped[13] & _051_;
-  assign _054_ = _044_ | _052_;
-  assign _055_ = & tokens_load;
-  assign _056_ = ~ _055_;
-  assign _057_ = given[0] ? _056_ : has_load;
-  assign _058_ = ~ _057_;
-  assign _059_ = queue_kept[8] & _058_;
-  assign _060_ = & tokens_dsp;
-  assign _061_ = ~ _060_;
-  assign _062_ = given[1] ? _061_ : has_dsp;
-  assign _064_ = ~ _062_;
-  assign _065_ = queue_kept[9] & _064_;
-  assign _066_ = _059_ | _065_;
-  assign _067_ = & tokens_lut;
-  assign _068_ = ~ _067_;
-  assign _069_ = given[2] ? _068_ : has_lut;
-  assign _070_ = ~ _069_;
-  assign _071_ = queue_kept[10] & _070_;
-  assign _072_ = _066_ | _071_;
-  assign _073_ = & tokens_sparse;
-  assign _075_ = ~ _073_;
-  assign _076_ = given[3] ? _075_ : has_sparse;
-  assign _077_ = ~ _076_;
-  assign _078_ = queue_kept[11] & _077_;
-  assign _079_ = _072_ | _078_;
-  assign _080_ = & tokens_vec;
-  assign _081_ = ~ _080_;
-  assign _082_ = given[4] ? _081_ : has_vec;
-  assign _083_ = ~ _082_;
-  assign _084_ = queue_kept[12] & _083_;
-  assign _086_ = _079_ | _084_;
-  assign _087_ = & tokens_store;
+  assign _101_ = & tokens_load;
+  assign _102_ = _101_ & given[0];
+  assign _103_ = ~ takes_load;
+  assign _104_ = _102_ & _103_;
+  assign _105_ = & tokens_dsp;
+  assign _106_ = _105_ & given[1];
+  assign _108_ = ~ takes_dsp;
+  assign _109_ = _106_ & _108_;
+  assign _110_ = & tokens_lut;
+  assign _111_ = _110_ & given[2];
+  assign _112_ = ~ takes_lut;
+  assign _113_ = _111_ & _112_;
+  assign _114_ = & tokens_sparse;
+  assign _115_ = _114_ & given[3];
+  assign _116_ = ~ takes_sparse;
+  assign _117_ = _115_ & _116_;
+  assign _118_ = & tokens_vec;
+  assign _119_ = _118_ & given[4];
+  assign _120_ = ~ takes_vec;
+  assign _121_ = _119_ & _120_;
+  assign _122_ = & tokens_store;
+  assign _123_ = _122_ & given[5];
+  assign _124_ = ~ takes_store;
+  assign _125_ = _123_ & _124_;
+  assign overflow = | { _125_, _121_, _117_, _113_, _109_, _104_ };
+  assign _126_ = tokens_load + given[0];
+  assign _127_ = _126_ - takes_load;
+  assign _129_ = tokens_load != 1'h1;
+  assign _130_ = given[0] | _129_;
+  assign _131_ = & tokens_load;
+  assign _132_ = ~ _131_;
+  assign _133_ = given[0] ? _132_ : has_load;
+  assign _134_ = takes_load ? _130_ : _133_;
+  assign _135_ = tokens_dsp + given[1];
+  assign _136_ = _135_ - takes_dsp;
+  assign _137_ = tokens_dsp != 1'h1;
+  assign _138_ = given[1] | _137_;
+  assign _139_ = & tokens_dsp;
+  assign _140_ = ~ _139_;
+  assign _141_ = given[1] ? _140_ : has_dsp;
+  assign _142_ = takes_dsp ? _138_ : _141_;
+  assign _143_ = tokens_lut + given[2];
+  assign _144_ = _143_ - takes_lut;
+  assign _145_ = tokens_lut != 1'h1;
+  assign _146_ = given[2] | _145_;
+  assign _147_ = & tokens_lut;
+  assign _148_ = ~ _147_;
+  assign _150_ = given[2] ? _148_ : has_lut;
+  assign _151_ = takes_lut ? _146_ : _150_;
+  assign _152_ = tokens_sparse + given[3];
+  assign _153_ = _152_ - takes_sparse;
+  assign _154_ = tokens_sparse != 1'h1;
+  assign _155_ = given[3] | _154_;
+  assign _156_ = & tokens_sparse;
+  assign _157_ = ~ _156_;
+  assign _158_ = given[3] ? _157_ : has_sparse;
+  assign _159_ = takes_sparse ? _155_ : _158_;
+  assign _160_ = tokens_vec + given[4];
+  assign _161_ = _160_ - takes_vec;
+  assign _162_ = tokens_vec != 1'h1;
+  assign _163_ = given[4] | _162_;
+  assign _164_ = & tokens_vec;
+  assign _165_ = ~ _164_;
+  assign _166_ = given[4] ? _165_ : has_vec;
+  assign _167_ = takes_vec ? _163_ : _166_;
+  assign _168_ = tokens_store + given[5];
+  assign _169_ = _168_ - takes_store;
+  assign _171_ = tokens_store != 1'h1;
+  assign _172_ = given[5] | _171_;
+  assign _173_ = & tokens_store;
+  assign _174_ = ~ _173_;
+  assign _175_ = given[5] ? _174_ : has_store;
+  assign _176_ = takes_store ? _172_ : _175_;
+  assign _177_ = tokens_load != 1'h1;
+  assign _178_ = given[0] | _177_;
+  assign _179_ = & tokens_load;
+  assign _180_ = ~ _179_;
+  assign _001_ = given[0] ? _180_ : has_load;
+  assign _002_ = head[8] ? _178_ : _001_;
+  assign _003_ = ~ _002_;
+  assign _004_ = queue_popped[8] & _003_;
+  assign _005_ = tokens_dsp != 1'h1;
+  assign _006_ = given[1] | _005_;
+  assign _007_ = & tokens_dsp;
+  assign _008_ = ~ _007_;
+  assign _009_ = given[1] ? _008_ : has_dsp;
+  assign _011_ = head[9] ? _006_ : _009_;
+  assign _012_ = ~ _011_;
+  assign _013_ = queue_popped[9] & _012_;
+  assign _014_ = _004_ | _013_;
+  assign _015_ = tokens_lut != 1'h1;
+  assign _016_ = given[2] | _015_;
+  assign _017_ = & tokens_lut;
+  assign _018_ = ~ _017_;
+  assign _019_ = given[2] ? _018_ : has_lut;
+  assign _020_ = head[10] ? _016_ : _019_;
+  assign _021_ = ~ _020_;
+  assign _022_ = queue_popped[10] & _021_;
+  assign _023_ = _014_ | _022_;
+  assign _024_ = tokens_sparse != 1'h1;
+  assign _025_ = given[3] | _024_;
+  assign _026_ = & tokens_sparse;
+  assign _027_ = ~ _026_;
+  assign _028_ = given[3] ? _027_ : has_sparse;
+  assign _029_ = head[11] ? _025_ : _028_;
+  assign _030_ = ~ _029_;
+  assign _032_ = queue_popped[11] & _030_;
+  assign _033_ = _023_ | _032_;
+  assign _034_ = tokens_vec != 1'h1;
+  assign _035_ = given[4] | _034_;
+  assign _036_ = & tokens_vec;
+  assign _037_ = ~ _036_;
+  assign _038_ = given[4] ? _037_ : has_vec;
+  assign _039_ = head[12] ? _035_ : _038_;
+  assign _040_ = ~ _039_;
+  assign _041_ = queue_popped[12] & _040_;
+  assign _043_ = _033_ | _041_;
+  assign _044_ = tokens_store != 1'h1;
+  assign _045_ = given[5] | _044_;
+  assign _046_ = & tokens_store;
+  assign _047_ = ~ _046_;
+  assign _048_ = given[5] ? _047_ : has_store;
+  assign _049_ = head[13] ? _045_ : _048_;
+  assign _050_ = ~ _049_;
+  assign _051_ = queue_popped[13] & _050_;
+  assign _052_ = _043_ | _051_;
+  assign _054_ = & tokens_load;
+  assign _055_ = ~ _054_;
+  assign _056_ = given[0] ? _055_ : has_load;
+  assign _057_ = ~ _056_;
+  assign _058_ = queue_kept[8] & _057_;
+  assign _059_ = & tokens_dsp;
+  assign _060_ = ~ _059_;
+  assign _061_ = given[1] ? _060_ : has_dsp;
+  assign _062_ = ~ _061_;
+  assign _064_ = queue_kept[9] & _062_;
+  assign _065_ = _058_ | _064_;
+  assign _066_ = & tokens_lut;
+  assign _067_ = ~ _066_;
+  assign _068_ = given[2] ? _067_ : has_lut;
+  assign _069_ = ~ _068_;
+  assign _070_ = queue_kept[10] & _069_;
+  assign _071_ = _065_ | _070_;
+  assign _072_ = & tokens_sparse;
+  assign _073_ = ~ _072_;
+  assign _075_ = given[3] ? _073_ : has_sparse;
+  assign _076_ = ~ _075_;
+  assign _077_ = queue_kept[11] & _076_;
+  assign _078_ = _071_ | _077_;
+  assign _079_ = & tokens_vec;
+  assign _080_ = ~ _079_;
+  assign _081_ = given[4] ? _080_ : has_vec;
+  assign _082_ = ~ _081_;
+  assign _083_ = queue_kept[12] & _082_;
+  assign _084_ = _078_ | _083_;
+  assign _085_ = & tokens_store;
+  assign _086_ = ~ _085_;
+  assign _087_ = given[5] ? _086_ : has_store;
   assign _088_ = ~ _087_;
-  assign _089_ = given[5] ? _088_ : has_store;
-  assign _090_ = ~ _089_;
-  assign _091_ = queue_kept[13] & _090_;
-  assign _092_ = _086_ | _091_;
-  assign _093_ = start ? _054_ : _092_;
-  assign _094_ = queue_popped[7:4] != 2'h2;
-  assign _095_ = queue_kept[7:4] != 2'h2;
-  assign _096_ = start ? _094_ : _095_;
+  assign _089_ = queue_kept[13] & _088_;
+  assign _090_ = _084_ | _089_;
+  assign _091_ = start ? _052_ : _090_;
+  assign _092_ = queue_popped[7:4] != 2'h2;
+  assign _093_ = queue_kept[7:4] != 2'h2;
+  assign _094_ = start ? _092_ : _093_;
   always @(posedge clk)
     if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
-    else busy <= _183_;
+    else busy <= _182_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _096_;
+    else single <= _094_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _093_;
+    else blocked <= _091_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _178_;
+    else has_store <= _176_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _172_[5:0];
+    else tokens_store <= _169_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _169_;
+    else has_vec <= _167_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _163_[5:0];
+    else tokens_vec <= _161_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _161_;
+    else has_sparse <= _159_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _155_[5:0];
+    else tokens_sparse <= _153_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _153_;
+    else has_lut <= _151_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _146_[5:0];
+    else tokens_lut <= _144_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _144_;
+    else has_dsp <= _142_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _138_[5:0];
+    else tokens_dsp <= _136_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _136_;
+    else has_load <= _134_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _130_[5:0];
-  assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = begins ? 1'h1 : _182_;
+    else tokens_load <= _127_[5:0];
+  assign _181_ = done ? 1'h0 : busy;
+  assign _182_ = begins ? 1'h1 : _181_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(_097_),
+    .full(_096_),
     .head(head),
     .kept(queue_kept),
-    .level(_098_),
-    .pop(start),
+    .level(_097_),
+    .pop(free),
     .popped(queue_popped),
     .push(push),
     .rst(rst),
@@ -12503,7 +12568,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
   assign queue_head = head;
-  assign queue_pop = start;
+  assign queue_pop = free;
   assign queue_push = push;
 endmodule
 
@@ -12582,7 +12647,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _071_;
   wire _072_;
   wire _073_;
-  wire _074_;
+  wire [5:0] _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -12593,7 +12658,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _082_;
   wire _083_;
   wire _084_;
-  wire [5:0] _085_;
+  wire _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -12605,8 +12670,8 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _094_;
   wire _095_;
   wire _096_;
-  wire _097_;
-  wire [3:0] _098_;
+  wire [3:0] _097_;
+  wire _098_;
   wire _099_;
   wire _100_;
   wire _101_;
@@ -12634,53 +12699,53 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _123_;
   wire _124_;
   wire _125_;
-  wire _126_;
-  wire _127_;
-  wire [6:0] _128_;
+  wire [6:0] _126_;
+  wire [7:0] _127_;
+  wire _128_;
   wire _129_;
-  wire [7:0] _130_;
+  wire _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
-  wire _135_;
-  wire _136_;
-  wire [6:0] _137_;
-  wire [7:0] _138_;
+  wire [6:0] _135_;
+  wire [7:0] _136_;
+  wire _137_;
+  wire _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
-  wire _143_;
-  wire _144_;
-  wire [6:0] _145_;
-  wire [7:0] _146_;
+  wire [6:0] _143_;
+  wire [7:0] _144_;
+  wire _145_;
+  wire _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
-  wire _152_;
-  wire _153_;
-  wire [6:0] _154_;
-  wire [7:0] _155_;
+  wire [6:0] _152_;
+  wire [7:0] _153_;
+  wire _154_;
+  wire _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
-  wire _160_;
-  wire _161_;
-  wire [6:0] _162_;
-  wire [7:0] _163_;
+  wire [6:0] _160_;
+  wire [7:0] _161_;
+  wire _162_;
+  wire _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
-  wire _168_;
-  wire _169_;
-  wire [6:0] _170_;
+  wire [6:0] _168_;
+  wire [7:0] _169_;
+  wire _170_;
   wire _171_;
-  wire [7:0] _172_;
+  wire _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -12691,7 +12756,6 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _180_;
   wire _181_;
   wire _182_;
-  wire _183_;
   output began;
   wire began;
   output begins;
@@ -12706,6 +12770,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   output ended;
   wire ended;
   wire ends;
+  wire free;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -12759,260 +12824,260 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   assign _000_ = ~ has_load;
   assign lacks[0] = head[8] & _000_;
   assign takes_load = start & head[8];
-  assign _108_ = ~ has_dsp;
-  assign lacks[1] = head[9] & _108_;
+  assign _107_ = ~ has_dsp;
+  assign lacks[1] = head[9] & _107_;
   assign takes_dsp = start & head[9];
-  assign _129_ = ~ has_lut;
-  assign lacks[2] = head[10] & _129_;
+  assign _128_ = ~ has_lut;
+  assign lacks[2] = head[10] & _128_;
   assign takes_lut = start & head[10];
-  assign _150_ = ~ has_sparse;
-  assign lacks[3] = head[11] & _150_;
+  assign _149_ = ~ has_sparse;
+  assign lacks[3] = head[11] & _149_;
   assign takes_sparse = start & head[11];
-  assign _171_ = ~ has_vec;
-  assign lacks[4] = head[12] & _171_;
+  assign _170_ = ~ has_vec;
+  assign lacks[4] = head[12] & _170_;
   assign takes_vec = start & head[12];
   assign _010_ = ~ has_store;
   assign lacks[5] = head[13] & _010_;
   assign takes_store = start & head[13];
   assign _031_ = ~ busy;
-  assign _042_ = queue_valid & _031_;
-  assign _053_ = ~ blocked;
-  assign start = _042_ & _053_;
-  assign _063_ = ~ single;
-  assign begins = start & _063_;
-  assign _074_ = start & single;
-  assign ended = busy ? done : _074_;
-  assign _085_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _042_ = ~ blocked;
+  assign free = _031_ & _042_;
+  assign start = queue_valid & free;
+  assign _053_ = ~ single;
+  assign begins = start & _053_;
+  assign _063_ = start & single;
+  assign ended = busy ? done : _063_;
+  assign _074_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _074_ : 6'h00;
+  assign _095_ = ~ busy;
+  assign _098_ = ~ queue_valid;
+  assign idle = _095_ & _098_;
   assign _099_ = ~ busy;
-  assign _100_ = ~ queue_valid;
-  assign idle = _099_ & _100_;
-  assign _101_ = ~ busy;
-  assign _102_ = _101_ & queue_valid;
-  assign waiting = _102_ & blocked;
+  assign _100_ = _099_ & queue_valid;
+  assign waiting = _100_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _103_ = & tokens_load;
-  assign _104_ = _103_ & given[0];
-  assign _105_ = ~ takes_load;
-  assign _106_ = _104_ & _105_;
-  assign _107_ = & tokens_dsp;
-  assign _109_ = _107_ & given[1];
-  assign _110_ = ~ takes_dsp;
-  assign _111_ = _109_ & _110_;
-  assign _112_ = & tokens_lut;
-  assign _113_ = _112_ & given[2];
-  assign _114_ = ~ takes_lut;
-  assign _115_ = _113_ & _114_;
-  assign _116_ = & tokens_sparse;
-  assign _117_ = _116_ & given[3];
-  assign _118_ = ~ takes_sparse;
-  assign _119_ = _117_ & _118_;
-  assign _120_ = & tokens_vec;
-  assign _121_ = _120_ & given[4];
-  assign _122_ = ~ takes_vec;
-  assign _123_ = _121_ & _122_;
-  assign _124_ = & tokens_store;
-  assign _125_ = _124_ & given[5];
-  assign _126_ = ~ takes_store;
-  assign _127_ = _125_ & _126_;
-  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
-  assign _128_ = tokens_load + given[0];
-  assign _130_ = _128_ - takes_load;
-  assign _131_ = tokens_load != 1'h1;
-  assign _132_ = given[0] | _131_;
-  assign _133_ = & tokens_load;
-  assign _134_ = ~ _133_;
-  assign _135_ = given[0] ? _134_ : has_load;
-  assign _136_ = takes_load ? _132_ : _135_;
-  assign _137_ = tokens_dsp + given[1];
-  assign _138_ = _137_ - takes_dsp;
-  assign _139_ = tokens_dsp != 1'h1;
-  assign _140_ = given[1] | _139_;
-  assign _141_ = & tokens_dsp;
-  assign _142_ = ~ _141_;
-  assign _143_ = given[1] ? _142_ : has_dsp;
-  assign _144_ = takes_dsp ? _140_ : _143_;
-  assign _145_ = tokens_lut + given[2];
-  assign _146_ = _145_ - takes_lut;
-  assign _147_ = tokens_lut != 1'h1;
-  assign _148_ = given[2] | _147_;
-  assign _149_ = & tokens_lut;
-  assign _151_ = ~ _149_;
-  assign _152_ = given[2] ? _151_ : has_lut;
-  assign _153_ = takes_lut ? _148_ : _152_;
-  assign _154_ = tokens_sparse + given[3];
-  assign _155_ = _154_ - takes_sparse;
-  assign _156_ = tokens_sparse != 1'h1;
-  assign _157_ = given[3] | _156_;
-  assign _158_ = & tokens_sparse;
-  assign _159_ = ~ _158_;
-  assign _160_ = given[3] ? _159_ : has_sparse;
-  assign _161_ = takes_sparse ? _157_ : _160_;
-  assign _162_ = tokens_vec + given[4];
-  assign _163_ = _162_ - takes_vec;
-  assign _164_ = tokens_vec != 1'h1;
-  assign _165_ = given[4] | _164_;
-  assign _166_ = & tokens_vec;
-  assign _167_ = ~ _166_;
-  assign _168_ = given[4] ? _167_ : has_vec;
-  assign _169_ = takes_vec ? _165_ : _168_;
-  assign _170_ = tokens_store + given[5];
-  assign _172_ = _170_ - takes_store;
-  assign _173_ = tokens_store != 1'h1;
-  assign _174_ = given[5] | _173_;
-  assign _175_ = & tokens_store;
-  assign _176_ = ~ _175_;
-  assign _177_ = given[5] ? _176_ : has_store;
-  assign _178_ = takes_store ? _174_ : _177_;
-  assign _179_ = tokens_load != 1'h1;
-  assign _180_ = given[0] | _179_;
-  assign _181_ = & tokens_load;
-  assign _001_ = ~ _181_;
-  assign _002_ = given[0] ? _001_ : has_load;
-  assign _003_ = head[8] ? _180_ : _002_;
-  assign _004_ = ~ _003_;
-  assign _005_ = queue_popped[8] & _004_;
-  assign _006_ = tokens_dsp != 1'h1;
-  assign _007_ = given[1] | _006_;
-  assign _008_ = & tokens_dsp;
-  assign _009_ = ~ _008_;
-  assign _011_ = given[1] ? _009_ : has_dsp;
-  assign _012_ = head[9] ? _007_ : _011_;
-  assign _013_ = ~ _012_;
-  assign _014_ = queue_popped[9] & _013_;
-  assign _015_ = _005_ | _014_;
-  assign _016_ = tokens_lut != 1'h1;
-  assign _017_ = given[2] | _016_;
-  assign _018_ = & tokens_lut;
-  assign _019_ = ~ _018_;
-  assign _020_ = given[2] ? _019_ : has_lut;
-  assign _021_ = head[10] ? _017_ : _020_;
-  assign _022_ = ~ _021_;
-  assign _023_ = queue_popped[10] & _022_;
-  assign _024_ = _015_ | _023_;
-  assign _025_ = tokens_sparse != 1'h1;
-  assign _026_ = given[3] | _025_;
-  assign _027_ = & tokens_sparse;
-  assign _028_ = ~ _027_;
-  assign _029_ = given[3] ? _028_ : has_sparse;
-  assign _030_ = head[11] ? _026_ : _029_;
-  assign _032_ = ~ _030_;
-  assign _033_ = queue_popped[11] & _032_;
-  assign _034_ = _024_ | _033_;
-  assign _035_ = tokens_vec != 1'h1;
-  assign _036_ = given[4] | _035_;
-  assign _037_ = & tokens_vec;
-  assign _038_ = ~ _037_;
-  assign _039_ = given[4] ? _038_ : has_vec;
-  assign _040_ = head[12] ? _036_ : _039_;
-  assign _041_ = ~ _040_;
-  assign _043_ = queue_popped[12] & _041_;
-  assign _044_ = _034_ | _043_;
-  assign _045_ = tokens_store != 1'h1;
-  assign _046_ = given[5] | _045_;
-  assign _047_ = & tokens_store;
-  assign _048_ = ~ _047_;
-  assign _049_ = given[5] ? _048_ : has_store;
-  assign _050_ = head[13] ? _046_ : _049_;
-  assign _051_ = ~ _050_;
-  assign _052_ = queue_popped[13] & _051_;
-  assign _054_ = _044_ | _052_;
-  assign _055_ = & tokens_load;
-  assign _056_ = ~ _055_;
-  assign _057_ = given[0] ? _056_ : has_load;
-  assign _058_ = ~ _057_;
-  assign _059_ = queue_kept[8] & _058_;
-  assign _060_ = & tokens_dsp;
-  assign _061_ = ~ _060_;
-  assign _062_ = given[1] ? _061_ : has_dsp;
-  assign _064_ = ~ _062_;
-  assign _065_ = queue_kept[9] & _064_;
-  assign _066_ = _059_ | _065_;
-  assign _067_ = & tokens_lut;
-  assign _068_ = ~ _067_;
-  assign _069_ = given[2] ? _068_ : has_lut;
-  assign _070_ = ~ _069_;
-  assign _071_ = queue_kept[10] & _070_;
-  assign _072_ = _066_ | _071_;
-  assign _073_ = & tokens_sparse;
-  assign _075_ = ~ _073_;
-  assign _076_ = given[3] ? _075_ : has_sparse;
-  assign _077_ = ~ _076_;
-  assign _078_ = queue_kept[11] & _077_;
-  assign _079_ = _072_ | _078_;
-  assign _080_ = & tokens_vec;
-  assign _081_ = ~ _080_;
-  assign _082_ = given[4] ? _081_ : has_vec;
-  assign _083_ = ~ _082_;
-  assign _084_ = queue_kept[12] & _083_;
-  assign _086_ = _079_ | _084_;
-  assign _087_ = & tokens_store;
+  assign _101_ = & tokens_load;
+  assign _102_ = _101_ & given[0];
+  assign _103_ = ~ takes_load;
+  assign _104_ = _102_ & _103_;
+  assign _105_ = & tokens_dsp;
+  assign _106_ = _105_ & given[1];
+  assign _108_ = ~ takes_dsp;
+  assign _109_ = _106_ & _108_;
+  assign _110_ = & tokens_lut;
+  assign _111_ = _110_ & given[2];
+  assign _112_ = ~ takes_lut;
+  assign _113_ = _111_ & _112_;
+  assign _114_ = & tokens_sparse;
+  assign _115_ = _114_ & given[3];
+  assign _116_ = ~ takes_sparse;
+  assign _117_ = _115_ & _116_;
+  assign _118_ = & tokens_vec;
+  assign _119_ = _118_ & given[4];
+  assign _120_ = ~ takes_vec;
+  assign _121_ = _119_ & _120_;
+  assign _122_ = & tokens_store;
+  assign _123_ = _122_ & given[5];
+  assign _124_ = ~ takes_store;
+  assign _125_ = _123_ & _124_;
+  assign overflow = | { _125_, _121_, _117_, _113_, _109_, _104_ };
+  assign _126_ = tokens_load + given[0];
+  assign _127_ = _126_ - takes_load;
+  assign _129_ = tokens_load != 1'h1;
+  assign _130_ = given[0] | _129_;
+  assign _131_ = & tokens_load;
+  assign _132_ = ~ _131_;
+  assign _133_ = given[0] ? _132_ : has_load;
+  assign _134_ = takes_load ? _130_ : _133_;
+  assign _135_ = tokens_dsp + given[1];
+  assign _136_ = _135_ - takes_dsp;
+  assign _137_ = tokens_dsp != 1'h1;
+  assign _138_ = given[1] | _137_;
+  assign _139_ = & tokens_dsp;
+  assign _140_ = ~ _139_;
+  assign _141_ = given[1] ? _140_ : has_dsp;
+  assign _142_ = takes_dsp ? _138_ : _141_;
+  assign _143_ = tokens_lut + given[2];
+  assign _144_ = _143_ - takes_lut;
+  assign _145_ = tokens_lut != 1'h1;
+  assign _146_ = given[2] | _145_;
+  assign _147_ = & tokens_lut;
+  assign _148_ = ~ _147_;
+  assign _150_ = given[2] ? _148_ : has_lut;
+  assign _151_ = takes_lut ? _146_ : _150_;
+  assign _152_ = tokens_sparse + given[3];
+  assign _153_ = _152_ - takes_sparse;
+  assign _154_ = tokens_sparse != 1'h1;
+  assign _155_ = given[3] | _154_;
+  assign _156_ = & tokens_sparse;
+  assign _157_ = ~ _156_;
+  assign _158_ = given[3] ? _157_ : has_sparse;
+  assign _159_ = takes_sparse ? _155_ : _158_;
+  assign _160_ = tokens_vec + given[4];
+  assign _161_ = _160_ - takes_vec;
+  assign _162_ = tokens_vec != 1'h1;
+  assign _163_ = given[4] | _162_;
+  assign _164_ = & tokens_vec;
+  assign _165_ = ~ _164_;
+  assign _166_ = given[4] ? _165_ : has_vec;
+  assign _167_ = takes_vec ? _163_ : _166_;
+  assign _168_ = tokens_store + given[5];
+  assign _169_ = _168_ - takes_store;
+  assign _171_ = tokens_store != 1'h1;
+  assign _172_ = given[5] | _171_;
+  assign _173_ = & tokens_store;
+  assign _174_ = ~ _173_;
+  assign _175_ = given[5] ? _174_ : has_store;
+  assign _176_ = takes_store ? _172_ : _175_;
+  assign _177_ = tokens_load != 1'h1;
+  assign _178_ = given[0] | _177_;
+  assign _179_ = & tokens_load;
+  assign _180_ = ~ _179_;
+  assign _001_ = given[0] ? _180_ : has_load;
+  assign _002_ = head[8] ? _178_ : _001_;
+  assign _003_ = ~ _002_;
+  assign _004_ = queue_popped[8] & _003_;
+  assign _005_ = tokens_dsp != 1'h1;
+  assign _006_ = given[1] | _005_;
+  assign _007_ = & tokens_dsp;
+  assign _008_ = ~ _007_;
+  assign _009_ = given[1] ? _008_ : has_dsp;
+  assign _011_ = head[9] ? _006_ : _009_;
+  assign _012_ = ~ _011_;
+  assign _013_ = queue_popped[9] & _012_;
+  assign _014_ = _004_ | _013_;
+  assign _015_ = tokens_lut != 1'h1;
+  assign _016_ = given[2] | _015_;
+  assign _017_ = & tokens_lut;
+  assign _018_ = ~ _017_;
+  assign _019_ = given[2] ? _018_ : has_lut;
+  assign _020_ = head[10] ? _016_ : _019_;
+  assign _021_ = ~ _020_;
+  assign _022_ = queue_popped[10] & _021_;
+  assign _023_ = _014_ | _022_;
+  assign _024_ = tokens_sparse != 1'h1;
+  assign _025_ = given[3] | _024_;
+  assign _026_ = & tokens_sparse;
+  assign _027_ = ~ _026_;
+  assign _028_ = given[3] ? _027_ : has_sparse;
+  assign _029_ = head[11] ? _025_ : _028_;
+  assign _030_ = ~ _029_;
+  assign _032_ = queue_popped[11] & _030_;
+  assign _033_ = _023_ | _032_;
+  assign _034_ = tokens_vec != 1'h1;
+  assign _035_ = given[4] | _034_;
+  assign _036_ = & tokens_vec;
+  assign _037_ = ~ _036_;
+  assign _038_ = given[4] ? _037_ : has_vec;
+  assign _039_ = head[12] ? _035_ : _038_;
+  assign _040_ = ~ _039_;
+  assign _041_ = queue_popped[12] & _040_;
+  assign _043_ = _033_ | _041_;
+  assign _044_ = tokens_store != 1'h1;
+  assign _045_ = given[5] | _044_;
+  assign _046_ = & tokens_store;
+  assign _047_ = ~ _046_;
+  assign _048_ = given[5] ? _047_ : has_store;
+  assign _049_ = head[13] ? _045_ : _048_;
+  assign _050_ = ~ _049_;
+  assign _051_ = queue_popped[13] & _050_;
+  assign _052_ = _043_ | _051_;
+  assign _054_ = & tokens_load;
+  assign _055_ = ~ _054_;
+  assign _056_ = given[0] ? _055_ : has_load;
+  assign _057_ = ~ _056_;
+  assign _058_ = queue_kept[8] & _057_;
+  assign _059_ = & tokens_dsp;
+  assign _060_ = ~ _059_;
+  assign _061_ = given[1] ? _060_ : has_dsp;
+  assign _062_ = ~ _061_;
+  assign _064_ = queue_kept[9] & _062_;
+  assign _065_ = _058_ | _064_;
+  assign _066_ = & tokens_lut;
+  assign _067_ = ~ _066_;
+  assign _068_ = given[2] ? _067_ : has_lut;
+  assign _069_ = ~ _068_;
+  assign _070_ = queue_kept[10] & _069_;
+  assign _071_ = _065_ | _070_;
+  assign _072_ = & tokens_sparse;
+  assign _073_ = ~ _072_;
+  assign _075_ = given[3] ? _073_ : has_sparse;
+  assign _076_ = ~ _075_;
+  assign _077_ = queue_kept[11] & _076_;
+  assign _078_ = _071_ | _077_;
+  assign _079_ = & tokens_vec;
+  assign _080_ = ~ _079_;
+  assign _081_ = given[4] ? _080_ : has_vec;
+  assign _082_ = ~ _081_;
+  assign _083_ = queue_kept[12] & _082_;
+  assign _084_ = _078_ | _083_;
+  assign _085_ = & tokens_store;
+  assign _086_ = ~ _085_;
+  assign _087_ = given[5] ? _086_ : has_store;
   assign _088_ = ~ _087_;
-  assign _089_ = given[5] ? _088_ : has_store;
-  assign _090_ = ~ _089_;
-  assign _091_ = queue_kept[13] & _090_;
-  assign _092_ = _086_ | _091_;
-  assign _093_ = start ? _054_ : _092_;
-  assign _094_ = queue_popped[7:4] != 2'h3;
-  assign _095_ = queue_kept[7:4] != 2'h3;
-  assign _096_ = start ? _094_ : _095_;
+  assign _089_ = queue_kept[13] & _088_;
+  assign _090_ = _084_ | _089_;
+  assign _091_ = start ? _052_ : _090_;
+  assign _092_ = queue_popped[7:4] != 2'h3;
+  assign _093_ = queue_kept[7:4] != 2'h3;
+  assign _094_ = start ? _092_ : _093_;
   always @(posedge clk)
     if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
-    else busy <= _183_;
+    else busy <= _182_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _096_;
+    else single <= _094_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _093_;
+    else blocked <= _091_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _178_;
+    else has_store <= _176_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _172_[5:0];
+    else tokens_store <= _169_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _169_;
+    else has_vec <= _167_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _163_[5:0];
+    else tokens_vec <= _161_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _161_;
+    else has_sparse <= _159_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _155_[5:0];
+    else tokens_sparse <= _153_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _153_;
+    else has_lut <= _151_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _146_[5:0];
+    else tokens_lut <= _144_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _144_;
+    else has_dsp <= _142_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _138_[5:0];
+    else tokens_dsp <= _136_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _136_;
+    else has_load <= _134_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _130_[5:0];
-  assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = begins ? 1'h1 : _182_;
+    else tokens_load <= _127_[5:0];
+  assign _181_ = done ? 1'h0 : busy;
+  assign _182_ = begins ? 1'h1 : _181_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(_097_),
+    .full(_096_),
     .head(head),
     .kept(queue_kept),
-    .level(_098_),
-    .pop(start),
+    .level(_097_),
+    .pop(free),
     .popped(queue_popped),
     .push(push),
     .rst(rst),
@@ -13024,7 +13089,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
   assign queue_head = head;
-  assign queue_pop = start;
+  assign queue_pop = free;
   assign queue_push = push;
 endmodule
 
@@ -13674,7 +13739,7 @@ module accelerator_turn_bank_transpose(write_address, write_data, read_address, 
   assign write__en = write_en;
 endmodule
 
-module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming, coming_marked, i);
+module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming, coming_marked, comes, comes_marked, i);
   wire [4:0] _000_;
   wire _001_;
   wire _002_;
@@ -13690,8 +13755,8 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   wire _012_;
   wire [4:0] _013_;
   wire _014_;
-  wire _015_;
-  wire _016_;
+  wire [4:0] _015_;
+  wire [4:0] _016_;
   wire _017_;
   wire [4:0] _018_;
   wire [4:0] _019_;
@@ -13709,8 +13774,8 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   wire [4:0] _031_;
   wire [4:0] _032_;
   wire [4:0] _033_;
-  wire [4:0] _034_;
-  wire [4:0] _035_;
+  wire _034_;
+  wire _035_;
   wire _036_;
   wire _037_;
   wire _038_;
@@ -13718,7 +13783,6 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   wire _040_;
   wire _041_;
   wire _042_;
-  wire _043_;
   wire [4:0] bank_0_read_address;
   wire [7:0] bank_0_read_data;
   wire [4:0] bank_0_write_address;
@@ -13803,6 +13867,10 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   reg block_marked = 1'h0;
   input clk;
   wire clk;
+  output comes;
+  reg comes = 1'h0;
+  output comes_marked;
+  wire comes_marked;
   output coming;
   reg coming = 1'h0;
   output coming_marked;
@@ -13874,7 +13942,7 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   wire [7:0] gather_3_8;
   wire [7:0] gather_3_9;
   wire given_all;
-  reg giving = 1'h0;
+  wire giving;
   reg half = 1'h0;
   reg half_was = 1'h0;
   input [127:0] i;
@@ -14043,24 +14111,26 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   assign spread_3_13 = row[3] ? spread_2_5 : spread_2_13;
   assign spread_3_14 = row[3] ? spread_2_6 : spread_2_14;
   assign spread_3_15 = row[3] ? spread_2_7 : spread_2_15;
-  assign { _018_[4], bank_0_write_address[3:0] } = 1'h0 - row_was;
-  assign { _019_[4], bank_1_write_address[3:0] } = 1'h1 - row_was;
-  assign { _020_[4], bank_2_write_address[3:0] } = 2'h2 - row_was;
-  assign { _021_[4], bank_3_write_address[3:0] } = 2'h3 - row_was;
-  assign { _022_[4], bank_4_write_address[3:0] } = 3'h4 - row_was;
-  assign { _023_[4], bank_5_write_address[3:0] } = 3'h5 - row_was;
-  assign { _024_[4], bank_6_write_address[3:0] } = 3'h6 - row_was;
-  assign { _025_[4], bank_7_write_address[3:0] } = 3'h7 - row_was;
-  assign { _026_[4], bank_8_write_address[3:0] } = 4'h8 - row_was;
-  assign { _027_[4], bank_9_write_address[3:0] } = 4'h9 - row_was;
-  assign { _029_[4], bank_10_write_address[3:0] } = 4'ha - row_was;
-  assign { _030_[4], bank_11_write_address[3:0] } = 4'hb - row_was;
-  assign { _031_[4], bank_12_write_address[3:0] } = 4'hc - row_was;
-  assign { _032_[4], bank_13_write_address[3:0] } = 4'hd - row_was;
-  assign { _033_[4], bank_14_write_address[3:0] } = 4'he - row_was;
-  assign { _034_[4], bank_15_write_address[3:0] } = 4'hf - row_was;
-  assign _035_ = number + 1'h1;
-  assign given_all = _035_ == count;
+  assign { _015_[4], bank_0_write_address[3:0] } = 1'h0 - row_was;
+  assign { _016_[4], bank_1_write_address[3:0] } = 1'h1 - row_was;
+  assign { _018_[4], bank_2_write_address[3:0] } = 2'h2 - row_was;
+  assign { _019_[4], bank_3_write_address[3:0] } = 2'h3 - row_was;
+  assign { _020_[4], bank_4_write_address[3:0] } = 3'h4 - row_was;
+  assign { _021_[4], bank_5_write_address[3:0] } = 3'h5 - row_was;
+  assign { _022_[4], bank_6_write_address[3:0] } = 3'h6 - row_was;
+  assign { _023_[4], bank_7_write_address[3:0] } = 3'h7 - row_was;
+  assign { _024_[4], bank_8_write_address[3:0] } = 4'h8 - row_was;
+  assign { _025_[4], bank_9_write_address[3:0] } = 4'h9 - row_was;
+  assign { _026_[4], bank_10_write_address[3:0] } = 4'ha - row_was;
+  assign { _027_[4], bank_11_write_address[3:0] } = 4'hb - row_was;
+  assign { _029_[4], bank_12_write_address[3:0] } = 4'hc - row_was;
+  assign { _030_[4], bank_13_write_address[3:0] } = 4'hd - row_was;
+  assign { _031_[4], bank_14_write_address[3:0] } = 4'he - row_was;
+  assign { _032_[4], bank_15_write_address[3:0] } = 4'hf - row_was;
+  assign _033_ = number + 1'h1;
+  assign given_all = _033_ == count;
+  assign _034_ = comes & given_all;
+  assign comes_marked = _034_ & kept_mark;
   assign gather_0_0 = number_was[0] ? bank_1_read_data : bank_0_read_data;
   assign gather_0_1 = number_was[0] ? bank_2_read_data : bank_1_read_data;
   assign gather_0_2 = number_was[0] ? bank_3_read_data : bank_2_read_data;
@@ -14137,13 +14207,13 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
     number_was <= number;
   assign _000_ = row + 1'h1;
   assign _011_ = last ? 5'h00 : _000_;
-  assign _016_ = ~ half;
+  assign _014_ = ~ half;
   assign _017_ = write & last;
   assign _028_ = write & last;
-  assign _036_ = row >= 1'h1;
-  assign _037_ = row >= 2'h2;
-  assign _038_ = row >= 2'h3;
-  assign _039_ = row >= 3'h4;
+  assign _035_ = row >= 1'h1;
+  assign _036_ = row >= 2'h2;
+  assign _037_ = row >= 2'h3;
+  assign _038_ = row >= 3'h4;
   assign _001_ = row >= 3'h5;
   assign _002_ = row >= 3'h6;
   assign _003_ = row >= 3'h7;
@@ -14156,8 +14226,6 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   assign _010_ = row >= 4'he;
   assign _012_ = row >= 4'hf;
   assign _013_ = number + 1'h1;
-  assign _014_ = giving & given_all;
-  assign _015_ = _014_ & kept_mark;
   always @(posedge clk)
     if (!present[0]) o[7:0] <= 8'h00;
     else o[7:0] <= gather_3_0;
@@ -14208,22 +14276,22 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
     else o[127:120] <= gather_3_15;
   always @(posedge clk)
     if (rst) coming_marked <= 1'h0;
-    else coming_marked <= _015_;
+    else coming_marked <= comes_marked;
   always @(posedge clk)
     if (rst) coming <= 1'h0;
-    else coming <= giving;
+    else coming <= comes;
   always @(posedge clk)
     if (block_ended) read_half <= half_was;
   always @(posedge clk)
     if (block_ended) kept_mark <= block_marked;
   always @(posedge clk)
     if (block_ended) number <= 4'h0;
-    else if (giving) number <= _013_[3:0];
+    else if (comes) number <= _013_[3:0];
   always @(posedge clk)
-    if (rst) giving <= 1'h0;
-    else giving <= _043_;
+    if (rst) comes <= 1'h0;
+    else comes <= _042_;
   always @(posedge clk)
-    if (_028_) present <= { _012_, _010_, _009_, _008_, _007_, _006_, _005_, _004_, _003_, _002_, _001_, _039_, _038_, _037_, _036_, 1'h1 };
+    if (_028_) present <= { _012_, _010_, _009_, _008_, _007_, _006_, _005_, _004_, _003_, _002_, _001_, _038_, _037_, _036_, _035_, 1'h1 };
   always @(posedge clk)
     if (rst) block_ended <= 1'h0;
     else block_ended <= _017_;
@@ -14232,14 +14300,14 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
     else written <= write;
   always @(posedge clk)
     if (rst) half <= 1'h0;
-    else if (_040_) half <= _016_;
+    else if (_039_) half <= _014_;
   always @(posedge clk)
     if (rst) row <= 4'h0;
     else if (write) row <= _011_[3:0];
-  assign _040_ = & { write, last };
-  assign _041_ = given_all ? 1'h0 : giving;
-  assign _042_ = giving ? _041_ : giving;
-  assign _043_ = block_ended ? 1'h1 : _042_;
+  assign _039_ = & { write, last };
+  assign _040_ = given_all ? 1'h0 : comes;
+  assign _041_ = comes ? _040_ : comes;
+  assign _042_ = block_ended ? 1'h1 : _041_;
   accelerator_turn_bank_transpose bank_0 (
     .clk(clk),
     .read_address({ read_half, number }),
@@ -14368,22 +14436,22 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
     .write_data(turned[79:72]),
     .write_en(written)
   );
-  assign _018_[3:0] = bank_0_write_address[3:0];
-  assign _019_[3:0] = bank_1_write_address[3:0];
-  assign _020_[3:0] = bank_2_write_address[3:0];
-  assign _021_[3:0] = bank_3_write_address[3:0];
-  assign _022_[3:0] = bank_4_write_address[3:0];
-  assign _023_[3:0] = bank_5_write_address[3:0];
-  assign _024_[3:0] = bank_6_write_address[3:0];
-  assign _025_[3:0] = bank_7_write_address[3:0];
-  assign _026_[3:0] = bank_8_write_address[3:0];
-  assign _027_[3:0] = bank_9_write_address[3:0];
-  assign _029_[3:0] = bank_10_write_address[3:0];
-  assign _030_[3:0] = bank_11_write_address[3:0];
-  assign _031_[3:0] = bank_12_write_address[3:0];
-  assign _032_[3:0] = bank_13_write_address[3:0];
-  assign _033_[3:0] = bank_14_write_address[3:0];
-  assign _034_[3:0] = bank_15_write_address[3:0];
+  assign _015_[3:0] = bank_0_write_address[3:0];
+  assign _016_[3:0] = bank_1_write_address[3:0];
+  assign _018_[3:0] = bank_2_write_address[3:0];
+  assign _019_[3:0] = bank_3_write_address[3:0];
+  assign _020_[3:0] = bank_4_write_address[3:0];
+  assign _021_[3:0] = bank_5_write_address[3:0];
+  assign _022_[3:0] = bank_6_write_address[3:0];
+  assign _023_[3:0] = bank_7_write_address[3:0];
+  assign _024_[3:0] = bank_8_write_address[3:0];
+  assign _025_[3:0] = bank_9_write_address[3:0];
+  assign _026_[3:0] = bank_10_write_address[3:0];
+  assign _027_[3:0] = bank_11_write_address[3:0];
+  assign _029_[3:0] = bank_12_write_address[3:0];
+  assign _030_[3:0] = bank_13_write_address[3:0];
+  assign _031_[3:0] = bank_14_write_address[3:0];
+  assign _032_[3:0] = bank_15_write_address[3:0];
   assign bank_0_read_address = { read_half, number };
   assign bank_0_write_address[4] = half_was;
   assign bank_0_write_data = turned[7:0];
@@ -14448,6 +14516,7 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   assign bank_9_write_address[4] = half_was;
   assign bank_9_write_data = turned[79:72];
   assign bank_9_write_en = written;
+  assign giving = comes;
   assign part_0 = bank_0_write_address[3:0];
   assign part_1 = bank_1_write_address[3:0];
   assign part_10 = bank_10_write_address[3:0];
@@ -14475,33 +14544,33 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _004_;
   wire _005_;
   wire _006_;
-  wire [3:0] _007_;
-  wire [3:0] _008_;
-  wire _009_;
+  wire _007_;
+  wire _008_;
+  wire [3:0] _009_;
   wire [3:0] _010_;
   wire _011_;
-  wire [2:0] _012_;
-  wire [3:0] _013_;
-  wire _014_;
-  wire [4:0] _015_;
+  wire [3:0] _012_;
+  wire _013_;
+  wire [2:0] _014_;
+  wire [3:0] _015_;
   wire _016_;
   wire [4:0] _017_;
-  wire [4:0] _018_;
-  wire _019_;
-  wire [7:0] _020_;
+  wire _018_;
+  wire [4:0] _019_;
+  wire [4:0] _020_;
   wire _021_;
-  wire [127:0] _022_;
+  wire [7:0] _022_;
   wire _023_;
-  wire _024_;
+  wire [127:0] _024_;
   wire _025_;
   wire _026_;
   wire _027_;
   wire _028_;
-  wire [3:0] _029_;
+  wire _029_;
   wire _030_;
   wire [3:0] _031_;
   wire _032_;
-  wire _033_;
+  wire [3:0] _033_;
   wire _034_;
   wire _035_;
   wire _036_;
@@ -14517,9 +14586,9 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _046_;
   wire _047_;
   wire _048_;
-  wire [3:0] _049_;
+  wire _049_;
   wire _050_;
-  wire _051_;
+  wire [3:0] _051_;
   wire _052_;
   wire _053_;
   wire _054_;
@@ -14537,9 +14606,9 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _066_;
   wire _067_;
   wire _068_;
-  wire [3:0] _069_;
+  wire _069_;
   wire _070_;
-  wire _071_;
+  wire [3:0] _071_;
   wire _072_;
   wire _073_;
   wire _074_;
@@ -14554,35 +14623,37 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _083_;
   wire _084_;
   wire _085_;
-  wire [3:0] _086_;
-  wire [15:0] _087_;
-  wire [7:0] _088_;
-  wire [3:0] _089_;
-  wire _090_;
-  wire _091_;
+  wire _086_;
+  wire _087_;
+  wire [3:0] _088_;
+  wire [15:0] _089_;
+  wire [7:0] _090_;
+  wire [3:0] _091_;
   wire _092_;
   wire _093_;
   wire _094_;
   wire _095_;
   wire _096_;
-  wire [8:0] _097_;
-  wire [2:0] _098_;
-  wire _099_;
-  wire _100_;
+  wire _097_;
+  wire _098_;
+  wire [8:0] _099_;
+  wire [2:0] _100_;
   wire _101_;
   wire _102_;
-  wire [127:0] _103_;
-  wire [127:0] _104_;
-  wire [7:0] _105_;
-  wire _106_;
-  wire _107_;
+  wire _103_;
+  wire _104_;
+  wire [127:0] _105_;
+  wire [127:0] _106_;
+  wire [7:0] _107_;
   wire _108_;
-  wire [2:0] _109_;
-  wire [2:0] _110_;
-  wire _111_;
-  wire _112_;
+  wire _109_;
+  wire _110_;
+  wire [2:0] _111_;
+  wire [2:0] _112_;
   wire _113_;
   wire _114_;
+  wire _115_;
+  wire _116_;
   output [9:0] acc_address;
   wire [9:0] acc_address;
   input [511:0] acc_data;
@@ -14635,7 +14706,6 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg finish_3 = 1'h0;
   reg finish_4 = 1'h0;
   reg finish_5 = 1'h0;
-  reg finish_6 = 1'h0;
   reg first_0 = 1'h0;
   reg first_1 = 1'h0;
   reg first_2 = 1'h0;
@@ -14973,7 +15043,7 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire parameters_end;
   wire [12:0] place;
   wire put;
-  wire put_final;
+  reg put_final = 1'h0;
   reg [1:0] quarter = 2'h0;
   wire read;
   wire read_0;
@@ -14984,8 +15054,8 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg read_5 = 1'h0;
   reg read_6 = 1'h0;
   reg reading = 1'h0;
-  reg [8:0] result_delay = 9'h000;
-  reg [8:0] result_final_delay = 9'h000;
+  reg [7:0] result_delay = 8'h00;
+  reg [7:0] result_final_delay = 8'h00;
   wire round_0;
   reg round_1 = 1'h0;
   reg round_2 = 1'h0;
@@ -15022,7 +15092,8 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg slot_3 = 1'h0;
   reg slot_4 = 1'h0;
   reg slot_5 = 1'h0;
-  reg slot_6 = 1'h0;
+  wire soon;
+  wire soon_final;
   wire [12:0] source_address;
   wire [12:0] source_base;
   reg [5:0] source_count_0 = 6'h00;
@@ -15048,7 +15119,7 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire [11:0] target_count_2;
   wire [11:0] target_count_3;
   wire target_load;
-  wire target_step;
+  reg target_step = 1'h0;
   wire [1:0] target_stride_0;
   wire [12:0] target_stride_1;
   wire [12:0] target_stride_2;
@@ -15062,8 +15133,6 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg transpose_turn_mark = 1'h0;
   wire [127:0] transpose_turn_o;
   wire transpose_turn_write;
-  reg turned = 1'h0;
-  reg turned_final = 1'h0;
   wire [15:0] weight;
   wire whole_0;
   reg whole_1 = 1'h0;
@@ -15085,59 +15154,57 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg write_en = 1'h0;
   wire written;
   wire [7:0] zero;
-  assign _016_ = | head[27:24];
-  assign asked_requantise = ~ _016_;
-  assign _038_ = | { head[27:25], _029_[0] };
-  assign asked_raw = ~ _038_;
-  assign _059_ = | { head[27:26], _049_[1], head[24] };
-  assign asked_sum = ~ _059_;
-  assign _080_ = | { head[27:26], _069_[1:0] };
-  assign asked_max = ~ _080_;
-  assign _000_ = | { head[27], _089_[2], head[25:24] };
+  assign _018_ = | head[27:24];
+  assign asked_requantise = ~ _018_;
+  assign _040_ = | { head[27:25], _031_[0] };
+  assign asked_raw = ~ _040_;
+  assign _061_ = | { head[27:26], _051_[1], head[24] };
+  assign asked_sum = ~ _061_;
+  assign _082_ = | { head[27:26], _071_[1:0] };
+  assign asked_max = ~ _082_;
+  assign _000_ = | { head[27], _091_[2], head[25:24] };
   assign asked_product = ~ _000_;
-  assign _009_ = | { head[27], _008_[2], head[25], _008_[0] };
-  assign asked_copy = ~ _009_;
-  assign _011_ = | { head[27], _010_[2:1], head[24] };
-  assign asked_transpose = ~ _011_;
-  assign _014_ = | { head[27], _013_[2:0] };
-  assign asked_planes = ~ _014_;
-  assign source_count_2 = _011_ ? set_0_n0 : 12'h001;
-  assign _015_ = head[83:80] - 1'h1;
-  assign _017_ = _014_ ? 5'h00 : _015_;
-  assign { _018_[4:3], least_asked } = _038_ ? _017_ : 5'h03;
+  assign _011_ = | { head[27], _010_[2], head[25], _010_[0] };
+  assign asked_copy = ~ _011_;
+  assign _013_ = | { head[27], _012_[2:1], head[24] };
+  assign asked_transpose = ~ _013_;
+  assign _016_ = | { head[27], _015_[2:0] };
+  assign asked_planes = ~ _016_;
+  assign source_count_2 = _013_ ? set_0_n0 : 12'h001;
+  assign _017_ = head[83:80] - 1'h1;
+  assign _019_ = _016_ ? 5'h00 : _017_;
+  assign { _020_[4:3], least_asked } = _040_ ? _019_ : 5'h03;
   assign read = active & reading;
   assign last_read = read & source_ends[1];
-  assign _019_ = | block_left;
-  assign _021_ = ~ _019_;
-  assign _023_ = active & _021_;
-  assign _024_ = ~ reading;
-  assign _025_ = _024_ | source_ends[1];
-  assign block_ends = _023_ & _025_;
-  assign _026_ = ~ source_ends[1];
-  assign _027_ = read & _026_;
-  assign source_step = _027_ | block_ends;
+  assign _021_ = | block_left;
+  assign _023_ = ~ _021_;
+  assign _025_ = active & _023_;
+  assign _026_ = ~ reading;
+  assign _027_ = _026_ | source_ends[1];
+  assign block_ends = _025_ & _027_;
+  assign _028_ = ~ source_ends[1];
+  assign _029_ = read & _028_;
+  assign source_step = _029_ | block_ends;
   assign acc_en = read & from_acc;
-  assign _028_ = ~ from_acc;
-  assign act_en = read & _028_;
+  assign _030_ = ~ from_acc;
+  assign act_en = read & _030_;
   assign finish_0 = block_ends & source_ends[4];
-  assign _030_ = | { op_product, op_max, op_sum, op_requantise };
-  assign whole_0 = last_read & _030_;
+  assign _032_ = | { op_product, op_max, op_sum, op_requantise };
+  assign whole_0 = last_read & _032_;
   assign par_en = from_acc ? whole_1 : whole_4;
   assign parameters_end = from_acc ? round_1 : round_4;
   assign complete = from_acc ? whole_7 : whole_10;
   assign completes = from_acc ? final_7 : final_10;
   assign transpose_turn_write = op_transpose & read_6;
-  assign _031_ = _014_ ? 4'h1 : head[83:80];
-  assign target_count_0 = _038_ ? _031_ : 4'h4;
-  assign _032_ = op_copy | op_raw;
-  assign _033_ = | { op_product, op_max, op_sum, op_requantise };
-  assign _034_ = | { asked_raw, asked_requantise };
-  assign _035_ = ! head[7:4];
-  assign _036_ = start & _035_;
+  assign _033_ = _016_ ? 4'h1 : head[83:80];
+  assign target_count_0 = _040_ ? _033_ : 4'h4;
+  assign _034_ = op_copy | op_raw;
+  assign _035_ = | { op_product, op_max, op_sum, op_requantise };
+  assign _036_ = | { asked_raw, asked_requantise };
   assign _037_ = ! head[7:4];
-  assign _039_ = start & _037_;
-  assign _040_ = ! head[7:4];
-  assign _041_ = start & _040_;
+  assign _038_ = start & _037_;
+  assign _039_ = ! head[7:4];
+  assign _041_ = start & _039_;
   assign _042_ = ! head[7:4];
   assign _043_ = start & _042_;
   assign _044_ = ! head[7:4];
@@ -15145,17 +15212,17 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   assign _046_ = ! head[7:4];
   assign _047_ = start & _046_;
   assign _048_ = ! head[7:4];
-  assign _050_ = start & _048_;
-  assign _051_ = ! head[7:4];
-  assign _052_ = start & _051_;
+  assign _049_ = start & _048_;
+  assign _050_ = ! head[7:4];
+  assign _052_ = start & _050_;
   assign _053_ = ! head[7:4];
   assign _054_ = start & _053_;
   assign _055_ = ! head[7:4];
   assign _056_ = start & _055_;
   assign _057_ = ! head[7:4];
   assign _058_ = start & _057_;
-  assign _060_ = head[7:4] == 1'h1;
-  assign _061_ = start & _060_;
+  assign _059_ = ! head[7:4];
+  assign _060_ = start & _059_;
   assign _062_ = head[7:4] == 1'h1;
   assign _063_ = start & _062_;
   assign _064_ = head[7:4] == 1'h1;
@@ -15163,9 +15230,9 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   assign _066_ = head[7:4] == 1'h1;
   assign _067_ = start & _066_;
   assign _068_ = head[7:4] == 1'h1;
-  assign _070_ = start & _068_;
-  assign _071_ = head[7:4] == 2'h2;
-  assign _072_ = start & _071_;
+  assign _069_ = start & _068_;
+  assign _070_ = head[7:4] == 1'h1;
+  assign _072_ = start & _070_;
   assign _073_ = head[7:4] == 2'h2;
   assign _074_ = start & _073_;
   assign _075_ = head[7:4] == 2'h2;
@@ -15173,23 +15240,25 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   assign _077_ = head[7:4] == 2'h2;
   assign _078_ = start & _077_;
   assign _079_ = head[7:4] == 2'h2;
-  assign _081_ = start & _079_;
-  assign _082_ = head[7:4] == 2'h2;
-  assign _083_ = start & _082_;
-  assign _084_ = ~ odd_0;
-  assign _085_ = | block_left;
-  assign _086_ = block_left - 1'h1;
-  assign _087_ = odd_5 ? set_2_weight1 : set_2_weight0;
-  assign _088_ = odd_5 ? set_0_zero1 : set_0_zero0;
-  assign _090_ = op_product & odd_5;
-  assign _091_ = op_product | op_max;
-  assign _092_ = first_8 | _091_;
-  assign _093_ = from_acc ? first_5 : _092_;
-  assign _094_ = ~ from_acc;
-  assign _095_ = _094_ | read_4;
-  assign _096_ = par_en & parameters_end;
-  assign _097_ = par_address + set_2_parameter_n2;
-  assign _098_ = quarter + 1'h1;
+  assign _080_ = start & _079_;
+  assign _081_ = head[7:4] == 2'h2;
+  assign _083_ = start & _081_;
+  assign _084_ = head[7:4] == 2'h2;
+  assign _085_ = start & _084_;
+  assign _086_ = ~ odd_0;
+  assign _087_ = | block_left;
+  assign _088_ = block_left - 1'h1;
+  assign _089_ = odd_5 ? set_2_weight1 : set_2_weight0;
+  assign _090_ = odd_5 ? set_0_zero1 : set_0_zero0;
+  assign _092_ = op_product & odd_5;
+  assign _093_ = op_product | op_max;
+  assign _094_ = first_8 | _093_;
+  assign _095_ = from_acc ? first_5 : _094_;
+  assign _096_ = ~ from_acc;
+  assign _097_ = _096_ | read_4;
+  assign _098_ = par_en & parameters_end;
+  assign _099_ = par_address + set_2_parameter_n2;
+  assign _100_ = quarter + 1'h1;
   assign _001_ = quarter[0] ? { lane_15_term, lane_14_term, lane_13_term, lane_12_term } : { lane_11_term, lane_10_term, lane_9_term, lane_8_term };
   assign _002_ = quarter[0] ? { lane_7_term, lane_6_term, lane_5_term, lane_4_term } : { lane_3_term, lane_2_term, lane_1_term, lane_0_term };
   assign _003_ = quarter[1] ? _001_ : _002_;
@@ -15197,17 +15266,17 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   assign _005_ = target_step & _004_;
   assign _006_ = target_step & put_final;
   always @(posedge clk)
-    block_left <= _012_;
+    block_left <= _014_;
   always @(posedge clk)
-    lane_0_chain <= _090_;
+    lane_0_chain <= _092_;
   always @(posedge clk)
-    par_address <= _020_;
+    par_address <= _022_;
   always @(posedge clk)
-    result_final_delay <= { result_final_delay[7:0], completes };
+    result_final_delay <= { result_final_delay[6:0], completes };
   always @(posedge clk)
     write_address <= target_address;
   always @(posedge clk)
-    write_data <= _022_;
+    write_data <= _024_;
   always @(posedge clk)
     if (rst) done <= 1'h0;
     else done <= _006_;
@@ -15216,28 +15285,28 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     else write_en <= _005_;
   always @(posedge clk)
     if (begins) quarter <= 2'h0;
-    else if (target_step) quarter <= _098_[1:0];
+    else if (target_step) quarter <= _100_[1:0];
   always @(posedge clk)
-    if (rst) turned_final <= 1'h0;
-    else turned_final <= transpose_turn_coming_marked;
+    if (rst) put_final <= 1'h0;
+    else put_final <= soon_final;
   always @(posedge clk)
-    if (rst) turned <= 1'h0;
-    else turned <= transpose_turn_coming;
+    if (rst) target_step <= 1'h0;
+    else target_step <= soon;
   always @(posedge clk)
-    if (rst) result_delay <= 9'h000;
-    else result_delay <= { result_delay[7:0], complete };
+    if (rst) result_delay <= 8'h00;
+    else result_delay <= { result_delay[6:0], complete };
   always @(posedge clk)
     if (rst) lane_0_take <= 1'h0;
-    else lane_0_take <= _095_;
+    else lane_0_take <= _097_;
   always @(posedge clk)
     if (rst) lane_0_load <= 1'h0;
-    else lane_0_load <= _093_;
+    else lane_0_load <= _095_;
   always @(posedge clk)
     if (!op_product) lane_0_zero <= 8'h00;
-    else lane_0_zero <= _088_;
+    else lane_0_zero <= _090_;
   always @(posedge clk)
     if (!op_sum) lane_0_weight <= 16'h0001;
-    else lane_0_weight <= _087_;
+    else lane_0_weight <= _089_;
   always @(posedge clk)
     if (rst) final_10 <= 1'h0;
     else final_10 <= final_9;
@@ -15386,9 +15455,6 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     if (rst) read_1 <= 1'h0;
     else read_1 <= read;
   always @(posedge clk)
-    if (rst) finish_6 <= 1'h0;
-    else finish_6 <= finish_5;
-  always @(posedge clk)
     if (rst) finish_5 <= 1'h0;
     else finish_5 <= finish_4;
   always @(posedge clk)
@@ -15403,9 +15469,6 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   always @(posedge clk)
     if (rst) finish_1 <= 1'h0;
     else finish_1 <= finish_0;
-  always @(posedge clk)
-    if (rst) slot_6 <= 1'h0;
-    else slot_6 <= slot_5;
   always @(posedge clk)
     if (rst) slot_5 <= 1'h0;
     else slot_5 <= slot_4;
@@ -15425,62 +15488,62 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     if (begins) least <= least_asked;
   always @(posedge clk)
     if (rst) active <= 1'h0;
-    else active <= _108_;
+    else active <= _110_;
   always @(posedge clk)
-    if (_100_) reading <= 1'h1;
-    else if (_099_) reading <= 1'h0;
+    if (_102_) reading <= 1'h1;
+    else if (_101_) reading <= 1'h0;
   always @(posedge clk)
-    if (_101_) odd_0 <= 1'h0;
-    else if (read) odd_0 <= _084_;
+    if (_103_) odd_0 <= 1'h0;
+    else if (read) odd_0 <= _086_;
   always @(posedge clk)
-    if (_102_) first_0 <= 1'h1;
+    if (_104_) first_0 <= 1'h1;
     else if (read) first_0 <= 1'h0;
   always @(posedge clk)
-    if (_083_) set_2_weight1 <= head[117:102];
+    if (_085_) set_2_weight1 <= head[117:102];
   always @(posedge clk)
-    if (_081_) set_2_weight0 <= head[101:86];
+    if (_083_) set_2_weight0 <= head[101:86];
   always @(posedge clk)
-    if (_078_) set_2_parameter_n2 <= head[85:78];
+    if (_080_) set_2_parameter_n2 <= head[85:78];
   always @(posedge clk)
-    if (_076_) set_2_n2 <= head[77:60];
+    if (_078_) set_2_n2 <= head[77:60];
   always @(posedge clk)
-    if (_074_) set_2_n1 <= head[59:42];
+    if (_076_) set_2_n1 <= head[59:42];
   always @(posedge clk)
-    if (_072_) set_2_n0 <= head[41:24];
+    if (_074_) set_2_n0 <= head[41:24];
   always @(posedge clk)
-    if (_070_) set_1_n2 <= head[123:104];
+    if (_072_) set_1_n2 <= head[123:104];
   always @(posedge clk)
-    if (_067_) set_1_n1 <= head[103:84];
+    if (_069_) set_1_n1 <= head[103:84];
   always @(posedge clk)
-    if (_065_) set_1_n0 <= head[83:64];
+    if (_067_) set_1_n0 <= head[83:64];
   always @(posedge clk)
-    if (_063_) set_1_r1 <= head[63:44];
+    if (_065_) set_1_r1 <= head[63:44];
   always @(posedge clk)
-    if (_061_) set_1_r0 <= head[43:24];
+    if (_063_) set_1_r0 <= head[43:24];
   always @(posedge clk)
-    if (_058_) set_0_zero1 <= head[112:105];
+    if (_060_) set_0_zero1 <= head[112:105];
   always @(posedge clk)
-    if (_056_) set_0_zero0 <= head[104:97];
+    if (_058_) set_0_zero0 <= head[104:97];
   always @(posedge clk)
-    if (_054_) lane_0_high <= head[96:89];
+    if (_056_) lane_0_high <= head[96:89];
   always @(posedge clk)
-    if (_052_) lane_0_low <= head[88:81];
+    if (_054_) lane_0_low <= head[88:81];
   always @(posedge clk)
-    if (_050_) lane_0_zero_point <= head[80:73];
+    if (_052_) lane_0_zero_point <= head[80:73];
   always @(posedge clk)
-    if (_047_) lane_0_rounding <= head[72];
+    if (_049_) lane_0_rounding <= head[72];
   always @(posedge clk)
-    if (_045_) source_count_4 <= head[71:60];
+    if (_047_) source_count_4 <= head[71:60];
   always @(posedge clk)
-    if (_043_) source_count_3 <= head[59:48];
+    if (_045_) source_count_3 <= head[59:48];
   always @(posedge clk)
-    if (_041_) set_0_n0 <= head[47:36];
+    if (_043_) set_0_n0 <= head[47:36];
   always @(posedge clk)
-    if (_039_) source_count_1 <= head[35:30];
+    if (_041_) source_count_1 <= head[35:30];
   always @(posedge clk)
-    if (_036_) source_count_0 <= head[29:24];
+    if (_038_) source_count_0 <= head[29:24];
   always @(posedge clk)
-    if (begins) from_acc <= _034_;
+    if (begins) from_acc <= _036_;
   always @(posedge clk)
     if (begins) op_planes <= asked_planes;
   always @(posedge clk)
@@ -15497,34 +15560,34 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     if (begins) op_raw <= asked_raw;
   always @(posedge clk)
     if (begins) op_requantise <= asked_requantise;
-  assign _099_ = & { source_ends[1], read };
-  assign _100_ = | { block_ends, begins };
-  assign _101_ = | { block_ends, begins };
+  assign _101_ = & { source_ends[1], read };
   assign _102_ = | { block_ends, begins };
-  assign _029_[0] = ~ head[24];
-  assign _049_[1] = ~ head[25];
-  assign _069_[1:0] = ~ head[25:24];
-  assign _089_[2] = ~ head[26];
-  assign { _008_[2], _008_[0] } = ~ { head[26], head[24] };
-  assign _010_[2:1] = ~ head[26:25];
-  assign _013_[2:0] = ~ head[26:24];
-  assign _103_ = op_transpose ? (* full_case = 32'd1 *) transpose_turn_o : { lane_15_y, lane_14_y, lane_13_y, lane_12_y, lane_11_y, lane_10_y, lane_9_y, lane_8_y, lane_7_y, lane_6_y, lane_5_y, lane_4_y, lane_3_y, lane_2_y, lane_1_y, lane_0_y };
-  assign _104_ = op_copy ? (* full_case = 32'd1 *) { lane_15_x, lane_14_x, lane_13_x, lane_12_x, lane_11_x, lane_10_x, lane_9_x, lane_8_x, lane_7_x, lane_6_x, lane_5_x, lane_4_x, lane_3_x, lane_2_x, lane_1_x, lane_0_x } : _103_;
-  assign _022_ = op_raw ? (* full_case = 32'd1 *) _003_ : _104_;
-  assign _105_ = _096_ ? _097_[7:0] : par_address;
-  assign _020_ = begins ? head[75:68] : _105_;
-  assign _106_ = source_ends[4] ? 1'h0 : active;
-  assign _107_ = block_ends ? _106_ : active;
-  assign _108_ = begins ? 1'h1 : _107_;
-  assign _109_ = _085_ ? _086_[2:0] : block_left;
-  assign _110_ = block_ends ? least : _109_;
-  assign _012_ = begins ? least_asked : _110_;
-  assign _111_ = _032_ ? finish_6 : 1'h0;
-  assign _112_ = op_transpose ? turned_final : _111_;
-  assign put_final = _033_ ? result_final_delay[8] : _112_;
-  assign _113_ = _032_ ? slot_6 : 1'h0;
-  assign _114_ = op_transpose ? turned : _113_;
-  assign target_step = _033_ ? result_delay[8] : _114_;
+  assign _103_ = | { block_ends, begins };
+  assign _104_ = | { block_ends, begins };
+  assign _031_[0] = ~ head[24];
+  assign _051_[1] = ~ head[25];
+  assign _071_[1:0] = ~ head[25:24];
+  assign _091_[2] = ~ head[26];
+  assign { _010_[2], _010_[0] } = ~ { head[26], head[24] };
+  assign _012_[2:1] = ~ head[26:25];
+  assign _015_[2:0] = ~ head[26:24];
+  assign _105_ = op_transpose ? (* full_case = 32'd1 *) transpose_turn_o : { lane_15_y, lane_14_y, lane_13_y, lane_12_y, lane_11_y, lane_10_y, lane_9_y, lane_8_y, lane_7_y, lane_6_y, lane_5_y, lane_4_y, lane_3_y, lane_2_y, lane_1_y, lane_0_y };
+  assign _106_ = op_copy ? (* full_case = 32'd1 *) { lane_15_x, lane_14_x, lane_13_x, lane_12_x, lane_11_x, lane_10_x, lane_9_x, lane_8_x, lane_7_x, lane_6_x, lane_5_x, lane_4_x, lane_3_x, lane_2_x, lane_1_x, lane_0_x } : _105_;
+  assign _024_ = op_raw ? (* full_case = 32'd1 *) _003_ : _106_;
+  assign _107_ = _098_ ? _099_[7:0] : par_address;
+  assign _022_ = begins ? head[75:68] : _107_;
+  assign _108_ = source_ends[4] ? 1'h0 : active;
+  assign _109_ = block_ends ? _108_ : active;
+  assign _110_ = begins ? 1'h1 : _109_;
+  assign _111_ = _087_ ? _088_[2:0] : block_left;
+  assign _112_ = block_ends ? least : _111_;
+  assign _014_ = begins ? least_asked : _112_;
+  assign _113_ = _034_ ? finish_5 : 1'h0;
+  assign _114_ = op_transpose ? transpose_turn_coming_marked : _113_;
+  assign soon_final = _035_ ? result_final_delay[7] : _114_;
+  assign _115_ = _034_ ? slot_5 : 1'h0;
+  assign _116_ = op_transpose ? transpose_turn_coming : _115_;
+  assign soon = _035_ ? result_delay[7] : _116_;
   accelerator_vec_lane lane_0 (
     .acc_data(acc_data[31:0]),
     .act_data(act_data[7:0]),
@@ -15887,7 +15950,7 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     .count_1(set_0_n0),
     .count_2(source_count_3),
     .count_3(source_count_4),
-    .ends(_007_),
+    .ends(_009_),
     .load(begins),
     .step(target_step),
     .stride_0(2'h1),
@@ -15897,6 +15960,8 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   );
   accelerator_turn_transpose transpose_turn (
     .clk(clk),
+    .comes(_007_),
+    .comes_marked(_008_),
     .coming(transpose_turn_coming),
     .coming_marked(transpose_turn_coming_marked),
     .count(5'h10),
@@ -15907,14 +15972,14 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     .rst(rst),
     .write(transpose_turn_write)
   );
-  assign { _010_[3], _010_[0] } = { head[27], head[24] };
-  assign _018_[2:0] = least_asked;
-  assign _013_[3] = head[27];
-  assign { _008_[3], _008_[1] } = { head[27], head[25] };
-  assign _029_[3:1] = head[27:25];
-  assign { _049_[3:2], _049_[0] } = { head[27:26], head[24] };
-  assign _069_[3:2] = head[27:26];
-  assign { _089_[3], _089_[1:0] } = { head[27], head[25:24] };
+  assign _015_[3] = head[27];
+  assign { _012_[3], _012_[0] } = { head[27], head[24] };
+  assign _020_[2:0] = least_asked;
+  assign { _010_[3], _010_[1] } = { head[27], head[25] };
+  assign _031_[3:1] = head[27:25];
+  assign { _051_[3:2], _051_[0] } = { head[27:26], head[24] };
+  assign _071_[3:2] = head[27:26];
+  assign { _091_[3], _091_[1:0] } = { head[27], head[25:24] };
   assign acc_address = act_address[9:0];
   assign all_written = done;
   assign ask_parameters = par_en;
@@ -16321,36 +16386,39 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire _02_;
   wire _03_;
   wire _04_;
-  wire _05_;
+  wire [9:0] _05_;
   wire _06_;
-  wire [3:0] _07_;
-  wire [4:0] _08_;
-  wire _09_;
+  wire _07_;
+  wire [9:0] _08_;
+  wire [9:0] _09_;
   wire _10_;
   wire _11_;
   wire _12_;
   wire _13_;
   wire _14_;
-  wire [9:0] _15_;
+  wire _15_;
   wire _16_;
   wire _17_;
-  wire [9:0] _18_;
-  wire [9:0] _19_;
+  wire _18_;
+  wire _19_;
   wire _20_;
   wire _21_;
-  wire [2:0] _22_;
-  wire [8:0] _23_;
-  wire [8:0] _24_;
-  wire _25_;
-  wire _26_;
-  wire _27_;
+  wire _22_;
+  wire _23_;
+  wire _24_;
+  wire [2:0] _25_;
+  wire [8:0] _26_;
+  wire [8:0] _27_;
   wire _28_;
   wire _29_;
-  wire _30_;
-  wire _31_;
+  wire [3:0] _30_;
+  wire [4:0] _31_;
   wire _32_;
   wire _33_;
   wire _34_;
+  wire _35_;
+  wire _36_;
+  wire _37_;
   wire accept;
   output beat;
   wire beat;
@@ -16367,7 +16435,7 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   input [8:0] burst_beats;
   wire [8:0] burst_beats;
   output burst_ready;
-  wire burst_ready;
+  reg burst_ready = 1'h0;
   input burst_valid;
   wire burst_valid;
   input clk;
@@ -16424,83 +16492,88 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   input rst;
   wire rst;
   assign _00_ = ~ m_axi_awvalid;
-  assign _20_ = flying != 3'h4;
-  assign _25_ = _00_ & _20_;
-  assign _26_ = ~ drain;
-  assign burst_ready = _25_ & _26_;
-  assign accept = burst_valid & burst_ready;
-  assign _27_ = ~ m_axi_wvalid;
-  assign _28_ = _27_ | m_axi_wready;
-  assign room = owed_valid & _28_;
-  assign _29_ = ~ drain;
-  assign beat_ready = room & _29_;
-  assign _30_ = beat_valid | drain;
-  assign move = room & _30_;
+  assign _10_ = ~ accept;
+  assign _21_ = _00_ & _10_;
+  assign _28_ = flying != 3'h4;
+  assign _29_ = _21_ & _28_;
+  assign _30_ = flying + accept;
+  assign _31_ = _30_ - m_axi_bvalid;
+  assign _32_ = ~ accept;
+  assign _33_ = flying == 1'h1;
+  assign _01_ = m_axi_bvalid ? _33_ : none_flying;
+  assign _02_ = _32_ & _01_;
+  assign _03_ = ~ m_axi_awvalid;
+  assign _04_ = _03_ | m_axi_awready;
+  assign _05_ = burst_beats - 1'h1;
+  assign _06_ = ~ m_axi_wvalid;
+  assign _07_ = _06_ | m_axi_wready;
+  assign _08_ = number + 1'h1;
+  assign _09_ = last ? 10'h001 : _08_;
+  assign _11_ = burst_valid & burst_ready;
+  assign _12_ = ~ drain;
+  assign accept = _11_ & _12_;
+  assign _13_ = ~ m_axi_wvalid;
+  assign _14_ = _13_ | m_axi_wready;
+  assign room = owed_valid & _14_;
+  assign _15_ = ~ drain;
+  assign beat_ready = room & _15_;
+  assign _16_ = beat_valid | drain;
+  assign move = room & _16_;
   assign last = number == owed_head;
   assign owed_pop = move & last;
   assign beat = m_axi_wvalid & m_axi_wready;
-  assign _01_ = ~ m_axi_awvalid;
-  assign _02_ = none_flying & _01_;
-  assign _03_ = ~ m_axi_wvalid;
-  assign idle = _02_ & _03_;
-  assign _04_ = m_axi_bvalid & m_axi_bresp[1];
-  assign _05_ = ~ drain;
-  assign _06_ = _04_ & _05_;
-  assign error = _06_ ? m_axi_bresp : 2'h0;
-  assign _07_ = flying + accept;
-  assign _08_ = _07_ - m_axi_bvalid;
-  assign _09_ = ~ accept;
-  assign _10_ = flying == 1'h1;
-  assign _11_ = m_axi_bvalid ? _10_ : none_flying;
-  assign _12_ = _09_ & _11_;
-  assign _13_ = ~ m_axi_awvalid;
-  assign _14_ = _13_ | m_axi_awready;
-  assign _15_ = burst_beats - 1'h1;
-  assign _16_ = ~ m_axi_wvalid;
-  assign _17_ = _16_ | m_axi_wready;
-  assign _18_ = number + 1'h1;
-  assign _19_ = last ? 10'h001 : _18_;
+  assign _17_ = ~ m_axi_awvalid;
+  assign _18_ = none_flying & _17_;
+  assign _19_ = ~ m_axi_wvalid;
+  assign idle = _18_ & _19_;
+  assign _20_ = m_axi_bvalid & m_axi_bresp[1];
+  assign _22_ = ~ drain;
+  assign _23_ = _20_ & _22_;
+  assign error = _23_ ? m_axi_bresp : 2'h0;
   always @(posedge clk)
-    if (rst) m_axi_awvalid <= 1'h0;
-    else m_axi_awvalid <= _34_;
+    if (_07_) m_axi_wdata <= beat_data;
   always @(posedge clk)
-    if (rst) m_axi_wlast <= 1'h0;
-    else if (_17_) m_axi_wlast <= last;
+    if (_04_) m_axi_awlen <= _05_[7:0];
   always @(posedge clk)
-    if (_17_)
-      if (drain) m_axi_wstrb <= 16'h0000;
-      else m_axi_wstrb <= beat_strobe;
-  always @(posedge clk)
-    if (_17_) m_axi_wdata <= beat_data;
-  always @(posedge clk)
-    if (_14_) m_axi_awlen <= _15_[7:0];
-  always @(posedge clk)
-    if (_14_) m_axi_awaddr <= burst_address;
+    if (_04_) m_axi_awaddr <= burst_address;
   always @(posedge clk)
     if (rst) none_flying <= 1'h1;
-    else none_flying <= _12_;
+    else none_flying <= _02_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
-    else flying <= _08_[2:0];
+    else flying <= _31_[2:0];
+  always @(posedge clk)
+    if (rst) burst_ready <= 1'h0;
+    else burst_ready <= _29_;
   always @(posedge clk)
     if (rst) m_axi_wvalid <= 1'h0;
-    else m_axi_wvalid <= _32_;
+    else m_axi_wvalid <= _35_;
   always @(posedge clk)
     if (rst) number <= 9'h001;
-    else if (move) number <= _19_[8:0];
-  assign _31_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
-  assign _32_ = move ? 1'h1 : _31_;
-  assign _33_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
-  assign _34_ = accept ? 1'h1 : _33_;
+    else if (move) number <= _09_[8:0];
+  always @(posedge clk)
+    if (rst) m_axi_awvalid <= 1'h0;
+    else m_axi_awvalid <= _37_;
+  always @(posedge clk)
+    if (rst) m_axi_wlast <= 1'h0;
+    else if (_07_) m_axi_wlast <= last;
+  always @(posedge clk)
+    if (_07_)
+      if (drain) m_axi_wstrb <= 16'h0000;
+      else m_axi_wstrb <= beat_strobe;
+  assign _34_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
+  assign _35_ = move ? 1'h1 : _34_;
+  assign _36_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
+  assign _37_ = accept ? 1'h1 : _36_;
   accelerator_fifo_owed owed (
     .clk(clk),
     .data(burst_beats),
-    .full(_21_),
+    .full(_24_),
     .head(owed_head),
-    .kept(_24_),
-    .level(_22_),
+    .kept(_27_),
+    .level(_25_),
     .pop(owed_pop),
-    .popped(_23_),
+    .popped(_26_),
     .push(accept),
     .rst(rst),
     .valid(owed_valid)

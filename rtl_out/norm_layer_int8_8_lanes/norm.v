@@ -432,6 +432,7 @@ module norm_fifo_norm_lengths(data, pop, clk, rst, valid, head, full, level, pop
   wire rst;
   wire [4:0] second;
   wire [6:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -444,11 +445,12 @@ module norm_fifo_norm_lengths(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[5:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -464,7 +466,7 @@ module norm_fifo_norm_lengths(data, pop, clk, rst, valid, head, full, level, pop
     else if (push) write__addr <= _03_[4:0];
   always @(posedge clk)
     if (rst) read__addr <= 5'h01;
-    else if (pop) read__addr <= _02_[4:0];
+    else if (take) read__addr <= _02_[4:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -512,6 +514,7 @@ module norm_fifo_norm_results(data, pop, clk, rst, valid, head, full, level, pus
   wire [64:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -524,8 +527,9 @@ module norm_fifo_norm_results(data, pop, clk, rst, valid, head, full, level, pus
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -535,7 +539,7 @@ module norm_fifo_norm_results(data, pop, clk, rst, valid, head, full, level, pus
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 4'h0;
-    else if (pop) read__addr <= _08_[3:0];
+    else if (take) read__addr <= _08_[3:0];
   always @(posedge clk)
     if (rst) write__addr <= 4'h0;
     else if (push) write__addr <= _07_[3:0];
@@ -584,6 +588,7 @@ module norm_fifo_norm_statistics(data, pop, clk, rst, valid, head, full, level, 
   wire [52:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -596,8 +601,9 @@ module norm_fifo_norm_statistics(data, pop, clk, rst, valid, head, full, level, 
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -607,7 +613,7 @@ module norm_fifo_norm_statistics(data, pop, clk, rst, valid, head, full, level, 
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 5'h00;
-    else if (pop) read__addr <= _08_[4:0];
+    else if (take) read__addr <= _08_[4:0];
   always @(posedge clk)
     if (rst) write__addr <= 5'h00;
     else if (push) write__addr <= _07_[4:0];

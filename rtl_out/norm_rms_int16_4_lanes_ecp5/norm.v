@@ -324,6 +324,7 @@ module norm_fifo_norm_lengths(data, pop, clk, rst, valid, head, full, level, pop
   wire rst;
   wire [5:0] second;
   wire [7:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -336,11 +337,12 @@ module norm_fifo_norm_lengths(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[6:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -356,7 +358,7 @@ module norm_fifo_norm_lengths(data, pop, clk, rst, valid, head, full, level, pop
     else if (push) write__addr <= _03_[5:0];
   always @(posedge clk)
     if (rst) read__addr <= 6'h01;
-    else if (pop) read__addr <= _02_[5:0];
+    else if (take) read__addr <= _02_[5:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -404,6 +406,7 @@ module norm_fifo_norm_results(data, pop, clk, rst, valid, head, full, level, pus
   wire [64:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -416,8 +419,9 @@ module norm_fifo_norm_results(data, pop, clk, rst, valid, head, full, level, pus
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -427,7 +431,7 @@ module norm_fifo_norm_results(data, pop, clk, rst, valid, head, full, level, pus
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 4'h0;
-    else if (pop) read__addr <= _08_[3:0];
+    else if (take) read__addr <= _08_[3:0];
   always @(posedge clk)
     if (rst) write__addr <= 4'h0;
     else if (push) write__addr <= _07_[3:0];
@@ -476,6 +480,7 @@ module norm_fifo_norm_statistics(data, pop, clk, rst, valid, head, full, level, 
   wire [34:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -488,8 +493,9 @@ module norm_fifo_norm_statistics(data, pop, clk, rst, valid, head, full, level, 
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -499,7 +505,7 @@ module norm_fifo_norm_statistics(data, pop, clk, rst, valid, head, full, level, 
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 6'h00;
-    else if (pop) read__addr <= _08_[5:0];
+    else if (take) read__addr <= _08_[5:0];
   always @(posedge clk)
     if (rst) write__addr <= 6'h00;
     else if (push) write__addr <= _07_[5:0];

@@ -231,6 +231,7 @@ module softmax_fifo_softmax_lengths(data, pop, clk, rst, valid, head, full, leve
   wire rst;
   wire [4:0] second;
   wire [7:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -243,11 +244,12 @@ module softmax_fifo_softmax_lengths(data, pop, clk, rst, valid, head, full, leve
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[5:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -263,7 +265,7 @@ module softmax_fifo_softmax_lengths(data, pop, clk, rst, valid, head, full, leve
     else if (push) write__addr <= _03_[4:0];
   always @(posedge clk)
     if (rst) read__addr <= 5'h01;
-    else if (pop) read__addr <= _02_[4:0];
+    else if (take) read__addr <= _02_[4:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -311,6 +313,7 @@ module softmax_fifo_softmax_results(data, pop, clk, rst, valid, head, full, leve
   wire [32:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -323,8 +326,9 @@ module softmax_fifo_softmax_results(data, pop, clk, rst, valid, head, full, leve
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -334,7 +338,7 @@ module softmax_fifo_softmax_results(data, pop, clk, rst, valid, head, full, leve
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 4'h0;
-    else if (pop) read__addr <= _08_[3:0];
+    else if (take) read__addr <= _08_[3:0];
   always @(posedge clk)
     if (rst) write__addr <= 4'h0;
     else if (push) write__addr <= _07_[3:0];
@@ -383,6 +387,7 @@ module softmax_fifo_softmax_statistics(data, pop, clk, rst, valid, head, full, l
   wire [25:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -395,8 +400,9 @@ module softmax_fifo_softmax_statistics(data, pop, clk, rst, valid, head, full, l
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -406,7 +412,7 @@ module softmax_fifo_softmax_statistics(data, pop, clk, rst, valid, head, full, l
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 5'h00;
-    else if (pop) read__addr <= _08_[4:0];
+    else if (take) read__addr <= _08_[4:0];
   always @(posedge clk)
     if (rst) write__addr <= 5'h00;
     else if (push) write__addr <= _07_[4:0];

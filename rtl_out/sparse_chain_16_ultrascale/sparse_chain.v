@@ -596,6 +596,7 @@ module sparse_chain_fifo_code(data, pop, clk, rst, valid, head, full, level, pus
   wire [63:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -608,8 +609,9 @@ module sparse_chain_fifo_code(data, pop, clk, rst, valid, head, full, level, pus
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -619,7 +621,7 @@ module sparse_chain_fifo_code(data, pop, clk, rst, valid, head, full, level, pus
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 2'h0;
-    else if (pop) read__addr <= _08_[1:0];
+    else if (take) read__addr <= _08_[1:0];
   always @(posedge clk)
     if (rst) write__addr <= 2'h0;
     else if (push) write__addr <= _07_[1:0];
@@ -668,6 +670,7 @@ module sparse_chain_fifo_index(data, pop, clk, rst, valid, head, full, level, pu
   wire [511:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -680,8 +683,9 @@ module sparse_chain_fifo_index(data, pop, clk, rst, valid, head, full, level, pu
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -691,7 +695,7 @@ module sparse_chain_fifo_index(data, pop, clk, rst, valid, head, full, level, pu
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 2'h0;
-    else if (pop) read__addr <= _08_[1:0];
+    else if (take) read__addr <= _08_[1:0];
   always @(posedge clk)
     if (rst) write__addr <= 2'h0;
     else if (push) write__addr <= _07_[1:0];
@@ -740,6 +744,7 @@ module sparse_chain_fifo_passes(data, pop, clk, rst, valid, head, full, level, p
   wire [59:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -752,8 +757,9 @@ module sparse_chain_fifo_passes(data, pop, clk, rst, valid, head, full, level, p
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -763,7 +769,7 @@ module sparse_chain_fifo_passes(data, pop, clk, rst, valid, head, full, level, p
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 1'h0;
-    else if (pop) read__addr <= _08_[0];
+    else if (take) read__addr <= _08_[0];
   always @(posedge clk)
     if (rst) write__addr <= 1'h0;
     else if (push) write__addr <= _07_[0];
@@ -812,6 +818,7 @@ module sparse_chain_fifo_rounds(data, pop, clk, rst, valid, head, full, level, p
   wire [59:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -824,8 +831,9 @@ module sparse_chain_fifo_rounds(data, pop, clk, rst, valid, head, full, level, p
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -835,7 +843,7 @@ module sparse_chain_fifo_rounds(data, pop, clk, rst, valid, head, full, level, p
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 1'h0;
-    else if (pop) read__addr <= _08_[0];
+    else if (take) read__addr <= _08_[0];
   always @(posedge clk)
     if (rst) write__addr <= 1'h0;
     else if (push) write__addr <= _07_[0];
@@ -884,6 +892,7 @@ module sparse_chain_fifo_value(data, pop, clk, rst, valid, head, full, level, pu
   wire [1023:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -896,8 +905,9 @@ module sparse_chain_fifo_value(data, pop, clk, rst, valid, head, full, level, pu
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -907,7 +917,7 @@ module sparse_chain_fifo_value(data, pop, clk, rst, valid, head, full, level, pu
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 2'h0;
-    else if (pop) read__addr <= _08_[1:0];
+    else if (take) read__addr <= _08_[1:0];
   always @(posedge clk)
     if (rst) write__addr <= 2'h0;
     else if (push) write__addr <= _07_[1:0];

@@ -62,15 +62,15 @@ module accelerator(
   wire _000_;
   wire _001_;
   wire _002_;
-  wire [1:0] _003_;
-  wire [1:0] _004_;
+  wire _003_;
+  wire _004_;
   wire _005_;
-  wire [2:0] _006_;
-  wire [2:0] _007_;
-  wire [2:0] _008_;
+  wire _006_;
+  wire _007_;
+  wire _008_;
   wire _009_;
   wire _010_;
-  wire [3:0] _011_;
+  wire _011_;
   wire _012_;
   wire _013_;
   wire _014_;
@@ -87,11 +87,11 @@ module accelerator(
   wire _025_;
   wire _026_;
   wire _027_;
-  wire [3:0] _028_;
-  wire [3:0] _029_;
-  wire [3:0] _030_;
-  wire [3:0] _031_;
-  wire [3:0] _032_;
+  wire _028_;
+  wire _029_;
+  wire _030_;
+  wire _031_;
+  wire _032_;
   wire _033_;
   wire _034_;
   wire _035_;
@@ -157,33 +157,33 @@ module accelerator(
   wire _095_;
   wire _096_;
   wire _097_;
-  wire [3:0] _098_;
-  wire [3:0] _099_;
+  wire _098_;
+  wire _099_;
   wire _100_;
   wire _101_;
-  wire [3:0] _102_;
-  wire [3:0] _103_;
+  wire _102_;
+  wire _103_;
   wire _104_;
   wire _105_;
-  wire [3:0] _106_;
+  wire _106_;
   wire _107_;
   wire _108_;
   wire _109_;
-  wire [3:0] _110_;
-  wire [3:0] _111_;
-  wire [3:0] _112_;
-  wire [3:0] _113_;
+  wire _110_;
+  wire _111_;
+  wire _112_;
+  wire _113_;
   wire _114_;
-  wire _115_;
-  wire _116_;
+  wire [1:0] _115_;
+  wire [1:0] _116_;
   wire _117_;
   wire _118_;
   wire _119_;
   wire _120_;
-  wire _121_;
-  wire _122_;
+  wire [2:0] _121_;
+  wire [2:0] _122_;
   wire _123_;
-  wire _124_;
+  wire [2:0] _124_;
   wire _125_;
   wire _126_;
   wire _127_;
@@ -196,7 +196,7 @@ module accelerator(
   wire _134_;
   wire _135_;
   wire _136_;
-  wire _137_;
+  wire [3:0] _137_;
   wire _138_;
   wire _139_;
   wire _140_;
@@ -216,10 +216,10 @@ module accelerator(
   wire _154_;
   wire _155_;
   wire _156_;
-  wire _157_;
-  wire _158_;
-  wire _159_;
-  wire _160_;
+  wire [3:0] _157_;
+  wire [3:0] _158_;
+  wire [3:0] _159_;
+  wire [3:0] _160_;
   wire _161_;
   wire _162_;
   wire _163_;
@@ -266,12 +266,12 @@ module accelerator(
   wire _204_;
   wire _205_;
   wire _206_;
-  wire [1:0] _207_;
-  wire [1:0] _208_;
+  wire _207_;
+  wire _208_;
   wire _209_;
-  wire [1:0] _210_;
+  wire _210_;
   wire _211_;
-  wire [1:0] _212_;
+  wire _212_;
   wire _213_;
   wire _214_;
   wire _215_;
@@ -289,6 +289,152 @@ module accelerator(
   wire _227_;
   wire _228_;
   wire _229_;
+  wire _230_;
+  wire _231_;
+  wire _232_;
+  wire _233_;
+  wire _234_;
+  wire _235_;
+  wire _236_;
+  wire _237_;
+  wire _238_;
+  wire _239_;
+  wire _240_;
+  wire _241_;
+  wire _242_;
+  wire _243_;
+  wire _244_;
+  wire _245_;
+  wire _246_;
+  wire _247_;
+  wire [3:0] _248_;
+  wire [3:0] _249_;
+  wire _250_;
+  wire _251_;
+  wire _252_;
+  wire _253_;
+  wire [3:0] _254_;
+  wire [3:0] _255_;
+  wire _256_;
+  wire _257_;
+  wire _258_;
+  wire _259_;
+  wire _260_;
+  wire _261_;
+  wire _262_;
+  wire _263_;
+  wire _264_;
+  wire _265_;
+  wire _266_;
+  wire _267_;
+  wire _268_;
+  wire [3:0] _269_;
+  wire _270_;
+  wire _271_;
+  wire [3:0] _272_;
+  wire [3:0] _273_;
+  wire [3:0] _274_;
+  wire _275_;
+  wire _276_;
+  wire _277_;
+  wire _278_;
+  wire _279_;
+  wire _280_;
+  wire _281_;
+  wire _282_;
+  wire _283_;
+  wire _284_;
+  wire _285_;
+  wire _286_;
+  wire _287_;
+  wire _288_;
+  wire _289_;
+  wire _290_;
+  wire _291_;
+  wire _292_;
+  wire _293_;
+  wire _294_;
+  wire _295_;
+  wire _296_;
+  wire _297_;
+  wire _298_;
+  wire _299_;
+  wire _300_;
+  wire _301_;
+  wire _302_;
+  wire _303_;
+  wire _304_;
+  wire _305_;
+  wire _306_;
+  wire _307_;
+  wire _308_;
+  wire _309_;
+  wire _310_;
+  wire _311_;
+  wire _312_;
+  wire _313_;
+  wire _314_;
+  wire _315_;
+  wire _316_;
+  wire _317_;
+  wire _318_;
+  wire _319_;
+  wire _320_;
+  wire _321_;
+  wire _322_;
+  wire _323_;
+  wire _324_;
+  wire _325_;
+  wire _326_;
+  wire _327_;
+  wire _328_;
+  wire _329_;
+  wire _330_;
+  wire _331_;
+  wire _332_;
+  wire _333_;
+  wire _334_;
+  wire _335_;
+  wire _336_;
+  wire _337_;
+  wire _338_;
+  wire _339_;
+  wire _340_;
+  wire _341_;
+  wire _342_;
+  wire _343_;
+  wire _344_;
+  wire _345_;
+  wire _346_;
+  wire _347_;
+  wire _348_;
+  wire [1:0] _349_;
+  wire [1:0] _350_;
+  wire _351_;
+  wire [1:0] _352_;
+  wire _353_;
+  wire [1:0] _354_;
+  wire _355_;
+  wire _356_;
+  wire _357_;
+  wire _358_;
+  wire _359_;
+  wire _360_;
+  wire _361_;
+  wire _362_;
+  wire _363_;
+  wire _364_;
+  wire _365_;
+  wire [7:0] _366_;
+  wire [7:0] _367_;
+  wire [7:0] _368_;
+  wire _369_;
+  wire _370_;
+  wire _371_;
+  wire _372_;
+  wire _373_;
+  wire _374_;
+  wire _375_;
   wire acc_buffer_conflict;
   wire [9:0] acc_buffer_sparse_address;
   wire [511:0] acc_buffer_sparse_data;
@@ -321,7 +467,7 @@ module accelerator(
   wire control_dispatched;
   wire control_done;
   wire control_error;
-  wire [7:0] control_error_code;
+  reg [7:0] control_error_code = 8'h00;
   reg [3:0] control_error_engine = 4'h0;
   reg [31:0] control_error_instruction = 32'd0;
   wire control_irq;
@@ -512,10 +658,10 @@ module accelerator(
   wire [1023:0] parameter_buffer_vec_data;
   wire parameter_buffer_vec_en;
   wire [31:0] position;
-  wire quell;
+  reg quell = 1'h1;
   wire reads_beat;
   wire [127:0] reads_data;
-  reg reads_drain = 1'h1;
+  wire reads_drain;
   wire [1:0] reads_error;
   wire [31:0] reads_fetch_address;
   wire [8:0] reads_fetch_beats;
@@ -724,334 +870,478 @@ module accelerator(
   wire [15:0] writes_m_axi_wstrb;
   wire writes_m_axi_wvalid;
   assign settled = reads_idle & store_engine_port_idle;
-  assign _000_ = | reads_error;
-  assign _107_ = dispatch_illegal | _000_;
-  assign _134_ = | writes_error;
-  assign _140_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _149_ = _134_ | _140_;
-  assign _160_ = _107_ | _149_;
-  assign _171_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
-  assign _182_ = sparse_engine_error | _171_;
-  assign _193_ = ~ load_shell_busy;
-  assign _001_ = ~ dispatch_load_began;
-  assign _012_ = _193_ & _001_;
-  assign _023_ = ~ sparse_shell_busy;
-  assign _034_ = ~ dispatch_sparse_began;
-  assign _045_ = _023_ & _034_;
-  assign _056_ = ~ vec_shell_busy;
-  assign _067_ = ~ dispatch_vec_began;
-  assign _078_ = _056_ & _067_;
-  assign _089_ = ~ store_shell_busy;
-  assign _100_ = ~ dispatch_store_began;
-  assign _108_ = _089_ & _100_;
-  assign _109_ = & { _108_, _078_, _045_, _012_ };
-  assign _119_ = dispatch_stuck & _109_;
-  assign _127_ = _119_ | dispatch_truncated;
-  assign _128_ = _182_ | _127_;
-  assign _129_ = _160_ | _128_;
-  assign _130_ = _129_ | control_stop;
-  assign stop = dispatch_halted | _130_;
-  assign _131_ = ! { 4'h0, control_error_code[3:0] };
-  assign _132_ = | { 4'h0, control_error_code[3:0] };
-  assign _133_ = load_shell_busy & load_engine_stall;
-  assign _135_ = ~ _133_;
-  assign _136_ = load_shell_busy & _135_;
-  assign control_load_run = _136_ | dispatch_load_began;
+  assign _000_ = ~ quell;
+  assign _111_ = running & _000_;
+  assign _222_ = dispatch_illegal & _111_;
+  assign _290_ = | reads_error;
+  assign _301_ = ~ quell;
+  assign _311_ = running & _301_;
+  assign _316_ = _290_ & _311_;
+  assign _327_ = _222_ | _316_;
+  assign _338_ = | writes_error;
+  assign _001_ = ~ quell;
+  assign _012_ = running & _001_;
+  assign _023_ = _338_ & _012_;
+  assign _034_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _045_ = ~ quell;
+  assign _056_ = running & _045_;
+  assign _067_ = _034_ & _056_;
+  assign _078_ = _023_ | _067_;
+  assign _089_ = _327_ | _078_;
+  assign _100_ = ~ quell;
+  assign _112_ = running & _100_;
+  assign _123_ = sparse_engine_error & _112_;
+  assign _134_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
+  assign _145_ = ~ quell;
+  assign _156_ = running & _145_;
+  assign _167_ = _134_ & _156_;
+  assign _178_ = _123_ | _167_;
+  assign _189_ = ~ load_shell_busy;
+  assign _200_ = ~ dispatch_load_began;
+  assign _211_ = _189_ & _200_;
+  assign _223_ = ~ sparse_shell_busy;
+  assign _234_ = ~ dispatch_sparse_began;
+  assign _245_ = _223_ & _234_;
+  assign _256_ = ~ vec_shell_busy;
+  assign _267_ = ~ dispatch_vec_began;
+  assign _270_ = _256_ & _267_;
+  assign _271_ = ~ store_shell_busy;
+  assign _282_ = ~ dispatch_store_began;
+  assign _288_ = _271_ & _282_;
+  assign _289_ = & { _288_, _270_, _245_, _211_ };
+  assign _291_ = dispatch_stuck & _289_;
+  assign _292_ = ~ quell;
+  assign _293_ = running & _292_;
+  assign _294_ = _291_ & _293_;
+  assign _295_ = ~ quell;
+  assign _296_ = running & _295_;
+  assign _297_ = dispatch_truncated & _296_;
+  assign _298_ = _294_ | _297_;
+  assign _299_ = _178_ | _298_;
+  assign _300_ = _089_ | _299_;
+  assign _302_ = ~ quell;
+  assign _303_ = running & _302_;
+  assign _304_ = control_stop & _303_;
+  assign _305_ = _300_ | _304_;
+  assign stop = dispatch_halted | _305_;
+  assign _306_ = ! control_error_code;
+  assign _307_ = | control_error_code;
+  assign _308_ = load_shell_busy & load_engine_stall;
+  assign _309_ = ~ _308_;
+  assign _310_ = load_shell_busy & _309_;
+  assign control_load_run = _310_ | dispatch_load_began;
   assign control_load_stall = load_shell_busy & load_engine_stall;
   assign control_sparse_run = sparse_shell_busy | dispatch_sparse_began;
   assign control_vec_run = vec_shell_busy | dispatch_vec_began;
-  assign _137_ = store_shell_busy & store_engine_stall;
-  assign _138_ = ~ _137_;
-  assign _139_ = store_shell_busy & _138_;
-  assign control_store_run = _139_ | dispatch_store_began;
+  assign _312_ = store_shell_busy & store_engine_stall;
+  assign _313_ = ~ _312_;
+  assign _314_ = store_shell_busy & _313_;
+  assign control_store_run = _314_ | dispatch_store_began;
   assign control_store_stall = store_shell_busy & store_engine_stall;
-  assign _141_ = | reads_error;
-  assign _142_ = dispatch_illegal | _141_;
-  assign _143_ = | writes_error;
-  assign _144_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _145_ = _143_ | _144_;
-  assign _146_ = _142_ | _145_;
-  assign _147_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
-  assign _148_ = sparse_engine_error | _147_;
-  assign _150_ = ~ load_shell_busy;
-  assign _151_ = ~ dispatch_load_began;
-  assign _152_ = _150_ & _151_;
-  assign _153_ = ~ sparse_shell_busy;
-  assign _154_ = ~ dispatch_sparse_began;
-  assign _155_ = _153_ & _154_;
-  assign _156_ = ~ vec_shell_busy;
-  assign _157_ = ~ dispatch_vec_began;
-  assign _158_ = _156_ & _157_;
-  assign _159_ = ~ store_shell_busy;
-  assign _161_ = ~ dispatch_store_began;
-  assign _162_ = _159_ & _161_;
-  assign _163_ = & { _162_, _158_, _155_, _152_ };
-  assign _164_ = dispatch_stuck & _163_;
-  assign _165_ = _164_ | dispatch_truncated;
-  assign _166_ = _148_ | _165_;
-  assign _167_ = _146_ | _166_;
-  assign _168_ = _167_ | control_stop;
-  assign _169_ = | reads_error;
-  assign _170_ = dispatch_illegal | _169_;
-  assign _172_ = | writes_error;
-  assign _173_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _174_ = _172_ | _173_;
-  assign _175_ = _170_ | _174_;
-  assign _176_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
-  assign _177_ = sparse_engine_error | _176_;
-  assign _178_ = ~ load_shell_busy;
-  assign _179_ = ~ dispatch_load_began;
-  assign _180_ = _178_ & _179_;
-  assign _181_ = ~ sparse_shell_busy;
-  assign _183_ = ~ dispatch_sparse_began;
-  assign _184_ = _181_ & _183_;
-  assign _185_ = ~ vec_shell_busy;
-  assign _186_ = ~ dispatch_vec_began;
-  assign _187_ = _185_ & _186_;
-  assign _188_ = ~ store_shell_busy;
-  assign _189_ = ~ dispatch_store_began;
-  assign _190_ = _188_ & _189_;
-  assign _191_ = & { _190_, _187_, _184_, _180_ };
-  assign _192_ = dispatch_stuck & _191_;
-  assign _194_ = _192_ | dispatch_truncated;
-  assign _195_ = _177_ | _194_;
-  assign _196_ = _175_ | _195_;
-  assign _197_ = | reads_error;
-  assign _198_ = dispatch_illegal | _197_;
-  assign _199_ = | writes_error;
-  assign _200_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _201_ = _199_ | _200_;
-  assign _202_ = _198_ | _201_;
-  assign _203_ = | reads_error;
-  assign _002_ = dispatch_illegal | _203_;
-  assign _003_ = reads_error[0] ? 2'h3 : 2'h2;
-  assign _004_ = dispatch_illegal ? 2'h1 : _003_;
-  assign _005_ = | writes_error;
-  assign _006_ = writes_error[0] ? 3'h5 : 3'h4;
-  assign _007_ = _005_ ? _006_ : 3'h7;
-  assign _008_ = _002_ ? { 1'h0, _004_ } : _007_;
-  assign _009_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
-  assign _010_ = sparse_engine_error | _009_;
-  assign _011_ = sparse_engine_error ? 4'hb : 4'h8;
-  assign _013_ = ~ load_shell_busy;
-  assign _014_ = ~ dispatch_load_began;
-  assign _015_ = _013_ & _014_;
-  assign _016_ = ~ sparse_shell_busy;
-  assign _017_ = ~ dispatch_sparse_began;
-  assign _018_ = _016_ & _017_;
-  assign _019_ = ~ vec_shell_busy;
-  assign _020_ = ~ dispatch_vec_began;
-  assign _021_ = _019_ & _020_;
-  assign _022_ = ~ store_shell_busy;
-  assign _024_ = ~ dispatch_store_began;
-  assign _025_ = _022_ & _024_;
-  assign _026_ = & { _025_, _021_, _018_, _015_ };
-  assign _027_ = dispatch_stuck & _026_;
-  assign _028_ = _027_ ? 4'h6 : 4'h9;
-  assign _029_ = _010_ ? _011_ : _028_;
-  assign _030_ = _202_ ? { 1'h0, _008_ } : _029_;
-  assign _031_ = _196_ ? _030_ : 4'ha;
-  assign _032_ = _168_ ? _031_ : 4'h0;
-  assign _033_ = | reads_error;
-  assign _035_ = dispatch_illegal | _033_;
-  assign _036_ = | writes_error;
-  assign _037_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _038_ = _036_ | _037_;
-  assign _039_ = _035_ | _038_;
-  assign _040_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
-  assign _041_ = sparse_engine_error | _040_;
-  assign _042_ = ~ load_shell_busy;
-  assign _043_ = ~ dispatch_load_began;
-  assign _044_ = _042_ & _043_;
-  assign _046_ = ~ sparse_shell_busy;
-  assign _047_ = ~ dispatch_sparse_began;
-  assign _048_ = _046_ & _047_;
-  assign _049_ = ~ vec_shell_busy;
-  assign _050_ = ~ dispatch_vec_began;
-  assign _051_ = _049_ & _050_;
-  assign _052_ = ~ store_shell_busy;
-  assign _053_ = ~ dispatch_store_began;
-  assign _054_ = _052_ & _053_;
-  assign _055_ = & { _054_, _051_, _048_, _044_ };
-  assign _057_ = dispatch_stuck & _055_;
-  assign _058_ = _057_ | dispatch_truncated;
-  assign _059_ = _041_ | _058_;
-  assign _060_ = _039_ | _059_;
-  assign _061_ = _060_ | control_stop;
-  assign _062_ = | reads_error;
-  assign _063_ = dispatch_illegal | _062_;
-  assign _064_ = | writes_error;
-  assign _065_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _066_ = _064_ | _065_;
-  assign _068_ = _063_ | _066_;
-  assign _069_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
-  assign _070_ = sparse_engine_error | _069_;
-  assign _071_ = ~ load_shell_busy;
-  assign _072_ = ~ dispatch_load_began;
-  assign _073_ = _071_ & _072_;
-  assign _074_ = ~ sparse_shell_busy;
-  assign _075_ = ~ dispatch_sparse_began;
-  assign _076_ = _074_ & _075_;
-  assign _077_ = ~ vec_shell_busy;
-  assign _079_ = ~ dispatch_vec_began;
-  assign _080_ = _077_ & _079_;
-  assign _081_ = ~ store_shell_busy;
-  assign _082_ = ~ dispatch_store_began;
-  assign _083_ = _081_ & _082_;
-  assign _084_ = & { _083_, _080_, _076_, _073_ };
-  assign _085_ = dispatch_stuck & _084_;
-  assign _086_ = _085_ | dispatch_truncated;
-  assign _087_ = _070_ | _086_;
-  assign _088_ = _068_ | _087_;
-  assign _090_ = | reads_error;
-  assign _091_ = dispatch_illegal | _090_;
-  assign _092_ = | writes_error;
-  assign _093_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _094_ = _092_ | _093_;
-  assign _095_ = _091_ | _094_;
-  assign _096_ = | reads_error;
-  assign _097_ = dispatch_illegal | _096_;
-  assign _098_ = load_engine_data_valid ? 4'h0 : 4'hf;
-  assign _099_ = dispatch_illegal ? load_shell_word[3:0] : _098_;
-  assign _101_ = | writes_error;
-  assign _102_ = _101_ ? 4'h5 : 4'hf;
-  assign _103_ = _097_ ? _099_ : _102_;
-  assign _104_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
-  assign _105_ = sparse_engine_error | _104_;
-  assign _106_ = sparse_engine_error ? 4'h3 : 4'hf;
-  assign _110_ = _105_ ? _106_ : 4'hf;
-  assign _111_ = _095_ ? _103_ : _110_;
-  assign _112_ = _088_ ? _111_ : 4'hf;
-  assign _113_ = _061_ ? _112_ : 4'hf;
-  assign _114_ = ~ reads_drain;
-  assign _115_ = running & _114_;
-  assign _116_ = ~ reads_drain;
-  assign _117_ = running & _116_;
-  assign _118_ = ~ reads_drain;
-  assign _120_ = running & _118_;
-  assign _121_ = ~ reads_drain;
-  assign _122_ = running & _121_;
+  assign _315_ = ~ quell;
+  assign _317_ = running & _315_;
+  assign _318_ = dispatch_illegal & _317_;
+  assign _319_ = | reads_error;
+  assign _320_ = ~ quell;
+  assign _321_ = running & _320_;
+  assign _322_ = _319_ & _321_;
+  assign _323_ = _318_ | _322_;
+  assign _324_ = | writes_error;
+  assign _325_ = ~ quell;
+  assign _326_ = running & _325_;
+  assign _328_ = _324_ & _326_;
+  assign _329_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _330_ = ~ quell;
+  assign _331_ = running & _330_;
+  assign _332_ = _329_ & _331_;
+  assign _333_ = _328_ | _332_;
+  assign _334_ = _323_ | _333_;
+  assign _335_ = ~ quell;
+  assign _336_ = running & _335_;
+  assign _337_ = sparse_engine_error & _336_;
+  assign _339_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
+  assign _340_ = ~ quell;
+  assign _341_ = running & _340_;
+  assign _342_ = _339_ & _341_;
+  assign _343_ = _337_ | _342_;
+  assign _344_ = ~ load_shell_busy;
+  assign _345_ = ~ dispatch_load_began;
+  assign _346_ = _344_ & _345_;
+  assign _347_ = ~ sparse_shell_busy;
+  assign _348_ = ~ dispatch_sparse_began;
+  assign _002_ = _347_ & _348_;
+  assign _003_ = ~ vec_shell_busy;
+  assign _004_ = ~ dispatch_vec_began;
+  assign _005_ = _003_ & _004_;
+  assign _006_ = ~ store_shell_busy;
+  assign _007_ = ~ dispatch_store_began;
+  assign _008_ = _006_ & _007_;
+  assign _009_ = & { _008_, _005_, _002_, _346_ };
+  assign _010_ = dispatch_stuck & _009_;
+  assign _011_ = ~ quell;
+  assign _013_ = running & _011_;
+  assign _014_ = _010_ & _013_;
+  assign _015_ = ~ quell;
+  assign _016_ = running & _015_;
+  assign _017_ = dispatch_truncated & _016_;
+  assign _018_ = _014_ | _017_;
+  assign _019_ = _343_ | _018_;
+  assign _020_ = _334_ | _019_;
+  assign _021_ = ~ quell;
+  assign _022_ = running & _021_;
+  assign _024_ = control_stop & _022_;
+  assign _025_ = _020_ | _024_;
+  assign _026_ = ! control_error_code;
+  assign _027_ = _025_ & _026_;
+  assign _028_ = ~ quell;
+  assign _029_ = running & _028_;
+  assign _030_ = dispatch_illegal & _029_;
+  assign _031_ = | reads_error;
+  assign _032_ = ~ quell;
+  assign _033_ = running & _032_;
+  assign _035_ = _031_ & _033_;
+  assign _036_ = _030_ | _035_;
+  assign _037_ = | writes_error;
+  assign _038_ = ~ quell;
+  assign _039_ = running & _038_;
+  assign _040_ = _037_ & _039_;
+  assign _041_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _042_ = ~ quell;
+  assign _043_ = running & _042_;
+  assign _044_ = _041_ & _043_;
+  assign _046_ = _040_ | _044_;
+  assign _047_ = _036_ | _046_;
+  assign _048_ = ~ quell;
+  assign _049_ = running & _048_;
+  assign _050_ = sparse_engine_error & _049_;
+  assign _051_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
+  assign _052_ = ~ quell;
+  assign _053_ = running & _052_;
+  assign _054_ = _051_ & _053_;
+  assign _055_ = _050_ | _054_;
+  assign _057_ = ~ load_shell_busy;
+  assign _058_ = ~ dispatch_load_began;
+  assign _059_ = _057_ & _058_;
+  assign _060_ = ~ sparse_shell_busy;
+  assign _061_ = ~ dispatch_sparse_began;
+  assign _062_ = _060_ & _061_;
+  assign _063_ = ~ vec_shell_busy;
+  assign _064_ = ~ dispatch_vec_began;
+  assign _065_ = _063_ & _064_;
+  assign _066_ = ~ store_shell_busy;
+  assign _068_ = ~ dispatch_store_began;
+  assign _069_ = _066_ & _068_;
+  assign _070_ = & { _069_, _065_, _062_, _059_ };
+  assign _071_ = dispatch_stuck & _070_;
+  assign _072_ = ~ quell;
+  assign _073_ = running & _072_;
+  assign _074_ = _071_ & _073_;
+  assign _075_ = ~ quell;
+  assign _076_ = running & _075_;
+  assign _077_ = dispatch_truncated & _076_;
+  assign _079_ = _074_ | _077_;
+  assign _080_ = _055_ | _079_;
+  assign _081_ = _047_ | _080_;
+  assign _082_ = ~ quell;
+  assign _083_ = running & _082_;
+  assign _084_ = dispatch_illegal & _083_;
+  assign _085_ = | reads_error;
+  assign _086_ = ~ quell;
+  assign _087_ = running & _086_;
+  assign _088_ = _085_ & _087_;
+  assign _090_ = _084_ | _088_;
+  assign _091_ = | writes_error;
+  assign _092_ = ~ quell;
+  assign _093_ = running & _092_;
+  assign _094_ = _091_ & _093_;
+  assign _095_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _096_ = ~ quell;
+  assign _097_ = running & _096_;
+  assign _098_ = _095_ & _097_;
+  assign _099_ = _094_ | _098_;
+  assign _101_ = _090_ | _099_;
+  assign _102_ = ~ quell;
+  assign _103_ = running & _102_;
+  assign _104_ = dispatch_illegal & _103_;
+  assign _105_ = | reads_error;
+  assign _106_ = ~ quell;
+  assign _107_ = running & _106_;
+  assign _108_ = _105_ & _107_;
+  assign _109_ = _104_ | _108_;
+  assign _110_ = ~ quell;
+  assign _113_ = running & _110_;
+  assign _114_ = dispatch_illegal & _113_;
+  assign _115_ = reads_error[0] ? 2'h3 : 2'h2;
+  assign _116_ = _114_ ? 2'h1 : _115_;
+  assign _117_ = | writes_error;
+  assign _118_ = ~ quell;
+  assign _119_ = running & _118_;
+  assign _120_ = _117_ & _119_;
+  assign _121_ = writes_error[0] ? 3'h5 : 3'h4;
+  assign _122_ = _120_ ? _121_ : 3'h7;
+  assign _124_ = _109_ ? { 1'h0, _116_ } : _122_;
+  assign _125_ = ~ quell;
+  assign _126_ = running & _125_;
+  assign _127_ = sparse_engine_error & _126_;
+  assign _128_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
+  assign _129_ = ~ quell;
+  assign _130_ = running & _129_;
+  assign _131_ = _128_ & _130_;
+  assign _132_ = _127_ | _131_;
+  assign _133_ = ~ quell;
+  assign _135_ = running & _133_;
+  assign _136_ = sparse_engine_error & _135_;
+  assign _137_ = _136_ ? 4'hb : 4'h8;
+  assign _138_ = ~ load_shell_busy;
+  assign _139_ = ~ dispatch_load_began;
+  assign _140_ = _138_ & _139_;
+  assign _141_ = ~ sparse_shell_busy;
+  assign _142_ = ~ dispatch_sparse_began;
+  assign _143_ = _141_ & _142_;
+  assign _144_ = ~ vec_shell_busy;
+  assign _146_ = ~ dispatch_vec_began;
+  assign _147_ = _144_ & _146_;
+  assign _148_ = ~ store_shell_busy;
+  assign _149_ = ~ dispatch_store_began;
+  assign _150_ = _148_ & _149_;
+  assign _151_ = & { _150_, _147_, _143_, _140_ };
+  assign _152_ = dispatch_stuck & _151_;
+  assign _153_ = ~ quell;
+  assign _154_ = running & _153_;
+  assign _155_ = _152_ & _154_;
+  assign _157_ = _155_ ? 4'h6 : 4'h9;
+  assign _158_ = _132_ ? _137_ : _157_;
+  assign _159_ = _101_ ? { 1'h0, _124_ } : _158_;
+  assign _160_ = _081_ ? _159_ : 4'ha;
+  assign _161_ = ~ quell;
+  assign _162_ = running & _161_;
+  assign _163_ = dispatch_illegal & _162_;
+  assign _164_ = | reads_error;
+  assign _165_ = ~ quell;
+  assign _166_ = running & _165_;
+  assign _168_ = _164_ & _166_;
+  assign _169_ = _163_ | _168_;
+  assign _170_ = | writes_error;
+  assign _171_ = ~ quell;
+  assign _172_ = running & _171_;
+  assign _173_ = _170_ & _172_;
+  assign _174_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _175_ = ~ quell;
+  assign _176_ = running & _175_;
+  assign _177_ = _174_ & _176_;
+  assign _179_ = _173_ | _177_;
+  assign _180_ = _169_ | _179_;
+  assign _181_ = ~ quell;
+  assign _182_ = running & _181_;
+  assign _183_ = sparse_engine_error & _182_;
+  assign _184_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
+  assign _185_ = ~ quell;
+  assign _186_ = running & _185_;
+  assign _187_ = _184_ & _186_;
+  assign _188_ = _183_ | _187_;
+  assign _190_ = ~ load_shell_busy;
+  assign _191_ = ~ dispatch_load_began;
+  assign _192_ = _190_ & _191_;
+  assign _193_ = ~ sparse_shell_busy;
+  assign _194_ = ~ dispatch_sparse_began;
+  assign _195_ = _193_ & _194_;
+  assign _196_ = ~ vec_shell_busy;
+  assign _197_ = ~ dispatch_vec_began;
+  assign _198_ = _196_ & _197_;
+  assign _199_ = ~ store_shell_busy;
+  assign _201_ = ~ dispatch_store_began;
+  assign _202_ = _199_ & _201_;
+  assign _203_ = & { _202_, _198_, _195_, _192_ };
+  assign _204_ = dispatch_stuck & _203_;
+  assign _205_ = ~ quell;
+  assign _206_ = running & _205_;
+  assign _207_ = _204_ & _206_;
+  assign _208_ = ~ quell;
+  assign _209_ = running & _208_;
+  assign _210_ = dispatch_truncated & _209_;
+  assign _212_ = _207_ | _210_;
+  assign _213_ = _188_ | _212_;
+  assign _214_ = _180_ | _213_;
+  assign _215_ = ~ quell;
+  assign _216_ = running & _215_;
+  assign _217_ = dispatch_illegal & _216_;
+  assign _218_ = | reads_error;
+  assign _219_ = ~ quell;
+  assign _220_ = running & _219_;
+  assign _221_ = _218_ & _220_;
+  assign _224_ = _217_ | _221_;
+  assign _225_ = | writes_error;
+  assign _226_ = ~ quell;
+  assign _227_ = running & _226_;
+  assign _228_ = _225_ & _227_;
+  assign _229_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _230_ = ~ quell;
+  assign _231_ = running & _230_;
+  assign _232_ = _229_ & _231_;
+  assign _233_ = _228_ | _232_;
+  assign _235_ = _224_ | _233_;
+  assign _236_ = ~ quell;
+  assign _237_ = running & _236_;
+  assign _238_ = dispatch_illegal & _237_;
+  assign _239_ = | reads_error;
+  assign _240_ = ~ quell;
+  assign _241_ = running & _240_;
+  assign _242_ = _239_ & _241_;
+  assign _243_ = _238_ | _242_;
+  assign _244_ = ~ quell;
+  assign _246_ = running & _244_;
+  assign _247_ = dispatch_illegal & _246_;
+  assign _248_ = load_engine_data_valid ? 4'h0 : 4'hf;
+  assign _249_ = _247_ ? load_shell_word[3:0] : _248_;
+  assign _250_ = | writes_error;
+  assign _251_ = ~ quell;
+  assign _252_ = running & _251_;
+  assign _253_ = _250_ & _252_;
+  assign _254_ = _253_ ? 4'h5 : 4'hf;
+  assign _255_ = _243_ ? _249_ : _254_;
+  assign _257_ = ~ quell;
+  assign _258_ = running & _257_;
+  assign _259_ = sparse_engine_error & _258_;
+  assign _260_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, load_shell_overflow };
+  assign _261_ = ~ quell;
+  assign _262_ = running & _261_;
+  assign _263_ = _260_ & _262_;
+  assign _264_ = _259_ | _263_;
+  assign _265_ = ~ quell;
+  assign _266_ = running & _265_;
+  assign _268_ = sparse_engine_error & _266_;
+  assign _269_ = _268_ ? 4'h3 : 4'hf;
+  assign _272_ = _264_ ? _269_ : 4'hf;
+  assign _273_ = _235_ ? _255_ : _272_;
+  assign _274_ = _214_ ? _273_ : 4'hf;
+  assign _275_ = ~ quell;
+  assign _276_ = running & _275_;
+  assign _277_ = ~ quell;
+  assign _278_ = running & _277_;
+  assign _279_ = ~ quell;
+  assign _280_ = running & _279_;
+  assign _281_ = ~ quell;
+  assign _283_ = running & _281_;
   always @(posedge clk)
     if (rst) control_store_waiting <= 8'h00;
-    else if (_122_) control_store_waiting <= store_shell_missing;
+    else if (_283_) control_store_waiting <= store_shell_missing;
   always @(posedge clk)
     if (rst) control_vec_waiting <= 8'h00;
-    else if (_120_) control_vec_waiting <= vec_shell_missing;
+    else if (_280_) control_vec_waiting <= vec_shell_missing;
   always @(posedge clk)
     if (rst) control_sparse_waiting <= 8'h00;
-    else if (_117_) control_sparse_waiting <= sparse_shell_missing;
+    else if (_278_) control_sparse_waiting <= sparse_shell_missing;
   always @(posedge clk)
     if (rst) control_load_waiting <= 8'h00;
-    else if (_115_) control_load_waiting <= load_shell_missing;
-  always @(posedge clk)
-    if (rst) control_error_instruction <= 32'd0;
-    else if (_204_) control_error_instruction <= dispatch_position;
-  always @(posedge clk)
-    if (rst) control_error_engine <= 4'h0;
-    else if (_205_) control_error_engine <= _113_;
+    else if (_276_) control_load_waiting <= load_shell_missing;
   always @(posedge clk)
     if (rst) state_state <= 2'h0;
-    else state_state <= _208_;
+    else state_state <= _350_;
   always @(posedge clk)
     if (rst) dispatch_go <= 1'h0;
-    else dispatch_go <= _214_;
+    else dispatch_go <= _356_;
   always @(posedge clk)
-    if (rst) reads_drain <= 1'h1;
-    else reads_drain <= _219_;
-  reg [3:0] _447_ = 4'h0;
+    if (rst) quell <= 1'h1;
+    else quell <= _361_;
   always @(posedge clk)
-    if (rst) _447_ <= 4'h0;
-    else if (_206_) _447_ <= _032_;
-  assign control_error_code[3:0] = _447_;
-  assign _204_ = state_state == 2'h1;
-  assign _205_ = state_state == 2'h1;
-  assign _206_ = state_state == 2'h1;
-  assign _207_ = settled ? 2'h0 : state_state;
-  function [1:0] _452_;
+    if (rst) control_error_instruction <= 32'd0;
+    else if (_027_) control_error_instruction <= dispatch_position;
+  always @(posedge clk)
+    if (rst) control_error_engine <= 4'h0;
+    else if (_027_) control_error_engine <= _274_;
+  always @(posedge clk)
+    if (rst) control_error_code <= 8'h00;
+    else control_error_code <= _368_;
+  assign _349_ = settled ? 2'h0 : state_state;
+  function [1:0] _740_;
     input [1:0] a;
     input [5:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _452_ = b[1:0];
+        _740_ = b[1:0];
       3'b?1?:
-        _452_ = b[3:2];
+        _740_ = b[3:2];
       3'b1??:
-        _452_ = b[5:4];
+        _740_ = b[5:4];
       default:
-        _452_ = a;
+        _740_ = a;
     endcase
   endfunction
-  assign _208_ = _452_(state_state, { _212_, _210_, _207_ }, { _213_, _211_, _209_ });
-  assign _209_ = state_state == 2'h2;
-  assign _210_ = stop ? 2'h2 : state_state;
-  assign _211_ = state_state == 2'h1;
-  assign _212_ = control_start ? 2'h1 : state_state;
-  assign _213_ = ! state_state;
-  function [0:0] _458_;
+  assign _350_ = _740_(state_state, { _354_, _352_, _349_ }, { _355_, _353_, _351_ });
+  assign _351_ = state_state == 2'h2;
+  assign _352_ = stop ? 2'h2 : state_state;
+  assign _353_ = state_state == 2'h1;
+  assign _354_ = control_start ? 2'h1 : state_state;
+  assign _355_ = ! state_state;
+  function [0:0] _746_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _458_ = b[0:0];
+        _746_ = b[0:0];
       2'b1?:
-        _458_ = b[1:1];
+        _746_ = b[1:1];
       default:
-        _458_ = a;
+        _746_ = a;
     endcase
   endfunction
-  assign _214_ = _458_(dispatch_go, { _216_, 1'h0 }, { _217_, _215_ });
-  assign _215_ = state_state == 2'h1;
-  assign _216_ = control_start ? 1'h1 : dispatch_go;
-  assign _217_ = ! state_state;
-  assign _218_ = settled ? 1'h0 : reads_drain;
-  function [0:0] _463_;
+  assign _356_ = _746_(dispatch_go, { _358_, 1'h0 }, { _359_, _357_ });
+  assign _357_ = state_state == 2'h1;
+  assign _358_ = control_start ? 1'h1 : dispatch_go;
+  assign _359_ = ! state_state;
+  assign _360_ = settled ? 1'h0 : quell;
+  function [0:0] _751_;
     input [0:0] a;
     input [2:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _463_ = b[0:0];
+        _751_ = b[0:0];
       3'b?1?:
-        _463_ = b[1:1];
+        _751_ = b[1:1];
       3'b1??:
-        _463_ = b[2:2];
+        _751_ = b[2:2];
       default:
-        _463_ = a;
+        _751_ = a;
     endcase
   endfunction
-  assign _219_ = _463_(reads_drain, { 1'h0, _221_, _218_ }, { _223_, _222_, _220_ });
-  assign _220_ = state_state == 2'h2;
-  assign _221_ = stop ? 1'h1 : reads_drain;
-  assign _222_ = state_state == 2'h1;
-  assign _223_ = ! state_state;
-  assign _224_ = settled ? _132_ : 1'h0;
-  assign control_error = _225_ ? _224_ : 1'h0;
-  assign _225_ = state_state == 2'h2;
-  assign _226_ = settled ? _131_ : 1'h0;
-  assign control_done = _227_ ? _226_ : 1'h0;
-  assign _227_ = state_state == 2'h2;
-  function [0:0] _474_;
+  assign _361_ = _751_(quell, { 1'h0, _363_, _360_ }, { _365_, _364_, _362_ });
+  assign _362_ = state_state == 2'h2;
+  assign _363_ = stop ? 1'h1 : quell;
+  assign _364_ = state_state == 2'h1;
+  assign _365_ = ! state_state;
+  assign _366_ = _027_ ? { 4'h0, _160_ } : control_error_code;
+  assign _367_ = control_start ? 8'h00 : _366_;
+  assign _368_ = _369_ ? _367_ : _366_;
+  assign _369_ = ! state_state;
+  assign _370_ = settled ? _307_ : 1'h0;
+  assign control_error = _371_ ? _370_ : 1'h0;
+  assign _371_ = state_state == 2'h2;
+  assign _372_ = settled ? _306_ : 1'h0;
+  assign control_done = _373_ ? _372_ : 1'h0;
+  assign _373_ = state_state == 2'h2;
+  function [0:0] _766_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _474_ = b[0:0];
+        _766_ = b[0:0];
       2'b1?:
-        _474_ = b[1:1];
+        _766_ = b[1:1];
       default:
-        _474_ = a;
+        _766_ = a;
     endcase
   endfunction
-  assign running = _474_(1'h0, 2'h3, { _229_, _228_ });
-  assign _228_ = state_state == 2'h2;
-  assign _229_ = state_state == 2'h1;
+  assign running = _766_(1'h0, 2'h3, { _375_, _374_ });
+  assign _374_ = state_state == 2'h2;
+  assign _375_ = state_state == 2'h1;
   accelerator_scratchpad_acc acc_buffer (
     .clk(clk),
     .conflict(acc_buffer_conflict),
@@ -1082,7 +1372,7 @@ module accelerator(
   );
   accelerator_scratchpad_code code_buffer (
     .clk(clk),
-    .conflict(_124_),
+    .conflict(_285_),
     .load_address(act_buffer_load_address[7:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[4]),
@@ -1096,7 +1386,7 @@ module accelerator(
     .dispatched(control_dispatched),
     .done(control_done),
     .error(control_error),
-    .error_code({ 4'h0, control_error_code[3:0] }),
+    .error_code(control_error_code),
     .error_engine(control_error_engine),
     .error_instruction(control_error_instruction),
     .irq(irq),
@@ -1170,7 +1460,7 @@ module accelerator(
     .read_beats(reads_fetch_beats),
     .read_ready(dispatch_read_ready),
     .read_valid(reads_fetch_valid),
-    .rst(reads_drain),
+    .rst(quell),
     .sparse_began(dispatch_sparse_began),
     .sparse_idle(dispatch_sparse_idle),
     .sparse_push(sparse_shell_push),
@@ -1186,7 +1476,7 @@ module accelerator(
   );
   accelerator_scratchpad_index index_buffer (
     .clk(clk),
-    .conflict(_126_),
+    .conflict(_287_),
     .load_address(act_buffer_load_address[10:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[6]),
@@ -1207,7 +1497,7 @@ module accelerator(
     .read_beats(reads_load_beats),
     .read_ready(load_engine_read_ready),
     .read_valid(reads_load_valid),
-    .rst(reads_drain),
+    .rst(quell),
     .stall(load_engine_stall),
     .start(load_engine_start),
     .write_address(act_buffer_load_address),
@@ -1228,14 +1518,14 @@ module accelerator(
     .missing(load_shell_missing),
     .overflow(load_shell_overflow),
     .push(load_shell_push),
-    .rst(reads_drain),
+    .rst(quell),
     .start(load_engine_start),
     .waiting(control_load_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_parameter parameter_buffer (
     .clk(clk),
-    .conflict(_123_),
+    .conflict(_284_),
     .load_address(act_buffer_load_address[9:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[2]),
@@ -1248,7 +1538,7 @@ module accelerator(
     .beat(control_read_beat),
     .clk(clk),
     .data(dispatch_data),
-    .drain(reads_drain),
+    .drain(quell),
     .error(reads_error),
     .fetch_address(reads_fetch_address),
     .fetch_beats(reads_fetch_beats),
@@ -1294,7 +1584,7 @@ module accelerator(
     .operand_data(sparse_engine_operand_data),
     .operand_en(sparse_engine_operand_en),
     .operand_spread(sparse_engine_operand_spread),
-    .rst(reads_drain),
+    .rst(quell),
     .start(sparse_engine_start),
     .value_address(value_buffer_sparse_address),
     .value_data(sparse_engine_value_data),
@@ -1314,7 +1604,7 @@ module accelerator(
     .missing(sparse_shell_missing),
     .overflow(sparse_shell_overflow),
     .push(sparse_shell_push),
-    .rst(reads_drain),
+    .rst(quell),
     .start(sparse_engine_start),
     .waiting(control_sparse_wait),
     .word(load_shell_word)
@@ -1336,7 +1626,7 @@ module accelerator(
     .read_address(act_buffer_store_address),
     .read_data(store_engine_read_data),
     .read_en(act_buffer_store_en),
-    .rst(reads_drain),
+    .rst(quell),
     .stall(store_engine_stall),
     .start(store_engine_start)
   );
@@ -1354,14 +1644,14 @@ module accelerator(
     .missing(store_shell_missing),
     .overflow(store_shell_overflow),
     .push(store_shell_push),
-    .rst(reads_drain),
+    .rst(quell),
     .start(store_engine_start),
     .waiting(control_store_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_value value_buffer (
     .clk(clk),
-    .conflict(_125_),
+    .conflict(_286_),
     .load_address(act_buffer_load_address),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[5]),
@@ -1388,7 +1678,7 @@ module accelerator(
     .par_address(parameter_buffer_vec_address),
     .par_data(vec_engine_par_data),
     .par_en(parameter_buffer_vec_en),
-    .rst(reads_drain),
+    .rst(quell),
     .start(vec_engine_start),
     .write_address(act_buffer_vec_write_address),
     .write_data(act_buffer_vec_write_data),
@@ -1408,7 +1698,7 @@ module accelerator(
     .missing(vec_shell_missing),
     .overflow(vec_shell_overflow),
     .push(vec_shell_push),
-    .rst(reads_drain),
+    .rst(quell),
     .start(vec_engine_start),
     .waiting(control_vec_wait),
     .word(load_shell_word)
@@ -1424,7 +1714,7 @@ module accelerator(
     .burst_ready(store_engine_burst_ready),
     .burst_valid(writes_burst_valid),
     .clk(clk),
-    .drain(reads_drain),
+    .drain(quell),
     .error(writes_error),
     .idle(store_engine_port_idle),
     .m_axi_awaddr(m_axi_awaddr),
@@ -1447,12 +1737,11 @@ module accelerator(
   assign act_buffer_load_en = load_engine_write_en[0];
   assign act_buffer_store_data = store_engine_read_data;
   assign act_buffer_vec_data = vec_engine_act_data;
-  assign code = { 4'h0, control_error_code[3:0] };
+  assign code = control_error_code;
   assign code_buffer_load_address = act_buffer_load_address[7:0];
   assign code_buffer_load_data = act_buffer_load_data;
   assign code_buffer_load_en = load_engine_write_en[4];
   assign code_buffer_sparse_data = sparse_engine_code_data;
-  assign control_error_code[7:4] = 4'h0;
   assign control_irq = irq;
   assign control_load_done = load_shell_ended;
   assign control_load_idle = dispatch_load_idle;
@@ -1527,9 +1816,9 @@ module accelerator(
   assign parameter_buffer_load_en = load_engine_write_en[2];
   assign parameter_buffer_vec_data = vec_engine_par_data;
   assign position = control_error_instruction;
-  assign quell = reads_drain;
   assign reads_beat = control_read_beat;
   assign reads_data = dispatch_data;
+  assign reads_drain = quell;
   assign reads_fetch_data = dispatch_data_valid;
   assign reads_fetch_ready = dispatch_read_ready;
   assign reads_load_data = load_engine_data_valid;
@@ -1612,7 +1901,7 @@ module accelerator(
   assign writes_beat = control_write_beat;
   assign writes_beat_ready = store_engine_beat_ready;
   assign writes_burst_ready = store_engine_burst_ready;
-  assign writes_drain = reads_drain;
+  assign writes_drain = quell;
   assign writes_idle = store_engine_port_idle;
   assign writes_m_axi_awaddr = m_axi_awaddr;
   assign writes_m_axi_awburst = m_axi_awburst;
@@ -3990,6 +4279,7 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
   wire rst;
   wire [3:0] second;
   wire [127:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -4002,11 +4292,12 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[4:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -4022,7 +4313,7 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
     else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _02_[3:0];
+    else if (take) read__addr <= _02_[3:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -4079,6 +4370,7 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
   wire rst;
   wire [1:0] second;
   wire shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -4091,11 +4383,12 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[2:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -4111,7 +4404,7 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
     else if (push) write__addr <= _03_[1:0];
   always @(posedge clk)
     if (rst) read__addr <= 2'h1;
-    else if (pop) read__addr <= _02_[1:0];
+    else if (take) read__addr <= _02_[1:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -4168,6 +4461,7 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
   wire rst;
   wire [1:0] second;
   wire [8:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -4180,11 +4474,12 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[2:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -4200,7 +4495,7 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
     else if (push) write__addr <= _03_[1:0];
   always @(posedge clk)
     if (rst) read__addr <= 2'h1;
-    else if (pop) read__addr <= _02_[1:0];
+    else if (take) read__addr <= _02_[1:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -4248,6 +4543,7 @@ module accelerator_fifo_prefetch_64(data, pop, clk, rst, valid, head, full, leve
   wire [64:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -4260,8 +4556,9 @@ module accelerator_fifo_prefetch_64(data, pop, clk, rst, valid, head, full, leve
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -4271,7 +4568,7 @@ module accelerator_fifo_prefetch_64(data, pop, clk, rst, valid, head, full, leve
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 2'h0;
-    else if (pop) read__addr <= _08_[1:0];
+    else if (take) read__addr <= _08_[1:0];
   always @(posedge clk)
     if (rst) write__addr <= 2'h0;
     else if (push) write__addr <= _07_[1:0];
@@ -4329,6 +4626,7 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
   wire rst;
   wire [2:0] second;
   wire [127:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -4341,11 +4639,12 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[3:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -4361,7 +4660,7 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
     else if (push) write__addr <= _03_[2:0];
   always @(posedge clk)
     if (rst) read__addr <= 3'h1;
-    else if (pop) read__addr <= _02_[2:0];
+    else if (take) read__addr <= _02_[2:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -4418,6 +4717,7 @@ module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popp
   wire rst;
   wire [3:0] second;
   wire [72:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -4430,11 +4730,12 @@ module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popp
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[4:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -4450,7 +4751,7 @@ module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popp
     else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _02_[3:0];
+    else if (take) read__addr <= _02_[3:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -4498,6 +4799,7 @@ module accelerator_fifo_store(data, pop, clk, rst, valid, head, full, level, pus
   wire [128:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -4510,8 +4812,9 @@ module accelerator_fifo_store(data, pop, clk, rst, valid, head, full, level, pus
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -4521,7 +4824,7 @@ module accelerator_fifo_store(data, pop, clk, rst, valid, head, full, level, pus
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 3'h0;
-    else if (pop) read__addr <= _08_[2:0];
+    else if (take) read__addr <= _08_[2:0];
   always @(posedge clk)
     if (rst) write__addr <= 3'h0;
     else if (push) write__addr <= _07_[2:0];
@@ -7447,28 +7750,28 @@ module accelerator_nm_decoder(blocks, rounds, base, weight_bits, spread, code_va
   wire _257_;
   wire _258_;
   wire _259_;
-  wire [15:0] _260_;
+  wire _260_;
   wire [15:0] _261_;
-  wire _262_;
+  wire [15:0] _262_;
   wire _263_;
-  wire [1:0] _264_;
+  wire _264_;
   wire [1:0] _265_;
-  wire [2:0] _266_;
+  wire [1:0] _266_;
   wire [2:0] _267_;
   wire [2:0] _268_;
-  wire [19:0] _269_;
+  wire [2:0] _269_;
   wire [19:0] _270_;
   wire [19:0] _271_;
-  wire _272_;
+  wire [19:0] _272_;
   wire _273_;
   wire _274_;
   wire _275_;
-  wire [19:0] _276_;
+  wire _276_;
   wire [19:0] _277_;
-  wire [3:0] _278_;
+  wire [19:0] _278_;
   wire [3:0] _279_;
   wire [3:0] _280_;
-  wire _281_;
+  wire [3:0] _281_;
   input [5:0] base;
   wire [5:0] base;
   output begins;
@@ -7851,13 +8154,13 @@ module accelerator_nm_decoder(blocks, rounds, base, weight_bits, spread, code_va
     else if (_174_) round_age <= _177_[1:0];
   always @(posedge clk)
     if (rst) fresh <= 1'h1;
-    else fresh <= _273_;
+    else fresh <= _274_;
   always @(posedge clk)
     if (rst) padding <= 1'h0;
-    else padding <= _275_;
+    else padding <= _276_;
   always @(posedge clk)
     if (rst) rounds_to_end <= 20'h00000;
-    else rounds_to_end <= _277_;
+    else rounds_to_end <= _278_;
   always @(posedge clk)
     if (rst) pair <= 1'h0;
     else if (next_taken) pair <= _154_;
@@ -7872,14 +8175,14 @@ module accelerator_nm_decoder(blocks, rounds, base, weight_bits, spread, code_va
     else if (next_taken) block <= _150_[5:0];
   always @(posedge clk)
     if (rst) turn <= 4'h0;
-    else turn <= _279_;
+    else turn <= _280_;
   always @(posedge clk)
     if (next_taken) item_final <= next_final;
   always @(posedge clk)
     if (next_taken) item_null <= next_null;
   always @(posedge clk)
     if (rst) item_valid <= 1'h0;
-    else item_valid <= _257_;
+    else item_valid <= _258_;
   always @(posedge clk)
     if (_255_) value_unit <= 3'h0;
     else if (_148_) value_unit <= unit_behind[2:0];
@@ -7902,7 +8205,7 @@ module accelerator_nm_decoder(blocks, rounds, base, weight_bits, spread, code_va
     if (block_moves) next_null <= _114_;
   always @(posedge clk)
     if (rst) next_valid <= 1'h0;
-    else next_valid <= _259_;
+    else next_valid <= _260_;
   always @(posedge clk)
     if (code_take) word_codes <= { code[62:60], code[58:56], code[54:52], code[50:48], code[46:44], code[42:40], code[38:36], code[34:32], code[30:28], code[26:24], code[22:20], code[18:16], code[14:12], code[10:8], code[6:4], code[2:0] };
   always @(posedge clk)
@@ -7910,47 +8213,47 @@ module accelerator_nm_decoder(blocks, rounds, base, weight_bits, spread, code_va
     else if (code_take) word_last <= _052_;
   always @(posedge clk)
     if (rst) blocks_left <= 16'h0000;
-    else blocks_left <= _261_;
+    else blocks_left <= _262_;
   always @(posedge clk)
     if (rst) word_valid <= 1'h0;
-    else word_valid <= _263_;
+    else word_valid <= _264_;
   always @(posedge clk)
     if (rst) word_number <= 2'h0;
-    else word_number <= _265_;
+    else word_number <= _266_;
   always @(posedge clk)
     if (rst) words_left <= 3'h0;
-    else words_left <= _268_;
+    else words_left <= _269_;
   always @(posedge clk)
     if (rst) rounds_left <= 20'h00000;
-    else rounds_left <= _271_;
+    else rounds_left <= _272_;
   assign _255_ = | { start, rst };
   assign _256_ = | { start, rst };
-  assign _257_ = next_taken ? 1'h1 : _281_;
-  assign _258_ = next_taken ? 1'h0 : next_valid;
-  assign _259_ = block_moves ? 1'h1 : _258_;
-  assign _260_ = block_moves ? blocks_behind : blocks_left;
-  assign _261_ = code_take ? { _105_, _102_, _098_, _095_, _092_, _088_, _085_, _082_, _079_, _075_, _072_, _069_, _065_, _062_, _059_, _055_ } : _260_;
-  assign _262_ = word_empties ? 1'h0 : word_valid;
-  assign _263_ = code_take ? 1'h1 : _262_;
-  assign _264_ = start ? 2'h0 : word_number;
-  assign _265_ = word_empties ? _113_[1:0] : _264_;
-  assign _266_ = start ? round_words : words_left;
-  assign _267_ = _106_ ? (* full_case = 32'd1 *) _108_ : _110_[2:0];
-  assign _268_ = code_take ? _267_ : _266_;
-  assign _269_ = start ? rounds : rounds_left;
-  assign _270_ = _106_ ? _109_[19:0] : _269_;
-  assign _271_ = code_take ? _270_ : _269_;
-  assign _272_ = last ? 1'h1 : fresh;
-  assign _273_ = _168_ ? 1'h0 : _272_;
-  assign _274_ = last ? 1'h0 : padding;
-  assign _275_ = _166_ ? 1'h1 : _274_;
-  assign _276_ = last ? _160_[19:0] : rounds_to_end;
-  assign _277_ = start ? rounds : _276_;
-  assign _278_ = next_taken ? 4'h0 : turn;
-  assign _279_ = _157_ ? _159_[3:0] : _278_;
-  assign _280_ = next_taken ? _149_[3:0] : slots_left;
-  assign _180_ = _157_ ? _158_[3:0] : _280_;
-  assign _281_ = item_ends ? 1'h0 : item_valid;
+  assign _257_ = item_ends ? 1'h0 : item_valid;
+  assign _258_ = next_taken ? 1'h1 : _257_;
+  assign _259_ = next_taken ? 1'h0 : next_valid;
+  assign _260_ = block_moves ? 1'h1 : _259_;
+  assign _261_ = block_moves ? blocks_behind : blocks_left;
+  assign _262_ = code_take ? { _105_, _102_, _098_, _095_, _092_, _088_, _085_, _082_, _079_, _075_, _072_, _069_, _065_, _062_, _059_, _055_ } : _261_;
+  assign _263_ = word_empties ? 1'h0 : word_valid;
+  assign _264_ = code_take ? 1'h1 : _263_;
+  assign _265_ = start ? 2'h0 : word_number;
+  assign _266_ = word_empties ? _113_[1:0] : _265_;
+  assign _267_ = start ? round_words : words_left;
+  assign _268_ = _106_ ? (* full_case = 32'd1 *) _108_ : _110_[2:0];
+  assign _269_ = code_take ? _268_ : _267_;
+  assign _270_ = start ? rounds : rounds_left;
+  assign _271_ = _106_ ? _109_[19:0] : _270_;
+  assign _272_ = code_take ? _271_ : _270_;
+  assign _273_ = last ? 1'h1 : fresh;
+  assign _274_ = _168_ ? 1'h0 : _273_;
+  assign _275_ = last ? 1'h0 : padding;
+  assign _276_ = _166_ ? 1'h1 : _275_;
+  assign _277_ = last ? _160_[19:0] : rounds_to_end;
+  assign _278_ = start ? rounds : _277_;
+  assign _279_ = next_taken ? 4'h0 : turn;
+  assign _280_ = _157_ ? _159_[3:0] : _279_;
+  assign _281_ = next_taken ? _149_[3:0] : slots_left;
+  assign _180_ = _157_ ? _158_[3:0] : _281_;
   assign _051_[4:0] = next_slots;
   assign _016_[3:0] = last_unit;
   assign _015_[3:0] = unit_behind;
@@ -8667,19 +8970,19 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _12_;
   wire _13_;
   wire _14_;
-  wire [3:0] _15_;
-  wire [4:0] _16_;
+  wire _15_;
+  wire _16_;
   wire _17_;
-  wire _18_;
-  wire [31:0] _19_;
-  wire [8:0] _20_;
-  wire [9:0] _21_;
+  wire [3:0] _18_;
+  wire [4:0] _19_;
+  wire _20_;
+  wire _21_;
   wire _22_;
-  wire _23_;
-  wire [2:0] _24_;
-  wire _25_;
+  wire [31:0] _23_;
+  wire [8:0] _24_;
+  wire [9:0] _25_;
   wire _26_;
-  wire _27_;
+  wire [2:0] _27_;
   wire _28_;
   wire _29_;
   wire _30_;
@@ -8687,6 +8990,8 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _32_;
   wire _33_;
   wire _34_;
+  wire _35_;
+  wire _36_;
   wire accept;
   output beat;
   wire beat;
@@ -8760,70 +9065,72 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   assign _00_ = ~ m_axi_arvalid;
   assign _11_ = _00_ | m_axi_arready;
   assign _22_ = flying != 3'h4;
-  assign _27_ = _11_ & _22_;
-  assign _28_ = ~ drain;
-  assign fetch_ready = _27_ & _28_;
-  assign _29_ = ~ fetch_valid;
-  assign load_ready = fetch_ready & _29_;
-  assign _30_ = fetch_valid | load_valid;
-  assign accept = fetch_ready & _30_;
+  assign _30_ = _11_ & _22_;
+  assign _31_ = ~ drain;
+  assign free = _30_ & _31_;
+  assign _32_ = ~ fetch_valid;
+  assign load_ready = free & _32_;
+  assign _33_ = fetch_valid ? fetch_valid : load_valid;
+  assign _34_ = free & _33_;
+  assign _01_ = ~ drain;
+  assign accept = _34_ & _01_;
   assign order_data = ~ fetch_valid;
-  assign _31_ = ~ order_head;
-  assign _32_ = _31_ | load_take;
-  assign _01_ = _32_ | drain;
-  assign m_axi_rready = order_valid & _01_;
+  assign _02_ = ~ order_head;
+  assign _03_ = _02_ | load_take;
+  assign _04_ = _03_ | drain;
+  assign m_axi_rready = order_valid & _04_;
   assign beat = m_axi_rvalid & m_axi_rready;
   assign order_pop = beat & m_axi_rlast;
-  assign _02_ = m_axi_rvalid & order_valid;
-  assign _03_ = ~ order_head;
-  assign _04_ = _02_ & _03_;
-  assign _05_ = ~ drain;
-  assign fetch_data = _04_ & _05_;
-  assign _06_ = m_axi_rvalid & order_valid;
-  assign _07_ = _06_ & order_head;
+  assign _05_ = m_axi_rvalid & order_valid;
+  assign _06_ = ~ order_head;
+  assign _07_ = _05_ & _06_;
   assign _08_ = ~ drain;
-  assign load_data = _07_ & _08_;
-  assign _09_ = ! flying;
-  assign _10_ = ~ m_axi_arvalid;
-  assign idle = _09_ & _10_;
-  assign _12_ = beat & m_axi_rresp[1];
-  assign _13_ = ~ drain;
-  assign _14_ = _12_ & _13_;
-  assign error = _14_ ? m_axi_rresp : 2'h0;
-  assign _15_ = flying + accept;
-  assign _16_ = _15_ - order_pop;
-  assign _17_ = ~ m_axi_arvalid;
-  assign _18_ = _17_ | m_axi_arready;
-  assign _19_ = fetch_valid ? fetch_address : load_address;
-  assign _20_ = fetch_valid ? fetch_beats : load_beats;
-  assign _21_ = _20_ - 1'h1;
+  assign fetch_data = _07_ & _08_;
+  assign _09_ = m_axi_rvalid & order_valid;
+  assign _10_ = _09_ & order_head;
+  assign _12_ = ~ drain;
+  assign load_data = _10_ & _12_;
+  assign _13_ = ! flying;
+  assign _14_ = ~ m_axi_arvalid;
+  assign idle = _13_ & _14_;
+  assign _15_ = beat & m_axi_rresp[1];
+  assign _16_ = ~ drain;
+  assign _17_ = _15_ & _16_;
+  assign error = _17_ ? m_axi_rresp : 2'h0;
+  assign _18_ = flying + accept;
+  assign _19_ = _18_ - order_pop;
+  assign _20_ = ~ m_axi_arvalid;
+  assign _21_ = _20_ | m_axi_arready;
+  assign _23_ = fetch_valid ? fetch_address : load_address;
+  assign _24_ = fetch_valid ? fetch_beats : load_beats;
+  assign _25_ = _24_ - 1'h1;
   always @(posedge clk)
     if (rst) m_axi_arvalid <= 1'h0;
-    else m_axi_arvalid <= _34_;
+    else m_axi_arvalid <= _36_;
   always @(posedge clk)
-    if (_18_) m_axi_arlen <= _21_[7:0];
+    if (_21_) m_axi_arlen <= _25_[7:0];
   always @(posedge clk)
-    if (_18_) m_axi_araddr <= _19_;
+    if (_21_) m_axi_araddr <= _23_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
-    else flying <= _16_[2:0];
-  assign _33_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
-  assign _34_ = accept ? 1'h1 : _33_;
+    else flying <= _19_[2:0];
+  assign _35_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
+  assign _36_ = accept ? 1'h1 : _35_;
   accelerator_fifo_order order (
     .clk(clk),
     .data(order_data),
-    .full(_23_),
+    .full(_26_),
     .head(order_head),
-    .kept(_26_),
-    .level(_24_),
+    .kept(_29_),
+    .level(_27_),
     .pop(order_pop),
-    .popped(_25_),
+    .popped(_28_),
     .push(accept),
     .rst(rst),
     .valid(order_valid)
   );
   assign data = m_axi_rdata;
-  assign free = fetch_ready;
+  assign fetch_ready = free;
   assign last = order_pop;
   assign m_axi_araddr_held = m_axi_araddr;
   assign m_axi_arburst = 2'h1;
@@ -9781,7 +10088,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _071_;
   wire _072_;
   wire _073_;
-  wire _074_;
+  wire [5:0] _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -9792,7 +10099,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _082_;
   wire _083_;
   wire _084_;
-  wire [5:0] _085_;
+  wire _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -9804,8 +10111,8 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _094_;
   wire _095_;
   wire _096_;
-  wire _097_;
-  wire [3:0] _098_;
+  wire [3:0] _097_;
+  wire _098_;
   wire _099_;
   wire _100_;
   wire _101_;
@@ -9833,53 +10140,53 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _123_;
   wire _124_;
   wire _125_;
-  wire _126_;
-  wire _127_;
-  wire [6:0] _128_;
+  wire [6:0] _126_;
+  wire [7:0] _127_;
+  wire _128_;
   wire _129_;
-  wire [7:0] _130_;
+  wire _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
-  wire _135_;
-  wire _136_;
-  wire [6:0] _137_;
-  wire [7:0] _138_;
+  wire [6:0] _135_;
+  wire [7:0] _136_;
+  wire _137_;
+  wire _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
-  wire _143_;
-  wire _144_;
-  wire [6:0] _145_;
-  wire [7:0] _146_;
+  wire [6:0] _143_;
+  wire [7:0] _144_;
+  wire _145_;
+  wire _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
-  wire _152_;
-  wire _153_;
-  wire [6:0] _154_;
-  wire [7:0] _155_;
+  wire [6:0] _152_;
+  wire [7:0] _153_;
+  wire _154_;
+  wire _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
-  wire _160_;
-  wire _161_;
-  wire [6:0] _162_;
-  wire [7:0] _163_;
+  wire [6:0] _160_;
+  wire [7:0] _161_;
+  wire _162_;
+  wire _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
-  wire _168_;
-  wire _169_;
-  wire [6:0] _170_;
+  wire [6:0] _168_;
+  wire [7:0] _169_;
+  wire _170_;
   wire _171_;
-  wire [7:0] _172_;
+  wire _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -9890,7 +10197,6 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _180_;
   wire _181_;
   wire _182_;
-  wire _183_;
   output began;
   wire began;
   output begins;
@@ -9905,6 +10211,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   output ended;
   wire ended;
   wire ends;
+  wire free;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -9958,260 +10265,260 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   assign _000_ = ~ has_load;
   assign lacks[0] = head[8] & _000_;
   assign takes_load = start & head[8];
-  assign _108_ = ~ has_dsp;
-  assign lacks[1] = head[9] & _108_;
+  assign _107_ = ~ has_dsp;
+  assign lacks[1] = head[9] & _107_;
   assign takes_dsp = start & head[9];
-  assign _129_ = ~ has_lut;
-  assign lacks[2] = head[10] & _129_;
+  assign _128_ = ~ has_lut;
+  assign lacks[2] = head[10] & _128_;
   assign takes_lut = start & head[10];
-  assign _150_ = ~ has_sparse;
-  assign lacks[3] = head[11] & _150_;
+  assign _149_ = ~ has_sparse;
+  assign lacks[3] = head[11] & _149_;
   assign takes_sparse = start & head[11];
-  assign _171_ = ~ has_vec;
-  assign lacks[4] = head[12] & _171_;
+  assign _170_ = ~ has_vec;
+  assign lacks[4] = head[12] & _170_;
   assign takes_vec = start & head[12];
   assign _010_ = ~ has_store;
   assign lacks[5] = head[13] & _010_;
   assign takes_store = start & head[13];
   assign _031_ = ~ busy;
-  assign _042_ = queue_valid & _031_;
-  assign _053_ = ~ blocked;
-  assign start = _042_ & _053_;
-  assign _063_ = ~ single;
-  assign begins = start & _063_;
-  assign _074_ = start & single;
-  assign ended = busy ? done : _074_;
-  assign _085_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _042_ = ~ blocked;
+  assign free = _031_ & _042_;
+  assign start = queue_valid & free;
+  assign _053_ = ~ single;
+  assign begins = start & _053_;
+  assign _063_ = start & single;
+  assign ended = busy ? done : _063_;
+  assign _074_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _074_ : 6'h00;
+  assign _095_ = ~ busy;
+  assign _098_ = ~ queue_valid;
+  assign idle = _095_ & _098_;
   assign _099_ = ~ busy;
-  assign _100_ = ~ queue_valid;
-  assign idle = _099_ & _100_;
-  assign _101_ = ~ busy;
-  assign _102_ = _101_ & queue_valid;
-  assign waiting = _102_ & blocked;
+  assign _100_ = _099_ & queue_valid;
+  assign waiting = _100_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _103_ = & tokens_load;
-  assign _104_ = _103_ & given[0];
-  assign _105_ = ~ takes_load;
-  assign _106_ = _104_ & _105_;
-  assign _107_ = & tokens_dsp;
-  assign _109_ = _107_ & given[1];
-  assign _110_ = ~ takes_dsp;
-  assign _111_ = _109_ & _110_;
-  assign _112_ = & tokens_lut;
-  assign _113_ = _112_ & given[2];
-  assign _114_ = ~ takes_lut;
-  assign _115_ = _113_ & _114_;
-  assign _116_ = & tokens_sparse;
-  assign _117_ = _116_ & given[3];
-  assign _118_ = ~ takes_sparse;
-  assign _119_ = _117_ & _118_;
-  assign _120_ = & tokens_vec;
-  assign _121_ = _120_ & given[4];
-  assign _122_ = ~ takes_vec;
-  assign _123_ = _121_ & _122_;
-  assign _124_ = & tokens_store;
-  assign _125_ = _124_ & given[5];
-  assign _126_ = ~ takes_store;
-  assign _127_ = _125_ & _126_;
-  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
-  assign _128_ = tokens_load + given[0];
-  assign _130_ = _128_ - takes_load;
-  assign _131_ = tokens_load != 1'h1;
-  assign _132_ = given[0] | _131_;
-  assign _133_ = & tokens_load;
-  assign _134_ = ~ _133_;
-  assign _135_ = given[0] ? _134_ : has_load;
-  assign _136_ = takes_load ? _132_ : _135_;
-  assign _137_ = tokens_dsp + given[1];
-  assign _138_ = _137_ - takes_dsp;
-  assign _139_ = tokens_dsp != 1'h1;
-  assign _140_ = given[1] | _139_;
-  assign _141_ = & tokens_dsp;
-  assign _142_ = ~ _141_;
-  assign _143_ = given[1] ? _142_ : has_dsp;
-  assign _144_ = takes_dsp ? _140_ : _143_;
-  assign _145_ = tokens_lut + given[2];
-  assign _146_ = _145_ - takes_lut;
-  assign _147_ = tokens_lut != 1'h1;
-  assign _148_ = given[2] | _147_;
-  assign _149_ = & tokens_lut;
-  assign _151_ = ~ _149_;
-  assign _152_ = given[2] ? _151_ : has_lut;
-  assign _153_ = takes_lut ? _148_ : _152_;
-  assign _154_ = tokens_sparse + given[3];
-  assign _155_ = _154_ - takes_sparse;
-  assign _156_ = tokens_sparse != 1'h1;
-  assign _157_ = given[3] | _156_;
-  assign _158_ = & tokens_sparse;
-  assign _159_ = ~ _158_;
-  assign _160_ = given[3] ? _159_ : has_sparse;
-  assign _161_ = takes_sparse ? _157_ : _160_;
-  assign _162_ = tokens_vec + given[4];
-  assign _163_ = _162_ - takes_vec;
-  assign _164_ = tokens_vec != 1'h1;
-  assign _165_ = given[4] | _164_;
-  assign _166_ = & tokens_vec;
-  assign _167_ = ~ _166_;
-  assign _168_ = given[4] ? _167_ : has_vec;
-  assign _169_ = takes_vec ? _165_ : _168_;
-  assign _170_ = tokens_store + given[5];
-  assign _172_ = _170_ - takes_store;
-  assign _173_ = tokens_store != 1'h1;
-  assign _174_ = given[5] | _173_;
-  assign _175_ = & tokens_store;
-  assign _176_ = ~ _175_;
-  assign _177_ = given[5] ? _176_ : has_store;
-  assign _178_ = takes_store ? _174_ : _177_;
-  assign _179_ = tokens_load != 1'h1;
-  assign _180_ = given[0] | _179_;
-  assign _181_ = & tokens_load;
-  assign _001_ = ~ _181_;
-  assign _002_ = given[0] ? _001_ : has_load;
-  assign _003_ = head[8] ? _180_ : _002_;
-  assign _004_ = ~ _003_;
-  assign _005_ = queue_popped[8] & _004_;
-  assign _006_ = tokens_dsp != 1'h1;
-  assign _007_ = given[1] | _006_;
-  assign _008_ = & tokens_dsp;
-  assign _009_ = ~ _008_;
-  assign _011_ = given[1] ? _009_ : has_dsp;
-  assign _012_ = head[9] ? _007_ : _011_;
-  assign _013_ = ~ _012_;
-  assign _014_ = queue_popped[9] & _013_;
-  assign _015_ = _005_ | _014_;
-  assign _016_ = tokens_lut != 1'h1;
-  assign _017_ = given[2] | _016_;
-  assign _018_ = & tokens_lut;
-  assign _019_ = ~ _018_;
-  assign _020_ = given[2] ? _019_ : has_lut;
-  assign _021_ = head[10] ? _017_ : _020_;
-  assign _022_ = ~ _021_;
-  assign _023_ = queue_popped[10] & _022_;
-  assign _024_ = _015_ | _023_;
-  assign _025_ = tokens_sparse != 1'h1;
-  assign _026_ = given[3] | _025_;
-  assign _027_ = & tokens_sparse;
-  assign _028_ = ~ _027_;
-  assign _029_ = given[3] ? _028_ : has_sparse;
-  assign _030_ = head[11] ? _026_ : _029_;
-  assign _032_ = ~ _030_;
-  assign _033_ = queue_popped[11] & _032_;
-  assign _034_ = _024_ | _033_;
-  assign _035_ = tokens_vec != 1'h1;
-  assign _036_ = given[4] | _035_;
-  assign _037_ = & tokens_vec;
-  assign _038_ = ~ _037_;
-  assign _039_ = given[4] ? _038_ : has_vec;
-  assign _040_ = head[12] ? _036_ : _039_;
-  assign _041_ = ~ _040_;
-  assign _043_ = queue_popped[12] & _041_;
-  assign _044_ = _034_ | _043_;
-  assign _045_ = tokens_store != 1'h1;
-  assign _046_ = given[5] | _045_;
-  assign _047_ = & tokens_store;
-  assign _048_ = ~ _047_;
-  assign _049_ = given[5] ? _048_ : has_store;
-  assign _050_ = head[13] ? _046_ : _049_;
-  assign _051_ = ~ _050_;
-  assign _052_ = queue_popped[13] & _051_;
-  assign _054_ = _044_ | _052_;
-  assign _055_ = & tokens_load;
-  assign _056_ = ~ _055_;
-  assign _057_ = given[0] ? _056_ : has_load;
-  assign _058_ = ~ _057_;
-  assign _059_ = queue_kept[8] & _058_;
-  assign _060_ = & tokens_dsp;
-  assign _061_ = ~ _060_;
-  assign _062_ = given[1] ? _061_ : has_dsp;
-  assign _064_ = ~ _062_;
-  assign _065_ = queue_kept[9] & _064_;
-  assign _066_ = _059_ | _065_;
-  assign _067_ = & tokens_lut;
-  assign _068_ = ~ _067_;
-  assign _069_ = given[2] ? _068_ : has_lut;
-  assign _070_ = ~ _069_;
-  assign _071_ = queue_kept[10] & _070_;
-  assign _072_ = _066_ | _071_;
-  assign _073_ = & tokens_sparse;
-  assign _075_ = ~ _073_;
-  assign _076_ = given[3] ? _075_ : has_sparse;
-  assign _077_ = ~ _076_;
-  assign _078_ = queue_kept[11] & _077_;
-  assign _079_ = _072_ | _078_;
-  assign _080_ = & tokens_vec;
-  assign _081_ = ~ _080_;
-  assign _082_ = given[4] ? _081_ : has_vec;
-  assign _083_ = ~ _082_;
-  assign _084_ = queue_kept[12] & _083_;
-  assign _086_ = _079_ | _084_;
-  assign _087_ = & tokens_store;
+  assign _101_ = & tokens_load;
+  assign _102_ = _101_ & given[0];
+  assign _103_ = ~ takes_load;
+  assign _104_ = _102_ & _103_;
+  assign _105_ = & tokens_dsp;
+  assign _106_ = _105_ & given[1];
+  assign _108_ = ~ takes_dsp;
+  assign _109_ = _106_ & _108_;
+  assign _110_ = & tokens_lut;
+  assign _111_ = _110_ & given[2];
+  assign _112_ = ~ takes_lut;
+  assign _113_ = _111_ & _112_;
+  assign _114_ = & tokens_sparse;
+  assign _115_ = _114_ & given[3];
+  assign _116_ = ~ takes_sparse;
+  assign _117_ = _115_ & _116_;
+  assign _118_ = & tokens_vec;
+  assign _119_ = _118_ & given[4];
+  assign _120_ = ~ takes_vec;
+  assign _121_ = _119_ & _120_;
+  assign _122_ = & tokens_store;
+  assign _123_ = _122_ & given[5];
+  assign _124_ = ~ takes_store;
+  assign _125_ = _123_ & _124_;
+  assign overflow = | { _125_, _121_, _117_, _113_, _109_, _104_ };
+  assign _126_ = tokens_load + given[0];
+  assign _127_ = _126_ - takes_load;
+  assign _129_ = tokens_load != 1'h1;
+  assign _130_ = given[0] | _129_;
+  assign _131_ = & tokens_load;
+  assign _132_ = ~ _131_;
+  assign _133_ = given[0] ? _132_ : has_load;
+  assign _134_ = takes_load ? _130_ : _133_;
+  assign _135_ = tokens_dsp + given[1];
+  assign _136_ = _135_ - takes_dsp;
+  assign _137_ = tokens_dsp != 1'h1;
+  assign _138_ = given[1] | _137_;
+  assign _139_ = & tokens_dsp;
+  assign _140_ = ~ _139_;
+  assign _141_ = given[1] ? _140_ : has_dsp;
+  assign _142_ = takes_dsp ? _138_ : _141_;
+  assign _143_ = tokens_lut + given[2];
+  assign _144_ = _143_ - takes_lut;
+  assign _145_ = tokens_lut != 1'h1;
+  assign _146_ = given[2] | _145_;
+  assign _147_ = & tokens_lut;
+  assign _148_ = ~ _147_;
+  assign _150_ = given[2] ? _148_ : has_lut;
+  assign _151_ = takes_lut ? _146_ : _150_;
+  assign _152_ = tokens_sparse + given[3];
+  assign _153_ = _152_ - takes_sparse;
+  assign _154_ = tokens_sparse != 1'h1;
+  assign _155_ = given[3] | _154_;
+  assign _156_ = & tokens_sparse;
+  assign _157_ = ~ _156_;
+  assign _158_ = given[3] ? _157_ : has_sparse;
+  assign _159_ = takes_sparse ? _155_ : _158_;
+  assign _160_ = tokens_vec + given[4];
+  assign _161_ = _160_ - takes_vec;
+  assign _162_ = tokens_vec != 1'h1;
+  assign _163_ = given[4] | _162_;
+  assign _164_ = & tokens_vec;
+  assign _165_ = ~ _164_;
+  assign _166_ = given[4] ? _165_ : has_vec;
+  assign _167_ = takes_vec ? _163_ : _166_;
+  assign _168_ = tokens_store + given[5];
+  assign _169_ = _168_ - takes_store;
+  assign _171_ = tokens_store != 1'h1;
+  assign _172_ = given[5] | _171_;
+  assign _173_ = & tokens_store;
+  assign _174_ = ~ _173_;
+  assign _175_ = given[5] ? _174_ : has_store;
+  assign _176_ = takes_store ? _172_ : _175_;
+  assign _177_ = tokens_load != 1'h1;
+  assign _178_ = given[0] | _177_;
+  assign _179_ = & tokens_load;
+  assign _180_ = ~ _179_;
+  assign _001_ = given[0] ? _180_ : has_load;
+  assign _002_ = head[8] ? _178_ : _001_;
+  assign _003_ = ~ _002_;
+  assign _004_ = queue_popped[8] & _003_;
+  assign _005_ = tokens_dsp != 1'h1;
+  assign _006_ = given[1] | _005_;
+  assign _007_ = & tokens_dsp;
+  assign _008_ = ~ _007_;
+  assign _009_ = given[1] ? _008_ : has_dsp;
+  assign _011_ = head[9] ? _006_ : _009_;
+  assign _012_ = ~ _011_;
+  assign _013_ = queue_popped[9] & _012_;
+  assign _014_ = _004_ | _013_;
+  assign _015_ = tokens_lut != 1'h1;
+  assign _016_ = given[2] | _015_;
+  assign _017_ = & tokens_lut;
+  assign _018_ = ~ _017_;
+  assign _019_ = given[2] ? _018_ : has_lut;
+  assign _020_ = head[10] ? _016_ : _019_;
+  assign _021_ = ~ _020_;
+  assign _022_ = queue_popped[10] & _021_;
+  assign _023_ = _014_ | _022_;
+  assign _024_ = tokens_sparse != 1'h1;
+  assign _025_ = given[3] | _024_;
+  assign _026_ = & tokens_sparse;
+  assign _027_ = ~ _026_;
+  assign _028_ = given[3] ? _027_ : has_sparse;
+  assign _029_ = head[11] ? _025_ : _028_;
+  assign _030_ = ~ _029_;
+  assign _032_ = queue_popped[11] & _030_;
+  assign _033_ = _023_ | _032_;
+  assign _034_ = tokens_vec != 1'h1;
+  assign _035_ = given[4] | _034_;
+  assign _036_ = & tokens_vec;
+  assign _037_ = ~ _036_;
+  assign _038_ = given[4] ? _037_ : has_vec;
+  assign _039_ = head[12] ? _035_ : _038_;
+  assign _040_ = ~ _039_;
+  assign _041_ = queue_popped[12] & _040_;
+  assign _043_ = _033_ | _041_;
+  assign _044_ = tokens_store != 1'h1;
+  assign _045_ = given[5] | _044_;
+  assign _046_ = & tokens_store;
+  assign _047_ = ~ _046_;
+  assign _048_ = given[5] ? _047_ : has_store;
+  assign _049_ = head[13] ? _045_ : _048_;
+  assign _050_ = ~ _049_;
+  assign _051_ = queue_popped[13] & _050_;
+  assign _052_ = _043_ | _051_;
+  assign _054_ = & tokens_load;
+  assign _055_ = ~ _054_;
+  assign _056_ = given[0] ? _055_ : has_load;
+  assign _057_ = ~ _056_;
+  assign _058_ = queue_kept[8] & _057_;
+  assign _059_ = & tokens_dsp;
+  assign _060_ = ~ _059_;
+  assign _061_ = given[1] ? _060_ : has_dsp;
+  assign _062_ = ~ _061_;
+  assign _064_ = queue_kept[9] & _062_;
+  assign _065_ = _058_ | _064_;
+  assign _066_ = & tokens_lut;
+  assign _067_ = ~ _066_;
+  assign _068_ = given[2] ? _067_ : has_lut;
+  assign _069_ = ~ _068_;
+  assign _070_ = queue_kept[10] & _069_;
+  assign _071_ = _065_ | _070_;
+  assign _072_ = & tokens_sparse;
+  assign _073_ = ~ _072_;
+  assign _075_ = given[3] ? _073_ : has_sparse;
+  assign _076_ = ~ _075_;
+  assign _077_ = queue_kept[11] & _076_;
+  assign _078_ = _071_ | _077_;
+  assign _079_ = & tokens_vec;
+  assign _080_ = ~ _079_;
+  assign _081_ = given[4] ? _080_ : has_vec;
+  assign _082_ = ~ _081_;
+  assign _083_ = queue_kept[12] & _082_;
+  assign _084_ = _078_ | _083_;
+  assign _085_ = & tokens_store;
+  assign _086_ = ~ _085_;
+  assign _087_ = given[5] ? _086_ : has_store;
   assign _088_ = ~ _087_;
-  assign _089_ = given[5] ? _088_ : has_store;
-  assign _090_ = ~ _089_;
-  assign _091_ = queue_kept[13] & _090_;
-  assign _092_ = _086_ | _091_;
-  assign _093_ = start ? _054_ : _092_;
-  assign _094_ = queue_popped[7:4] != 1'h1;
-  assign _095_ = queue_kept[7:4] != 1'h1;
-  assign _096_ = start ? _094_ : _095_;
+  assign _089_ = queue_kept[13] & _088_;
+  assign _090_ = _084_ | _089_;
+  assign _091_ = start ? _052_ : _090_;
+  assign _092_ = queue_popped[7:4] != 1'h1;
+  assign _093_ = queue_kept[7:4] != 1'h1;
+  assign _094_ = start ? _092_ : _093_;
   always @(posedge clk)
     if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
-    else busy <= _183_;
+    else busy <= _182_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _096_;
+    else single <= _094_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _093_;
+    else blocked <= _091_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _178_;
+    else has_store <= _176_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _172_[5:0];
+    else tokens_store <= _169_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _169_;
+    else has_vec <= _167_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _163_[5:0];
+    else tokens_vec <= _161_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _161_;
+    else has_sparse <= _159_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _155_[5:0];
+    else tokens_sparse <= _153_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _153_;
+    else has_lut <= _151_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _146_[5:0];
+    else tokens_lut <= _144_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _144_;
+    else has_dsp <= _142_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _138_[5:0];
+    else tokens_dsp <= _136_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _136_;
+    else has_load <= _134_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _130_[5:0];
-  assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = begins ? 1'h1 : _182_;
+    else tokens_load <= _127_[5:0];
+  assign _181_ = done ? 1'h0 : busy;
+  assign _182_ = begins ? 1'h1 : _181_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(_097_),
+    .full(_096_),
     .head(head),
     .kept(queue_kept),
-    .level(_098_),
-    .pop(start),
+    .level(_097_),
+    .pop(free),
     .popped(queue_popped),
     .push(push),
     .rst(rst),
@@ -10223,7 +10530,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
   assign queue_head = head;
-  assign queue_pop = start;
+  assign queue_pop = free;
   assign queue_push = push;
 endmodule
 
@@ -10302,7 +10609,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _071_;
   wire _072_;
   wire _073_;
-  wire _074_;
+  wire [5:0] _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -10313,7 +10620,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _082_;
   wire _083_;
   wire _084_;
-  wire [5:0] _085_;
+  wire _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -10325,8 +10632,8 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _094_;
   wire _095_;
   wire _096_;
-  wire _097_;
-  wire [3:0] _098_;
+  wire [3:0] _097_;
+  wire _098_;
   wire _099_;
   wire _100_;
   wire _101_;
@@ -10354,53 +10661,53 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _123_;
   wire _124_;
   wire _125_;
-  wire _126_;
-  wire _127_;
-  wire [6:0] _128_;
+  wire [6:0] _126_;
+  wire [7:0] _127_;
+  wire _128_;
   wire _129_;
-  wire [7:0] _130_;
+  wire _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
-  wire _135_;
-  wire _136_;
-  wire [6:0] _137_;
-  wire [7:0] _138_;
+  wire [6:0] _135_;
+  wire [7:0] _136_;
+  wire _137_;
+  wire _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
-  wire _143_;
-  wire _144_;
-  wire [6:0] _145_;
-  wire [7:0] _146_;
+  wire [6:0] _143_;
+  wire [7:0] _144_;
+  wire _145_;
+  wire _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
-  wire _152_;
-  wire _153_;
-  wire [6:0] _154_;
-  wire [7:0] _155_;
+  wire [6:0] _152_;
+  wire [7:0] _153_;
+  wire _154_;
+  wire _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
-  wire _160_;
-  wire _161_;
-  wire [6:0] _162_;
-  wire [7:0] _163_;
+  wire [6:0] _160_;
+  wire [7:0] _161_;
+  wire _162_;
+  wire _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
-  wire _168_;
-  wire _169_;
-  wire [6:0] _170_;
+  wire [6:0] _168_;
+  wire [7:0] _169_;
+  wire _170_;
   wire _171_;
-  wire [7:0] _172_;
+  wire _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -10411,7 +10718,6 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _180_;
   wire _181_;
   wire _182_;
-  wire _183_;
   output began;
   wire began;
   output begins;
@@ -10426,6 +10732,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   output ended;
   wire ended;
   wire ends;
+  wire free;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -10479,260 +10786,260 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   assign _000_ = ~ has_load;
   assign lacks[0] = head[8] & _000_;
   assign takes_load = start & head[8];
-  assign _108_ = ~ has_dsp;
-  assign lacks[1] = head[9] & _108_;
+  assign _107_ = ~ has_dsp;
+  assign lacks[1] = head[9] & _107_;
   assign takes_dsp = start & head[9];
-  assign _129_ = ~ has_lut;
-  assign lacks[2] = head[10] & _129_;
+  assign _128_ = ~ has_lut;
+  assign lacks[2] = head[10] & _128_;
   assign takes_lut = start & head[10];
-  assign _150_ = ~ has_sparse;
-  assign lacks[3] = head[11] & _150_;
+  assign _149_ = ~ has_sparse;
+  assign lacks[3] = head[11] & _149_;
   assign takes_sparse = start & head[11];
-  assign _171_ = ~ has_vec;
-  assign lacks[4] = head[12] & _171_;
+  assign _170_ = ~ has_vec;
+  assign lacks[4] = head[12] & _170_;
   assign takes_vec = start & head[12];
   assign _010_ = ~ has_store;
   assign lacks[5] = head[13] & _010_;
   assign takes_store = start & head[13];
   assign _031_ = ~ busy;
-  assign _042_ = queue_valid & _031_;
-  assign _053_ = ~ blocked;
-  assign start = _042_ & _053_;
-  assign _063_ = ~ single;
-  assign begins = start & _063_;
-  assign _074_ = start & single;
-  assign ended = busy ? done : _074_;
-  assign _085_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _042_ = ~ blocked;
+  assign free = _031_ & _042_;
+  assign start = queue_valid & free;
+  assign _053_ = ~ single;
+  assign begins = start & _053_;
+  assign _063_ = start & single;
+  assign ended = busy ? done : _063_;
+  assign _074_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _074_ : 6'h00;
+  assign _095_ = ~ busy;
+  assign _098_ = ~ queue_valid;
+  assign idle = _095_ & _098_;
   assign _099_ = ~ busy;
-  assign _100_ = ~ queue_valid;
-  assign idle = _099_ & _100_;
-  assign _101_ = ~ busy;
-  assign _102_ = _101_ & queue_valid;
-  assign waiting = _102_ & blocked;
+  assign _100_ = _099_ & queue_valid;
+  assign waiting = _100_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _103_ = & tokens_load;
-  assign _104_ = _103_ & given[0];
-  assign _105_ = ~ takes_load;
-  assign _106_ = _104_ & _105_;
-  assign _107_ = & tokens_dsp;
-  assign _109_ = _107_ & given[1];
-  assign _110_ = ~ takes_dsp;
-  assign _111_ = _109_ & _110_;
-  assign _112_ = & tokens_lut;
-  assign _113_ = _112_ & given[2];
-  assign _114_ = ~ takes_lut;
-  assign _115_ = _113_ & _114_;
-  assign _116_ = & tokens_sparse;
-  assign _117_ = _116_ & given[3];
-  assign _118_ = ~ takes_sparse;
-  assign _119_ = _117_ & _118_;
-  assign _120_ = & tokens_vec;
-  assign _121_ = _120_ & given[4];
-  assign _122_ = ~ takes_vec;
-  assign _123_ = _121_ & _122_;
-  assign _124_ = & tokens_store;
-  assign _125_ = _124_ & given[5];
-  assign _126_ = ~ takes_store;
-  assign _127_ = _125_ & _126_;
-  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
-  assign _128_ = tokens_load + given[0];
-  assign _130_ = _128_ - takes_load;
-  assign _131_ = tokens_load != 1'h1;
-  assign _132_ = given[0] | _131_;
-  assign _133_ = & tokens_load;
-  assign _134_ = ~ _133_;
-  assign _135_ = given[0] ? _134_ : has_load;
-  assign _136_ = takes_load ? _132_ : _135_;
-  assign _137_ = tokens_dsp + given[1];
-  assign _138_ = _137_ - takes_dsp;
-  assign _139_ = tokens_dsp != 1'h1;
-  assign _140_ = given[1] | _139_;
-  assign _141_ = & tokens_dsp;
-  assign _142_ = ~ _141_;
-  assign _143_ = given[1] ? _142_ : has_dsp;
-  assign _144_ = takes_dsp ? _140_ : _143_;
-  assign _145_ = tokens_lut + given[2];
-  assign _146_ = _145_ - takes_lut;
-  assign _147_ = tokens_lut != 1'h1;
-  assign _148_ = given[2] | _147_;
-  assign _149_ = & tokens_lut;
-  assign _151_ = ~ _149_;
-  assign _152_ = given[2] ? _151_ : has_lut;
-  assign _153_ = takes_lut ? _148_ : _152_;
-  assign _154_ = tokens_sparse + given[3];
-  assign _155_ = _154_ - takes_sparse;
-  assign _156_ = tokens_sparse != 1'h1;
-  assign _157_ = given[3] | _156_;
-  assign _158_ = & tokens_sparse;
-  assign _159_ = ~ _158_;
-  assign _160_ = given[3] ? _159_ : has_sparse;
-  assign _161_ = takes_sparse ? _157_ : _160_;
-  assign _162_ = tokens_vec + given[4];
-  assign _163_ = _162_ - takes_vec;
-  assign _164_ = tokens_vec != 1'h1;
-  assign _165_ = given[4] | _164_;
-  assign _166_ = & tokens_vec;
-  assign _167_ = ~ _166_;
-  assign _168_ = given[4] ? _167_ : has_vec;
-  assign _169_ = takes_vec ? _165_ : _168_;
-  assign _170_ = tokens_store + given[5];
-  assign _172_ = _170_ - takes_store;
-  assign _173_ = tokens_store != 1'h1;
-  assign _174_ = given[5] | _173_;
-  assign _175_ = & tokens_store;
-  assign _176_ = ~ _175_;
-  assign _177_ = given[5] ? _176_ : has_store;
-  assign _178_ = takes_store ? _174_ : _177_;
-  assign _179_ = tokens_load != 1'h1;
-  assign _180_ = given[0] | _179_;
-  assign _181_ = & tokens_load;
-  assign _001_ = ~ _181_;
-  assign _002_ = given[0] ? _001_ : has_load;
-  assign _003_ = head[8] ? _180_ : _002_;
-  assign _004_ = ~ _003_;
-  assign _005_ = queue_popped[8] & _004_;
-  assign _006_ = tokens_dsp != 1'h1;
-  assign _007_ = given[1] | _006_;
-  assign _008_ = & tokens_dsp;
-  assign _009_ = ~ _008_;
-  assign _011_ = given[1] ? _009_ : has_dsp;
-  assign _012_ = head[9] ? _007_ : _011_;
-  assign _013_ = ~ _012_;
-  assign _014_ = queue_popped[9] & _013_;
-  assign _015_ = _005_ | _014_;
-  assign _016_ = tokens_lut != 1'h1;
-  assign _017_ = given[2] | _016_;
-  assign _018_ = & tokens_lut;
-  assign _019_ = ~ _018_;
-  assign _020_ = given[2] ? _019_ : has_lut;
-  assign _021_ = head[10] ? _017_ : _020_;
-  assign _022_ = ~ _021_;
-  assign _023_ = queue_popped[10] & _022_;
-  assign _024_ = _015_ | _023_;
-  assign _025_ = tokens_sparse != 1'h1;
-  assign _026_ = given[3] | _025_;
-  assign _027_ = & tokens_sparse;
-  assign _028_ = ~ _027_;
-  assign _029_ = given[3] ? _028_ : has_sparse;
-  assign _030_ = head[11] ? _026_ : _029_;
-  assign _032_ = ~ _030_;
-  assign _033_ = queue_popped[11] & _032_;
-  assign _034_ = _024_ | _033_;
-  assign _035_ = tokens_vec != 1'h1;
-  assign _036_ = given[4] | _035_;
-  assign _037_ = & tokens_vec;
-  assign _038_ = ~ _037_;
-  assign _039_ = given[4] ? _038_ : has_vec;
-  assign _040_ = head[12] ? _036_ : _039_;
-  assign _041_ = ~ _040_;
-  assign _043_ = queue_popped[12] & _041_;
-  assign _044_ = _034_ | _043_;
-  assign _045_ = tokens_store != 1'h1;
-  assign _046_ = given[5] | _045_;
-  assign _047_ = & tokens_store;
-  assign _048_ = ~ _047_;
-  assign _049_ = given[5] ? _048_ : has_store;
-  assign _050_ = head[13] ? _046_ : _049_;
-  assign _051_ = ~ _050_;
-  assign _052_ = queue_popped[13] & _051_;
-  assign _054_ = _044_ | _052_;
-  assign _055_ = & tokens_load;
-  assign _056_ = ~ _055_;
-  assign _057_ = given[0] ? _056_ : has_load;
-  assign _058_ = ~ _057_;
-  assign _059_ = queue_kept[8] & _058_;
-  assign _060_ = & tokens_dsp;
-  assign _061_ = ~ _060_;
-  assign _062_ = given[1] ? _061_ : has_dsp;
-  assign _064_ = ~ _062_;
-  assign _065_ = queue_kept[9] & _064_;
-  assign _066_ = _059_ | _065_;
-  assign _067_ = & tokens_lut;
-  assign _068_ = ~ _067_;
-  assign _069_ = given[2] ? _068_ : has_lut;
-  assign _070_ = ~ _069_;
-  assign _071_ = queue_kept[10] & _070_;
-  assign _072_ = _066_ | _071_;
-  assign _073_ = & tokens_sparse;
-  assign _075_ = ~ _073_;
-  assign _076_ = given[3] ? _075_ : has_sparse;
-  assign _077_ = ~ _076_;
-  assign _078_ = queue_kept[11] & _077_;
-  assign _079_ = _072_ | _078_;
-  assign _080_ = & tokens_vec;
-  assign _081_ = ~ _080_;
-  assign _082_ = given[4] ? _081_ : has_vec;
-  assign _083_ = ~ _082_;
-  assign _084_ = queue_kept[12] & _083_;
-  assign _086_ = _079_ | _084_;
-  assign _087_ = & tokens_store;
+  assign _101_ = & tokens_load;
+  assign _102_ = _101_ & given[0];
+  assign _103_ = ~ takes_load;
+  assign _104_ = _102_ & _103_;
+  assign _105_ = & tokens_dsp;
+  assign _106_ = _105_ & given[1];
+  assign _108_ = ~ takes_dsp;
+  assign _109_ = _106_ & _108_;
+  assign _110_ = & tokens_lut;
+  assign _111_ = _110_ & given[2];
+  assign _112_ = ~ takes_lut;
+  assign _113_ = _111_ & _112_;
+  assign _114_ = & tokens_sparse;
+  assign _115_ = _114_ & given[3];
+  assign _116_ = ~ takes_sparse;
+  assign _117_ = _115_ & _116_;
+  assign _118_ = & tokens_vec;
+  assign _119_ = _118_ & given[4];
+  assign _120_ = ~ takes_vec;
+  assign _121_ = _119_ & _120_;
+  assign _122_ = & tokens_store;
+  assign _123_ = _122_ & given[5];
+  assign _124_ = ~ takes_store;
+  assign _125_ = _123_ & _124_;
+  assign overflow = | { _125_, _121_, _117_, _113_, _109_, _104_ };
+  assign _126_ = tokens_load + given[0];
+  assign _127_ = _126_ - takes_load;
+  assign _129_ = tokens_load != 1'h1;
+  assign _130_ = given[0] | _129_;
+  assign _131_ = & tokens_load;
+  assign _132_ = ~ _131_;
+  assign _133_ = given[0] ? _132_ : has_load;
+  assign _134_ = takes_load ? _130_ : _133_;
+  assign _135_ = tokens_dsp + given[1];
+  assign _136_ = _135_ - takes_dsp;
+  assign _137_ = tokens_dsp != 1'h1;
+  assign _138_ = given[1] | _137_;
+  assign _139_ = & tokens_dsp;
+  assign _140_ = ~ _139_;
+  assign _141_ = given[1] ? _140_ : has_dsp;
+  assign _142_ = takes_dsp ? _138_ : _141_;
+  assign _143_ = tokens_lut + given[2];
+  assign _144_ = _143_ - takes_lut;
+  assign _145_ = tokens_lut != 1'h1;
+  assign _146_ = given[2] | _145_;
+  assign _147_ = & tokens_lut;
+  assign _148_ = ~ _147_;
+  assign _150_ = given[2] ? _148_ : has_lut;
+  assign _151_ = takes_lut ? _146_ : _150_;
+  assign _152_ = tokens_sparse + given[3];
+  assign _153_ = _152_ - takes_sparse;
+  assign _154_ = tokens_sparse != 1'h1;
+  assign _155_ = given[3] | _154_;
+  assign _156_ = & tokens_sparse;
+  assign _157_ = ~ _156_;
+  assign _158_ = given[3] ? _157_ : has_sparse;
+  assign _159_ = takes_sparse ? _155_ : _158_;
+  assign _160_ = tokens_vec + given[4];
+  assign _161_ = _160_ - takes_vec;
+  assign _162_ = tokens_vec != 1'h1;
+  assign _163_ = given[4] | _162_;
+  assign _164_ = & tokens_vec;
+  assign _165_ = ~ _164_;
+  assign _166_ = given[4] ? _165_ : has_vec;
+  assign _167_ = takes_vec ? _163_ : _166_;
+  assign _168_ = tokens_store + given[5];
+  assign _169_ = _168_ - takes_store;
+  assign _171_ = tokens_store != 1'h1;
+  assign _172_ = given[5] | _171_;
+  assign _173_ = & tokens_store;
+  assign _174_ = ~ _173_;
+  assign _175_ = given[5] ? _174_ : has_store;
+  assign _176_ = takes_store ? _172_ : _175_;
+  assign _177_ = tokens_load != 1'h1;
+  assign _178_ = given[0] | _177_;
+  assign _179_ = & tokens_load;
+  assign _180_ = ~ _179_;
+  assign _001_ = given[0] ? _180_ : has_load;
+  assign _002_ = head[8] ? _178_ : _001_;
+  assign _003_ = ~ _002_;
+  assign _004_ = queue_popped[8] & _003_;
+  assign _005_ = tokens_dsp != 1'h1;
+  assign _006_ = given[1] | _005_;
+  assign _007_ = & tokens_dsp;
+  assign _008_ = ~ _007_;
+  assign _009_ = given[1] ? _008_ : has_dsp;
+  assign _011_ = head[9] ? _006_ : _009_;
+  assign _012_ = ~ _011_;
+  assign _013_ = queue_popped[9] & _012_;
+  assign _014_ = _004_ | _013_;
+  assign _015_ = tokens_lut != 1'h1;
+  assign _016_ = given[2] | _015_;
+  assign _017_ = & tokens_lut;
+  assign _018_ = ~ _017_;
+  assign _019_ = given[2] ? _018_ : has_lut;
+  assign _020_ = head[10] ? _016_ : _019_;
+  assign _021_ = ~ _020_;
+  assign _022_ = queue_popped[10] & _021_;
+  assign _023_ = _014_ | _022_;
+  assign _024_ = tokens_sparse != 1'h1;
+  assign _025_ = given[3] | _024_;
+  assign _026_ = & tokens_sparse;
+  assign _027_ = ~ _026_;
+  assign _028_ = given[3] ? _027_ : has_sparse;
+  assign _029_ = head[11] ? _025_ : _028_;
+  assign _030_ = ~ _029_;
+  assign _032_ = queue_popped[11] & _030_;
+  assign _033_ = _023_ | _032_;
+  assign _034_ = tokens_vec != 1'h1;
+  assign _035_ = given[4] | _034_;
+  assign _036_ = & tokens_vec;
+  assign _037_ = ~ _036_;
+  assign _038_ = given[4] ? _037_ : has_vec;
+  assign _039_ = head[12] ? _035_ : _038_;
+  assign _040_ = ~ _039_;
+  assign _041_ = queue_popped[12] & _040_;
+  assign _043_ = _033_ | _041_;
+  assign _044_ = tokens_store != 1'h1;
+  assign _045_ = given[5] | _044_;
+  assign _046_ = & tokens_store;
+  assign _047_ = ~ _046_;
+  assign _048_ = given[5] ? _047_ : has_store;
+  assign _049_ = head[13] ? _045_ : _048_;
+  assign _050_ = ~ _049_;
+  assign _051_ = queue_popped[13] & _050_;
+  assign _052_ = _043_ | _051_;
+  assign _054_ = & tokens_load;
+  assign _055_ = ~ _054_;
+  assign _056_ = given[0] ? _055_ : has_load;
+  assign _057_ = ~ _056_;
+  assign _058_ = queue_kept[8] & _057_;
+  assign _059_ = & tokens_dsp;
+  assign _060_ = ~ _059_;
+  assign _061_ = given[1] ? _060_ : has_dsp;
+  assign _062_ = ~ _061_;
+  assign _064_ = queue_kept[9] & _062_;
+  assign _065_ = _058_ | _064_;
+  assign _066_ = & tokens_lut;
+  assign _067_ = ~ _066_;
+  assign _068_ = given[2] ? _067_ : has_lut;
+  assign _069_ = ~ _068_;
+  assign _070_ = queue_kept[10] & _069_;
+  assign _071_ = _065_ | _070_;
+  assign _072_ = & tokens_sparse;
+  assign _073_ = ~ _072_;
+  assign _075_ = given[3] ? _073_ : has_sparse;
+  assign _076_ = ~ _075_;
+  assign _077_ = queue_kept[11] & _076_;
+  assign _078_ = _071_ | _077_;
+  assign _079_ = & tokens_vec;
+  assign _080_ = ~ _079_;
+  assign _081_ = given[4] ? _080_ : has_vec;
+  assign _082_ = ~ _081_;
+  assign _083_ = queue_kept[12] & _082_;
+  assign _084_ = _078_ | _083_;
+  assign _085_ = & tokens_store;
+  assign _086_ = ~ _085_;
+  assign _087_ = given[5] ? _086_ : has_store;
   assign _088_ = ~ _087_;
-  assign _089_ = given[5] ? _088_ : has_store;
-  assign _090_ = ~ _089_;
-  assign _091_ = queue_kept[13] & _090_;
-  assign _092_ = _086_ | _091_;
-  assign _093_ = start ? _054_ : _092_;
-  assign _094_ = queue_popped[7:4] != 2'h2;
-  assign _095_ = queue_kept[7:4] != 2'h2;
-  assign _096_ = start ? _094_ : _095_;
+  assign _089_ = queue_kept[13] & _088_;
+  assign _090_ = _084_ | _089_;
+  assign _091_ = start ? _052_ : _090_;
+  assign _092_ = queue_popped[7:4] != 2'h2;
+  assign _093_ = queue_kept[7:4] != 2'h2;
+  assign _094_ = start ? _092_ : _093_;
   always @(posedge clk)
     if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
-    else busy <= _183_;
+    else busy <= _182_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _096_;
+    else single <= _094_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _093_;
+    else blocked <= _091_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _178_;
+    else has_store <= _176_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _172_[5:0];
+    else tokens_store <= _169_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _169_;
+    else has_vec <= _167_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _163_[5:0];
+    else tokens_vec <= _161_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _161_;
+    else has_sparse <= _159_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _155_[5:0];
+    else tokens_sparse <= _153_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _153_;
+    else has_lut <= _151_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _146_[5:0];
+    else tokens_lut <= _144_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _144_;
+    else has_dsp <= _142_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _138_[5:0];
+    else tokens_dsp <= _136_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _136_;
+    else has_load <= _134_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _130_[5:0];
-  assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = begins ? 1'h1 : _182_;
+    else tokens_load <= _127_[5:0];
+  assign _181_ = done ? 1'h0 : busy;
+  assign _182_ = begins ? 1'h1 : _181_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(_097_),
+    .full(_096_),
     .head(head),
     .kept(queue_kept),
-    .level(_098_),
-    .pop(start),
+    .level(_097_),
+    .pop(free),
     .popped(queue_popped),
     .push(push),
     .rst(rst),
@@ -10744,7 +11051,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
   assign queue_head = head;
-  assign queue_pop = start;
+  assign queue_pop = free;
   assign queue_push = push;
 endmodule
 
@@ -10823,7 +11130,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _071_;
   wire _072_;
   wire _073_;
-  wire _074_;
+  wire [5:0] _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -10834,7 +11141,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _082_;
   wire _083_;
   wire _084_;
-  wire [5:0] _085_;
+  wire _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -10846,8 +11153,8 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _094_;
   wire _095_;
   wire _096_;
-  wire _097_;
-  wire [3:0] _098_;
+  wire [3:0] _097_;
+  wire _098_;
   wire _099_;
   wire _100_;
   wire _101_;
@@ -10875,53 +11182,53 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _123_;
   wire _124_;
   wire _125_;
-  wire _126_;
-  wire _127_;
-  wire [6:0] _128_;
+  wire [6:0] _126_;
+  wire [7:0] _127_;
+  wire _128_;
   wire _129_;
-  wire [7:0] _130_;
+  wire _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
-  wire _135_;
-  wire _136_;
-  wire [6:0] _137_;
-  wire [7:0] _138_;
+  wire [6:0] _135_;
+  wire [7:0] _136_;
+  wire _137_;
+  wire _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
-  wire _143_;
-  wire _144_;
-  wire [6:0] _145_;
-  wire [7:0] _146_;
+  wire [6:0] _143_;
+  wire [7:0] _144_;
+  wire _145_;
+  wire _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
-  wire _152_;
-  wire _153_;
-  wire [6:0] _154_;
-  wire [7:0] _155_;
+  wire [6:0] _152_;
+  wire [7:0] _153_;
+  wire _154_;
+  wire _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
-  wire _160_;
-  wire _161_;
-  wire [6:0] _162_;
-  wire [7:0] _163_;
+  wire [6:0] _160_;
+  wire [7:0] _161_;
+  wire _162_;
+  wire _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
-  wire _168_;
-  wire _169_;
-  wire [6:0] _170_;
+  wire [6:0] _168_;
+  wire [7:0] _169_;
+  wire _170_;
   wire _171_;
-  wire [7:0] _172_;
+  wire _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -10932,7 +11239,6 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _180_;
   wire _181_;
   wire _182_;
-  wire _183_;
   output began;
   wire began;
   output begins;
@@ -10947,6 +11253,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   output ended;
   wire ended;
   wire ends;
+  wire free;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -11000,260 +11307,260 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   assign _000_ = ~ has_load;
   assign lacks[0] = head[8] & _000_;
   assign takes_load = start & head[8];
-  assign _108_ = ~ has_dsp;
-  assign lacks[1] = head[9] & _108_;
+  assign _107_ = ~ has_dsp;
+  assign lacks[1] = head[9] & _107_;
   assign takes_dsp = start & head[9];
-  assign _129_ = ~ has_lut;
-  assign lacks[2] = head[10] & _129_;
+  assign _128_ = ~ has_lut;
+  assign lacks[2] = head[10] & _128_;
   assign takes_lut = start & head[10];
-  assign _150_ = ~ has_sparse;
-  assign lacks[3] = head[11] & _150_;
+  assign _149_ = ~ has_sparse;
+  assign lacks[3] = head[11] & _149_;
   assign takes_sparse = start & head[11];
-  assign _171_ = ~ has_vec;
-  assign lacks[4] = head[12] & _171_;
+  assign _170_ = ~ has_vec;
+  assign lacks[4] = head[12] & _170_;
   assign takes_vec = start & head[12];
   assign _010_ = ~ has_store;
   assign lacks[5] = head[13] & _010_;
   assign takes_store = start & head[13];
   assign _031_ = ~ busy;
-  assign _042_ = queue_valid & _031_;
-  assign _053_ = ~ blocked;
-  assign start = _042_ & _053_;
-  assign _063_ = ~ single;
-  assign begins = start & _063_;
-  assign _074_ = start & single;
-  assign ended = busy ? done : _074_;
-  assign _085_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _042_ = ~ blocked;
+  assign free = _031_ & _042_;
+  assign start = queue_valid & free;
+  assign _053_ = ~ single;
+  assign begins = start & _053_;
+  assign _063_ = start & single;
+  assign ended = busy ? done : _063_;
+  assign _074_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _074_ : 6'h00;
+  assign _095_ = ~ busy;
+  assign _098_ = ~ queue_valid;
+  assign idle = _095_ & _098_;
   assign _099_ = ~ busy;
-  assign _100_ = ~ queue_valid;
-  assign idle = _099_ & _100_;
-  assign _101_ = ~ busy;
-  assign _102_ = _101_ & queue_valid;
-  assign waiting = _102_ & blocked;
+  assign _100_ = _099_ & queue_valid;
+  assign waiting = _100_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _103_ = & tokens_load;
-  assign _104_ = _103_ & given[0];
-  assign _105_ = ~ takes_load;
-  assign _106_ = _104_ & _105_;
-  assign _107_ = & tokens_dsp;
-  assign _109_ = _107_ & given[1];
-  assign _110_ = ~ takes_dsp;
-  assign _111_ = _109_ & _110_;
-  assign _112_ = & tokens_lut;
-  assign _113_ = _112_ & given[2];
-  assign _114_ = ~ takes_lut;
-  assign _115_ = _113_ & _114_;
-  assign _116_ = & tokens_sparse;
-  assign _117_ = _116_ & given[3];
-  assign _118_ = ~ takes_sparse;
-  assign _119_ = _117_ & _118_;
-  assign _120_ = & tokens_vec;
-  assign _121_ = _120_ & given[4];
-  assign _122_ = ~ takes_vec;
-  assign _123_ = _121_ & _122_;
-  assign _124_ = & tokens_store;
-  assign _125_ = _124_ & given[5];
-  assign _126_ = ~ takes_store;
-  assign _127_ = _125_ & _126_;
-  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
-  assign _128_ = tokens_load + given[0];
-  assign _130_ = _128_ - takes_load;
-  assign _131_ = tokens_load != 1'h1;
-  assign _132_ = given[0] | _131_;
-  assign _133_ = & tokens_load;
-  assign _134_ = ~ _133_;
-  assign _135_ = given[0] ? _134_ : has_load;
-  assign _136_ = takes_load ? _132_ : _135_;
-  assign _137_ = tokens_dsp + given[1];
-  assign _138_ = _137_ - takes_dsp;
-  assign _139_ = tokens_dsp != 1'h1;
-  assign _140_ = given[1] | _139_;
-  assign _141_ = & tokens_dsp;
-  assign _142_ = ~ _141_;
-  assign _143_ = given[1] ? _142_ : has_dsp;
-  assign _144_ = takes_dsp ? _140_ : _143_;
-  assign _145_ = tokens_lut + given[2];
-  assign _146_ = _145_ - takes_lut;
-  assign _147_ = tokens_lut != 1'h1;
-  assign _148_ = given[2] | _147_;
-  assign _149_ = & tokens_lut;
-  assign _151_ = ~ _149_;
-  assign _152_ = given[2] ? _151_ : has_lut;
-  assign _153_ = takes_lut ? _148_ : _152_;
-  assign _154_ = tokens_sparse + given[3];
-  assign _155_ = _154_ - takes_sparse;
-  assign _156_ = tokens_sparse != 1'h1;
-  assign _157_ = given[3] | _156_;
-  assign _158_ = & tokens_sparse;
-  assign _159_ = ~ _158_;
-  assign _160_ = given[3] ? _159_ : has_sparse;
-  assign _161_ = takes_sparse ? _157_ : _160_;
-  assign _162_ = tokens_vec + given[4];
-  assign _163_ = _162_ - takes_vec;
-  assign _164_ = tokens_vec != 1'h1;
-  assign _165_ = given[4] | _164_;
-  assign _166_ = & tokens_vec;
-  assign _167_ = ~ _166_;
-  assign _168_ = given[4] ? _167_ : has_vec;
-  assign _169_ = takes_vec ? _165_ : _168_;
-  assign _170_ = tokens_store + given[5];
-  assign _172_ = _170_ - takes_store;
-  assign _173_ = tokens_store != 1'h1;
-  assign _174_ = given[5] | _173_;
-  assign _175_ = & tokens_store;
-  assign _176_ = ~ _175_;
-  assign _177_ = given[5] ? _176_ : has_store;
-  assign _178_ = takes_store ? _174_ : _177_;
-  assign _179_ = tokens_load != 1'h1;
-  assign _180_ = given[0] | _179_;
-  assign _181_ = & tokens_load;
-  assign _001_ = ~ _181_;
-  assign _002_ = given[0] ? _001_ : has_load;
-  assign _003_ = head[8] ? _180_ : _002_;
-  assign _004_ = ~ _003_;
-  assign _005_ = queue_popped[8] & _004_;
-  assign _006_ = tokens_dsp != 1'h1;
-  assign _007_ = given[1] | _006_;
-  assign _008_ = & tokens_dsp;
-  assign _009_ = ~ _008_;
-  assign _011_ = given[1] ? _009_ : has_dsp;
-  assign _012_ = head[9] ? _007_ : _011_;
-  assign _013_ = ~ _012_;
-  assign _014_ = queue_popped[9] & _013_;
-  assign _015_ = _005_ | _014_;
-  assign _016_ = tokens_lut != 1'h1;
-  assign _017_ = given[2] | _016_;
-  assign _018_ = & tokens_lut;
-  assign _019_ = ~ _018_;
-  assign _020_ = given[2] ? _019_ : has_lut;
-  assign _021_ = head[10] ? _017_ : _020_;
-  assign _022_ = ~ _021_;
-  assign _023_ = queue_popped[10] & _022_;
-  assign _024_ = _015_ | _023_;
-  assign _025_ = tokens_sparse != 1'h1;
-  assign _026_ = given[3] | _025_;
-  assign _027_ = & tokens_sparse;
-  assign _028_ = ~ _027_;
-  assign _029_ = given[3] ? _028_ : has_sparse;
-  assign _030_ = head[11] ? _026_ : _029_;
-  assign _032_ = ~ _030_;
-  assign _033_ = queue_popped[11] & _032_;
-  assign _034_ = _024_ | _033_;
-  assign _035_ = tokens_vec != 1'h1;
-  assign _036_ = given[4] | _035_;
-  assign _037_ = & tokens_vec;
-  assign _038_ = ~ _037_;
-  assign _039_ = given[4] ? _038_ : has_vec;
-  assign _040_ = head[12] ? _036_ : _039_;
-  assign _041_ = ~ _040_;
-  assign _043_ = queue_popped[12] & _041_;
-  assign _044_ = _034_ | _043_;
-  assign _045_ = tokens_store != 1'h1;
-  assign _046_ = given[5] | _045_;
-  assign _047_ = & tokens_store;
-  assign _048_ = ~ _047_;
-  assign _049_ = given[5] ? _048_ : has_store;
-  assign _050_ = head[13] ? _046_ : _049_;
-  assign _051_ = ~ _050_;
-  assign _052_ = queue_popped[13] & _051_;
-  assign _054_ = _044_ | _052_;
-  assign _055_ = & tokens_load;
-  assign _056_ = ~ _055_;
-  assign _057_ = given[0] ? _056_ : has_load;
-  assign _058_ = ~ _057_;
-  assign _059_ = queue_kept[8] & _058_;
-  assign _060_ = & tokens_dsp;
-  assign _061_ = ~ _060_;
-  assign _062_ = given[1] ? _061_ : has_dsp;
-  assign _064_ = ~ _062_;
-  assign _065_ = queue_kept[9] & _064_;
-  assign _066_ = _059_ | _065_;
-  assign _067_ = & tokens_lut;
-  assign _068_ = ~ _067_;
-  assign _069_ = given[2] ? _068_ : has_lut;
-  assign _070_ = ~ _069_;
-  assign _071_ = queue_kept[10] & _070_;
-  assign _072_ = _066_ | _071_;
-  assign _073_ = & tokens_sparse;
-  assign _075_ = ~ _073_;
-  assign _076_ = given[3] ? _075_ : has_sparse;
-  assign _077_ = ~ _076_;
-  assign _078_ = queue_kept[11] & _077_;
-  assign _079_ = _072_ | _078_;
-  assign _080_ = & tokens_vec;
-  assign _081_ = ~ _080_;
-  assign _082_ = given[4] ? _081_ : has_vec;
-  assign _083_ = ~ _082_;
-  assign _084_ = queue_kept[12] & _083_;
-  assign _086_ = _079_ | _084_;
-  assign _087_ = & tokens_store;
+  assign _101_ = & tokens_load;
+  assign _102_ = _101_ & given[0];
+  assign _103_ = ~ takes_load;
+  assign _104_ = _102_ & _103_;
+  assign _105_ = & tokens_dsp;
+  assign _106_ = _105_ & given[1];
+  assign _108_ = ~ takes_dsp;
+  assign _109_ = _106_ & _108_;
+  assign _110_ = & tokens_lut;
+  assign _111_ = _110_ & given[2];
+  assign _112_ = ~ takes_lut;
+  assign _113_ = _111_ & _112_;
+  assign _114_ = & tokens_sparse;
+  assign _115_ = _114_ & given[3];
+  assign _116_ = ~ takes_sparse;
+  assign _117_ = _115_ & _116_;
+  assign _118_ = & tokens_vec;
+  assign _119_ = _118_ & given[4];
+  assign _120_ = ~ takes_vec;
+  assign _121_ = _119_ & _120_;
+  assign _122_ = & tokens_store;
+  assign _123_ = _122_ & given[5];
+  assign _124_ = ~ takes_store;
+  assign _125_ = _123_ & _124_;
+  assign overflow = | { _125_, _121_, _117_, _113_, _109_, _104_ };
+  assign _126_ = tokens_load + given[0];
+  assign _127_ = _126_ - takes_load;
+  assign _129_ = tokens_load != 1'h1;
+  assign _130_ = given[0] | _129_;
+  assign _131_ = & tokens_load;
+  assign _132_ = ~ _131_;
+  assign _133_ = given[0] ? _132_ : has_load;
+  assign _134_ = takes_load ? _130_ : _133_;
+  assign _135_ = tokens_dsp + given[1];
+  assign _136_ = _135_ - takes_dsp;
+  assign _137_ = tokens_dsp != 1'h1;
+  assign _138_ = given[1] | _137_;
+  assign _139_ = & tokens_dsp;
+  assign _140_ = ~ _139_;
+  assign _141_ = given[1] ? _140_ : has_dsp;
+  assign _142_ = takes_dsp ? _138_ : _141_;
+  assign _143_ = tokens_lut + given[2];
+  assign _144_ = _143_ - takes_lut;
+  assign _145_ = tokens_lut != 1'h1;
+  assign _146_ = given[2] | _145_;
+  assign _147_ = & tokens_lut;
+  assign _148_ = ~ _147_;
+  assign _150_ = given[2] ? _148_ : has_lut;
+  assign _151_ = takes_lut ? _146_ : _150_;
+  assign _152_ = tokens_sparse + given[3];
+  assign _153_ = _152_ - takes_sparse;
+  assign _154_ = tokens_sparse != 1'h1;
+  assign _155_ = given[3] | _154_;
+  assign _156_ = & tokens_sparse;
+  assign _157_ = ~ _156_;
+  assign _158_ = given[3] ? _157_ : has_sparse;
+  assign _159_ = takes_sparse ? _155_ : _158_;
+  assign _160_ = tokens_vec + given[4];
+  assign _161_ = _160_ - takes_vec;
+  assign _162_ = tokens_vec != 1'h1;
+  assign _163_ = given[4] | _162_;
+  assign _164_ = & tokens_vec;
+  assign _165_ = ~ _164_;
+  assign _166_ = given[4] ? _165_ : has_vec;
+  assign _167_ = takes_vec ? _163_ : _166_;
+  assign _168_ = tokens_store + given[5];
+  assign _169_ = _168_ - takes_store;
+  assign _171_ = tokens_store != 1'h1;
+  assign _172_ = given[5] | _171_;
+  assign _173_ = & tokens_store;
+  assign _174_ = ~ _173_;
+  assign _175_ = given[5] ? _174_ : has_store;
+  assign _176_ = takes_store ? _172_ : _175_;
+  assign _177_ = tokens_load != 1'h1;
+  assign _178_ = given[0] | _177_;
+  assign _179_ = & tokens_load;
+  assign _180_ = ~ _179_;
+  assign _001_ = given[0] ? _180_ : has_load;
+  assign _002_ = head[8] ? _178_ : _001_;
+  assign _003_ = ~ _002_;
+  assign _004_ = queue_popped[8] & _003_;
+  assign _005_ = tokens_dsp != 1'h1;
+  assign _006_ = given[1] | _005_;
+  assign _007_ = & tokens_dsp;
+  assign _008_ = ~ _007_;
+  assign _009_ = given[1] ? _008_ : has_dsp;
+  assign _011_ = head[9] ? _006_ : _009_;
+  assign _012_ = ~ _011_;
+  assign _013_ = queue_popped[9] & _012_;
+  assign _014_ = _004_ | _013_;
+  assign _015_ = tokens_lut != 1'h1;
+  assign _016_ = given[2] | _015_;
+  assign _017_ = & tokens_lut;
+  assign _018_ = ~ _017_;
+  assign _019_ = given[2] ? _018_ : has_lut;
+  assign _020_ = head[10] ? _016_ : _019_;
+  assign _021_ = ~ _020_;
+  assign _022_ = queue_popped[10] & _021_;
+  assign _023_ = _014_ | _022_;
+  assign _024_ = tokens_sparse != 1'h1;
+  assign _025_ = given[3] | _024_;
+  assign _026_ = & tokens_sparse;
+  assign _027_ = ~ _026_;
+  assign _028_ = given[3] ? _027_ : has_sparse;
+  assign _029_ = head[11] ? _025_ : _028_;
+  assign _030_ = ~ _029_;
+  assign _032_ = queue_popped[11] & _030_;
+  assign _033_ = _023_ | _032_;
+  assign _034_ = tokens_vec != 1'h1;
+  assign _035_ = given[4] | _034_;
+  assign _036_ = & tokens_vec;
+  assign _037_ = ~ _036_;
+  assign _038_ = given[4] ? _037_ : has_vec;
+  assign _039_ = head[12] ? _035_ : _038_;
+  assign _040_ = ~ _039_;
+  assign _041_ = queue_popped[12] & _040_;
+  assign _043_ = _033_ | _041_;
+  assign _044_ = tokens_store != 1'h1;
+  assign _045_ = given[5] | _044_;
+  assign _046_ = & tokens_store;
+  assign _047_ = ~ _046_;
+  assign _048_ = given[5] ? _047_ : has_store;
+  assign _049_ = head[13] ? _045_ : _048_;
+  assign _050_ = ~ _049_;
+  assign _051_ = queue_popped[13] & _050_;
+  assign _052_ = _043_ | _051_;
+  assign _054_ = & tokens_load;
+  assign _055_ = ~ _054_;
+  assign _056_ = given[0] ? _055_ : has_load;
+  assign _057_ = ~ _056_;
+  assign _058_ = queue_kept[8] & _057_;
+  assign _059_ = & tokens_dsp;
+  assign _060_ = ~ _059_;
+  assign _061_ = given[1] ? _060_ : has_dsp;
+  assign _062_ = ~ _061_;
+  assign _064_ = queue_kept[9] & _062_;
+  assign _065_ = _058_ | _064_;
+  assign _066_ = & tokens_lut;
+  assign _067_ = ~ _066_;
+  assign _068_ = given[2] ? _067_ : has_lut;
+  assign _069_ = ~ _068_;
+  assign _070_ = queue_kept[10] & _069_;
+  assign _071_ = _065_ | _070_;
+  assign _072_ = & tokens_sparse;
+  assign _073_ = ~ _072_;
+  assign _075_ = given[3] ? _073_ : has_sparse;
+  assign _076_ = ~ _075_;
+  assign _077_ = queue_kept[11] & _076_;
+  assign _078_ = _071_ | _077_;
+  assign _079_ = & tokens_vec;
+  assign _080_ = ~ _079_;
+  assign _081_ = given[4] ? _080_ : has_vec;
+  assign _082_ = ~ _081_;
+  assign _083_ = queue_kept[12] & _082_;
+  assign _084_ = _078_ | _083_;
+  assign _085_ = & tokens_store;
+  assign _086_ = ~ _085_;
+  assign _087_ = given[5] ? _086_ : has_store;
   assign _088_ = ~ _087_;
-  assign _089_ = given[5] ? _088_ : has_store;
-  assign _090_ = ~ _089_;
-  assign _091_ = queue_kept[13] & _090_;
-  assign _092_ = _086_ | _091_;
-  assign _093_ = start ? _054_ : _092_;
-  assign _094_ = queue_popped[7:4] != 2'h3;
-  assign _095_ = queue_kept[7:4] != 2'h3;
-  assign _096_ = start ? _094_ : _095_;
+  assign _089_ = queue_kept[13] & _088_;
+  assign _090_ = _084_ | _089_;
+  assign _091_ = start ? _052_ : _090_;
+  assign _092_ = queue_popped[7:4] != 2'h3;
+  assign _093_ = queue_kept[7:4] != 2'h3;
+  assign _094_ = start ? _092_ : _093_;
   always @(posedge clk)
     if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
-    else busy <= _183_;
+    else busy <= _182_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _096_;
+    else single <= _094_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _093_;
+    else blocked <= _091_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _178_;
+    else has_store <= _176_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _172_[5:0];
+    else tokens_store <= _169_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _169_;
+    else has_vec <= _167_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _163_[5:0];
+    else tokens_vec <= _161_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _161_;
+    else has_sparse <= _159_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _155_[5:0];
+    else tokens_sparse <= _153_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _153_;
+    else has_lut <= _151_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _146_[5:0];
+    else tokens_lut <= _144_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _144_;
+    else has_dsp <= _142_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _138_[5:0];
+    else tokens_dsp <= _136_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _136_;
+    else has_load <= _134_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _130_[5:0];
-  assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = begins ? 1'h1 : _182_;
+    else tokens_load <= _127_[5:0];
+  assign _181_ = done ? 1'h0 : busy;
+  assign _182_ = begins ? 1'h1 : _181_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(_097_),
+    .full(_096_),
     .head(head),
     .kept(queue_kept),
-    .level(_098_),
-    .pop(start),
+    .level(_097_),
+    .pop(free),
     .popped(queue_popped),
     .push(push),
     .rst(rst),
@@ -11265,7 +11572,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
   assign queue_head = head;
-  assign queue_pop = start;
+  assign queue_pop = free;
   assign queue_push = push;
 endmodule
 
@@ -12307,7 +12614,7 @@ module accelerator_turn_bank_transpose(write_address, write_data, read_address, 
   assign write__en = write_en;
 endmodule
 
-module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming, coming_marked, i);
+module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming, coming_marked, comes, comes_marked, i);
   wire [4:0] _000_;
   wire _001_;
   wire _002_;
@@ -12323,8 +12630,8 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   wire _012_;
   wire [4:0] _013_;
   wire _014_;
-  wire _015_;
-  wire _016_;
+  wire [4:0] _015_;
+  wire [4:0] _016_;
   wire _017_;
   wire [4:0] _018_;
   wire [4:0] _019_;
@@ -12342,8 +12649,8 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   wire [4:0] _031_;
   wire [4:0] _032_;
   wire [4:0] _033_;
-  wire [4:0] _034_;
-  wire [4:0] _035_;
+  wire _034_;
+  wire _035_;
   wire _036_;
   wire _037_;
   wire _038_;
@@ -12351,7 +12658,6 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   wire _040_;
   wire _041_;
   wire _042_;
-  wire _043_;
   wire [4:0] bank_0_read_address;
   wire [7:0] bank_0_read_data;
   wire [4:0] bank_0_write_address;
@@ -12436,6 +12742,10 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   reg block_marked = 1'h0;
   input clk;
   wire clk;
+  output comes;
+  reg comes = 1'h0;
+  output comes_marked;
+  wire comes_marked;
   output coming;
   reg coming = 1'h0;
   output coming_marked;
@@ -12507,7 +12817,7 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   wire [7:0] gather_3_8;
   wire [7:0] gather_3_9;
   wire given_all;
-  reg giving = 1'h0;
+  wire giving;
   reg half = 1'h0;
   reg half_was = 1'h0;
   input [127:0] i;
@@ -12676,24 +12986,26 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   assign spread_3_13 = row[3] ? spread_2_5 : spread_2_13;
   assign spread_3_14 = row[3] ? spread_2_6 : spread_2_14;
   assign spread_3_15 = row[3] ? spread_2_7 : spread_2_15;
-  assign { _018_[4], bank_0_write_address[3:0] } = 1'h0 - row_was;
-  assign { _019_[4], bank_1_write_address[3:0] } = 1'h1 - row_was;
-  assign { _020_[4], bank_2_write_address[3:0] } = 2'h2 - row_was;
-  assign { _021_[4], bank_3_write_address[3:0] } = 2'h3 - row_was;
-  assign { _022_[4], bank_4_write_address[3:0] } = 3'h4 - row_was;
-  assign { _023_[4], bank_5_write_address[3:0] } = 3'h5 - row_was;
-  assign { _024_[4], bank_6_write_address[3:0] } = 3'h6 - row_was;
-  assign { _025_[4], bank_7_write_address[3:0] } = 3'h7 - row_was;
-  assign { _026_[4], bank_8_write_address[3:0] } = 4'h8 - row_was;
-  assign { _027_[4], bank_9_write_address[3:0] } = 4'h9 - row_was;
-  assign { _029_[4], bank_10_write_address[3:0] } = 4'ha - row_was;
-  assign { _030_[4], bank_11_write_address[3:0] } = 4'hb - row_was;
-  assign { _031_[4], bank_12_write_address[3:0] } = 4'hc - row_was;
-  assign { _032_[4], bank_13_write_address[3:0] } = 4'hd - row_was;
-  assign { _033_[4], bank_14_write_address[3:0] } = 4'he - row_was;
-  assign { _034_[4], bank_15_write_address[3:0] } = 4'hf - row_was;
-  assign _035_ = number + 1'h1;
-  assign given_all = _035_ == count;
+  assign { _015_[4], bank_0_write_address[3:0] } = 1'h0 - row_was;
+  assign { _016_[4], bank_1_write_address[3:0] } = 1'h1 - row_was;
+  assign { _018_[4], bank_2_write_address[3:0] } = 2'h2 - row_was;
+  assign { _019_[4], bank_3_write_address[3:0] } = 2'h3 - row_was;
+  assign { _020_[4], bank_4_write_address[3:0] } = 3'h4 - row_was;
+  assign { _021_[4], bank_5_write_address[3:0] } = 3'h5 - row_was;
+  assign { _022_[4], bank_6_write_address[3:0] } = 3'h6 - row_was;
+  assign { _023_[4], bank_7_write_address[3:0] } = 3'h7 - row_was;
+  assign { _024_[4], bank_8_write_address[3:0] } = 4'h8 - row_was;
+  assign { _025_[4], bank_9_write_address[3:0] } = 4'h9 - row_was;
+  assign { _026_[4], bank_10_write_address[3:0] } = 4'ha - row_was;
+  assign { _027_[4], bank_11_write_address[3:0] } = 4'hb - row_was;
+  assign { _029_[4], bank_12_write_address[3:0] } = 4'hc - row_was;
+  assign { _030_[4], bank_13_write_address[3:0] } = 4'hd - row_was;
+  assign { _031_[4], bank_14_write_address[3:0] } = 4'he - row_was;
+  assign { _032_[4], bank_15_write_address[3:0] } = 4'hf - row_was;
+  assign _033_ = number + 1'h1;
+  assign given_all = _033_ == count;
+  assign _034_ = comes & given_all;
+  assign comes_marked = _034_ & kept_mark;
   assign gather_0_0 = number_was[0] ? bank_1_read_data : bank_0_read_data;
   assign gather_0_1 = number_was[0] ? bank_2_read_data : bank_1_read_data;
   assign gather_0_2 = number_was[0] ? bank_3_read_data : bank_2_read_data;
@@ -12770,13 +13082,13 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
     number_was <= number;
   assign _000_ = row + 1'h1;
   assign _011_ = last ? 5'h00 : _000_;
-  assign _016_ = ~ half;
+  assign _014_ = ~ half;
   assign _017_ = write & last;
   assign _028_ = write & last;
-  assign _036_ = row >= 1'h1;
-  assign _037_ = row >= 2'h2;
-  assign _038_ = row >= 2'h3;
-  assign _039_ = row >= 3'h4;
+  assign _035_ = row >= 1'h1;
+  assign _036_ = row >= 2'h2;
+  assign _037_ = row >= 2'h3;
+  assign _038_ = row >= 3'h4;
   assign _001_ = row >= 3'h5;
   assign _002_ = row >= 3'h6;
   assign _003_ = row >= 3'h7;
@@ -12789,8 +13101,6 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   assign _010_ = row >= 4'he;
   assign _012_ = row >= 4'hf;
   assign _013_ = number + 1'h1;
-  assign _014_ = giving & given_all;
-  assign _015_ = _014_ & kept_mark;
   always @(posedge clk)
     if (!present[0]) o[7:0] <= 8'h00;
     else o[7:0] <= gather_3_0;
@@ -12841,22 +13151,22 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
     else o[127:120] <= gather_3_15;
   always @(posedge clk)
     if (rst) coming_marked <= 1'h0;
-    else coming_marked <= _015_;
+    else coming_marked <= comes_marked;
   always @(posedge clk)
     if (rst) coming <= 1'h0;
-    else coming <= giving;
+    else coming <= comes;
   always @(posedge clk)
     if (block_ended) read_half <= half_was;
   always @(posedge clk)
     if (block_ended) kept_mark <= block_marked;
   always @(posedge clk)
     if (block_ended) number <= 4'h0;
-    else if (giving) number <= _013_[3:0];
+    else if (comes) number <= _013_[3:0];
   always @(posedge clk)
-    if (rst) giving <= 1'h0;
-    else giving <= _043_;
+    if (rst) comes <= 1'h0;
+    else comes <= _042_;
   always @(posedge clk)
-    if (_028_) present <= { _012_, _010_, _009_, _008_, _007_, _006_, _005_, _004_, _003_, _002_, _001_, _039_, _038_, _037_, _036_, 1'h1 };
+    if (_028_) present <= { _012_, _010_, _009_, _008_, _007_, _006_, _005_, _004_, _003_, _002_, _001_, _038_, _037_, _036_, _035_, 1'h1 };
   always @(posedge clk)
     if (rst) block_ended <= 1'h0;
     else block_ended <= _017_;
@@ -12865,14 +13175,14 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
     else written <= write;
   always @(posedge clk)
     if (rst) half <= 1'h0;
-    else if (_040_) half <= _016_;
+    else if (_039_) half <= _014_;
   always @(posedge clk)
     if (rst) row <= 4'h0;
     else if (write) row <= _011_[3:0];
-  assign _040_ = & { write, last };
-  assign _041_ = given_all ? 1'h0 : giving;
-  assign _042_ = giving ? _041_ : giving;
-  assign _043_ = block_ended ? 1'h1 : _042_;
+  assign _039_ = & { write, last };
+  assign _040_ = given_all ? 1'h0 : comes;
+  assign _041_ = comes ? _040_ : comes;
+  assign _042_ = block_ended ? 1'h1 : _041_;
   accelerator_turn_bank_transpose bank_0 (
     .clk(clk),
     .read_address({ read_half, number }),
@@ -13001,22 +13311,22 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
     .write_data(turned[79:72]),
     .write_en(written)
   );
-  assign _018_[3:0] = bank_0_write_address[3:0];
-  assign _019_[3:0] = bank_1_write_address[3:0];
-  assign _020_[3:0] = bank_2_write_address[3:0];
-  assign _021_[3:0] = bank_3_write_address[3:0];
-  assign _022_[3:0] = bank_4_write_address[3:0];
-  assign _023_[3:0] = bank_5_write_address[3:0];
-  assign _024_[3:0] = bank_6_write_address[3:0];
-  assign _025_[3:0] = bank_7_write_address[3:0];
-  assign _026_[3:0] = bank_8_write_address[3:0];
-  assign _027_[3:0] = bank_9_write_address[3:0];
-  assign _029_[3:0] = bank_10_write_address[3:0];
-  assign _030_[3:0] = bank_11_write_address[3:0];
-  assign _031_[3:0] = bank_12_write_address[3:0];
-  assign _032_[3:0] = bank_13_write_address[3:0];
-  assign _033_[3:0] = bank_14_write_address[3:0];
-  assign _034_[3:0] = bank_15_write_address[3:0];
+  assign _015_[3:0] = bank_0_write_address[3:0];
+  assign _016_[3:0] = bank_1_write_address[3:0];
+  assign _018_[3:0] = bank_2_write_address[3:0];
+  assign _019_[3:0] = bank_3_write_address[3:0];
+  assign _020_[3:0] = bank_4_write_address[3:0];
+  assign _021_[3:0] = bank_5_write_address[3:0];
+  assign _022_[3:0] = bank_6_write_address[3:0];
+  assign _023_[3:0] = bank_7_write_address[3:0];
+  assign _024_[3:0] = bank_8_write_address[3:0];
+  assign _025_[3:0] = bank_9_write_address[3:0];
+  assign _026_[3:0] = bank_10_write_address[3:0];
+  assign _027_[3:0] = bank_11_write_address[3:0];
+  assign _029_[3:0] = bank_12_write_address[3:0];
+  assign _030_[3:0] = bank_13_write_address[3:0];
+  assign _031_[3:0] = bank_14_write_address[3:0];
+  assign _032_[3:0] = bank_15_write_address[3:0];
   assign bank_0_read_address = { read_half, number };
   assign bank_0_write_address[4] = half_was;
   assign bank_0_write_data = turned[7:0];
@@ -13081,6 +13391,7 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   assign bank_9_write_address[4] = half_was;
   assign bank_9_write_data = turned[79:72];
   assign bank_9_write_en = written;
+  assign giving = comes;
   assign part_0 = bank_0_write_address[3:0];
   assign part_1 = bank_1_write_address[3:0];
   assign part_10 = bank_10_write_address[3:0];
@@ -13114,37 +13425,37 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _009_;
   wire _010_;
   wire [3:0] _011_;
-  wire [3:0] _012_;
+  wire _012_;
   wire _013_;
   wire [3:0] _014_;
   wire _015_;
   wire [3:0] _016_;
-  wire [3:0] _017_;
-  wire _018_;
+  wire _017_;
+  wire [3:0] _018_;
   wire [3:0] _019_;
   wire _020_;
-  wire _021_;
+  wire [3:0] _021_;
   wire _022_;
-  wire [4:0] _023_;
-  wire [6:0] _024_;
-  wire [127:0] _025_;
-  wire [3:0] _026_;
-  wire [4:0] _027_;
-  wire [4:0] _028_;
-  wire _029_;
-  wire _030_;
+  wire _023_;
+  wire _024_;
+  wire [4:0] _025_;
+  wire [6:0] _026_;
+  wire [127:0] _027_;
+  wire [3:0] _028_;
+  wire [4:0] _029_;
+  wire [4:0] _030_;
   wire _031_;
   wire _032_;
   wire _033_;
   wire _034_;
-  wire [3:0] _035_;
+  wire _035_;
   wire _036_;
-  wire _037_;
+  wire [3:0] _037_;
   wire _038_;
   wire _039_;
-  wire [3:0] _040_;
+  wire _040_;
   wire _041_;
-  wire _042_;
+  wire [3:0] _042_;
   wire _043_;
   wire _044_;
   wire _045_;
@@ -13159,9 +13470,9 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _054_;
   wire _055_;
   wire _056_;
-  wire [3:0] _057_;
+  wire _057_;
   wire _058_;
-  wire _059_;
+  wire [3:0] _059_;
   wire _060_;
   wire _061_;
   wire _062_;
@@ -13179,9 +13490,9 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _074_;
   wire _075_;
   wire _076_;
-  wire [3:0] _077_;
+  wire _077_;
   wire _078_;
-  wire _079_;
+  wire [3:0] _079_;
   wire _080_;
   wire _081_;
   wire _082_;
@@ -13198,34 +13509,36 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _093_;
   wire _094_;
   wire _095_;
-  wire [4:0] _096_;
-  wire [15:0] _097_;
-  wire [3:0] _098_;
-  wire [7:0] _099_;
-  wire _100_;
-  wire _101_;
+  wire _096_;
+  wire _097_;
+  wire [4:0] _098_;
+  wire [15:0] _099_;
+  wire [3:0] _100_;
+  wire [7:0] _101_;
   wire _102_;
   wire _103_;
   wire _104_;
   wire _105_;
   wire _106_;
-  wire [8:0] _107_;
+  wire _107_;
   wire _108_;
-  wire _109_;
+  wire [8:0] _109_;
   wire _110_;
   wire _111_;
-  wire [127:0] _112_;
-  wire [127:0] _113_;
-  wire [6:0] _114_;
-  wire _115_;
-  wire _116_;
+  wire _112_;
+  wire _113_;
+  wire [127:0] _114_;
+  wire [127:0] _115_;
+  wire [6:0] _116_;
   wire _117_;
-  wire [3:0] _118_;
-  wire [3:0] _119_;
-  wire _120_;
-  wire _121_;
+  wire _118_;
+  wire _119_;
+  wire [3:0] _120_;
+  wire [3:0] _121_;
   wire _122_;
   wire _123_;
+  wire _124_;
+  wire _125_;
   output [9:0] acc_address;
   wire [9:0] acc_address;
   input [511:0] acc_data;
@@ -13273,7 +13586,6 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire finish_0;
   reg finish_1 = 1'h0;
   reg finish_2 = 1'h0;
-  reg finish_3 = 1'h0;
   reg first_0 = 1'h0;
   reg first_1 = 1'h0;
   reg first_2 = 1'h0;
@@ -13612,7 +13924,7 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire parameters_end;
   wire [11:0] place;
   wire put;
-  wire put_final;
+  reg put_final = 1'h0;
   reg [1:0] quarter = 2'h0;
   wire read;
   wire read_0;
@@ -13620,8 +13932,8 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg read_2 = 1'h0;
   reg read_3 = 1'h0;
   reg reading = 1'h0;
-  reg [8:0] result_delay = 9'h000;
-  reg [8:0] result_final_delay = 9'h000;
+  reg [7:0] result_delay = 8'h00;
+  reg [7:0] result_final_delay = 8'h00;
   wire round_0;
   reg round_1 = 1'h0;
   reg round_2 = 1'h0;
@@ -13655,7 +13967,8 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire slot_0;
   reg slot_1 = 1'h0;
   reg slot_2 = 1'h0;
-  reg slot_3 = 1'h0;
+  wire soon;
+  wire soon_final;
   wire [11:0] source_address;
   wire [11:0] source_base;
   reg [5:0] source_count_0 = 6'h00;
@@ -13682,7 +13995,7 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire [11:0] target_count_2;
   wire [11:0] target_count_3;
   wire target_load;
-  wire target_step;
+  reg target_step = 1'h0;
   wire [1:0] target_stride_0;
   wire [11:0] target_stride_1;
   wire [11:0] target_stride_2;
@@ -13696,8 +14009,6 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg transpose_turn_mark = 1'h0;
   wire [127:0] transpose_turn_o;
   wire transpose_turn_write;
-  reg turned = 1'h0;
-  reg turned_final = 1'h0;
   wire [15:0] weight;
   wire whole_0;
   reg whole_1 = 1'h0;
@@ -13716,63 +14027,61 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg write_en = 1'h0;
   wire written;
   wire [7:0] zero;
-  assign _022_ = | head[27:24];
-  assign asked_requantise = ~ _022_;
-  assign _046_ = | { head[27:25], _035_[0] };
-  assign asked_raw = ~ _046_;
-  assign _068_ = | { head[27:26], _057_[1], head[24] };
-  assign asked_sum = ~ _068_;
-  assign _088_ = | { head[27:26], _077_[1:0] };
-  assign asked_max = ~ _088_;
-  assign _000_ = | { head[27], _098_[2], head[25:24] };
+  assign _024_ = | head[27:24];
+  assign asked_requantise = ~ _024_;
+  assign _048_ = | { head[27:25], _037_[0] };
+  assign asked_raw = ~ _048_;
+  assign _070_ = | { head[27:26], _059_[1], head[24] };
+  assign asked_sum = ~ _070_;
+  assign _090_ = | { head[27:26], _079_[1:0] };
+  assign asked_max = ~ _090_;
+  assign _000_ = | { head[27], _100_[2], head[25:24] };
   assign asked_product = ~ _000_;
-  assign _013_ = | { head[27], _011_[2], head[25], _011_[0] };
-  assign asked_copy = ~ _013_;
-  assign _015_ = | { head[27], _014_[2:1], head[24] };
-  assign asked_transpose = ~ _015_;
-  assign _018_ = | { head[27], _017_[2:0] };
-  assign asked_planes = ~ _018_;
-  assign _020_ = | { _019_[3], head[26:25], _019_[0] };
-  assign asked_columns = ~ _020_;
-  assign _021_ = | { asked_columns, asked_transpose };
-  assign source_count_2 = _021_ ? 12'h001 : set_0_n0;
-  assign _023_ = head[83:80] - 1'h1;
-  assign _026_ = _020_ ? 4'h0 : 4'hf;
-  assign _027_ = _018_ ? { 1'h0, _026_ } : _023_;
-  assign { _028_[4], least_asked } = _046_ ? _027_ : 5'h03;
+  assign _015_ = | { head[27], _011_[2], head[25], _011_[0] };
+  assign asked_copy = ~ _015_;
+  assign _017_ = | { head[27], _016_[2:1], head[24] };
+  assign asked_transpose = ~ _017_;
+  assign _020_ = | { head[27], _019_[2:0] };
+  assign asked_planes = ~ _020_;
+  assign _022_ = | { _021_[3], head[26:25], _021_[0] };
+  assign asked_columns = ~ _022_;
+  assign _023_ = | { asked_columns, asked_transpose };
+  assign source_count_2 = _023_ ? 12'h001 : set_0_n0;
+  assign _025_ = head[83:80] - 1'h1;
+  assign _028_ = _022_ ? 4'h0 : 4'hf;
+  assign _029_ = _020_ ? { 1'h0, _028_ } : _025_;
+  assign { _030_[4], least_asked } = _048_ ? _029_ : 5'h03;
   assign read = active & reading;
   assign last_read = read & source_ends[1];
-  assign _029_ = | block_left;
-  assign _030_ = ~ _029_;
-  assign _031_ = active & _030_;
-  assign _032_ = ~ reading;
-  assign _033_ = _032_ | source_ends[1];
-  assign block_ends = _031_ & _033_;
-  assign _034_ = ~ source_ends[1];
-  assign _036_ = read & _034_;
-  assign source_step = _036_ | block_ends;
+  assign _031_ = | block_left;
+  assign _032_ = ~ _031_;
+  assign _033_ = active & _032_;
+  assign _034_ = ~ reading;
+  assign _035_ = _034_ | source_ends[1];
+  assign block_ends = _033_ & _035_;
+  assign _036_ = ~ source_ends[1];
+  assign _038_ = read & _036_;
+  assign source_step = _038_ | block_ends;
   assign acc_en = read & from_acc;
-  assign _037_ = ~ from_acc;
-  assign act_en = read & _037_;
+  assign _039_ = ~ from_acc;
+  assign act_en = read & _039_;
   assign finish_0 = block_ends & source_ends[4];
-  assign _038_ = | { op_product, op_max, op_sum, op_requantise };
-  assign whole_0 = last_read & _038_;
+  assign _040_ = | { op_product, op_max, op_sum, op_requantise };
+  assign whole_0 = last_read & _040_;
   assign par_en = from_acc ? whole_1 : whole_4;
   assign parameters_end = from_acc ? round_1 : round_4;
   assign complete = from_acc ? whole_4 : whole_7;
   assign completes = from_acc ? final_4 : final_7;
-  assign _039_ = | { op_columns, op_transpose };
-  assign transpose_turn_write = _039_ & read_3;
-  assign _040_ = _018_ ? 4'h1 : head[83:80];
-  assign target_count_0 = _046_ ? _040_ : 4'h4;
-  assign _041_ = op_copy | op_raw;
-  assign _042_ = | { op_columns, op_transpose };
-  assign _043_ = | { op_product, op_max, op_sum, op_requantise };
-  assign _044_ = | { asked_raw, asked_requantise };
-  assign _045_ = ! head[7:4];
-  assign _047_ = start & _045_;
-  assign _048_ = ! head[7:4];
-  assign _049_ = start & _048_;
+  assign _041_ = | { op_columns, op_transpose };
+  assign transpose_turn_write = _041_ & read_3;
+  assign _042_ = _020_ ? 4'h1 : head[83:80];
+  assign target_count_0 = _048_ ? _042_ : 4'h4;
+  assign _043_ = op_copy | op_raw;
+  assign _044_ = | { op_columns, op_transpose };
+  assign _045_ = | { op_product, op_max, op_sum, op_requantise };
+  assign _046_ = | { asked_raw, asked_requantise };
+  assign _047_ = ! head[7:4];
+  assign _049_ = start & _047_;
   assign _050_ = ! head[7:4];
   assign _051_ = start & _050_;
   assign _052_ = ! head[7:4];
@@ -13780,9 +14089,9 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   assign _054_ = ! head[7:4];
   assign _055_ = start & _054_;
   assign _056_ = ! head[7:4];
-  assign _058_ = start & _056_;
-  assign _059_ = ! head[7:4];
-  assign _060_ = start & _059_;
+  assign _057_ = start & _056_;
+  assign _058_ = ! head[7:4];
+  assign _060_ = start & _058_;
   assign _061_ = ! head[7:4];
   assign _062_ = start & _061_;
   assign _063_ = ! head[7:4];
@@ -13790,42 +14099,44 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   assign _065_ = ! head[7:4];
   assign _066_ = start & _065_;
   assign _067_ = ! head[7:4];
-  assign _069_ = start & _067_;
-  assign _070_ = head[7:4] == 1'h1;
-  assign _071_ = start & _070_;
+  assign _068_ = start & _067_;
+  assign _069_ = ! head[7:4];
+  assign _071_ = start & _069_;
   assign _072_ = head[7:4] == 1'h1;
   assign _073_ = start & _072_;
   assign _074_ = head[7:4] == 1'h1;
   assign _075_ = start & _074_;
   assign _076_ = head[7:4] == 1'h1;
-  assign _078_ = start & _076_;
-  assign _079_ = head[7:4] == 1'h1;
-  assign _080_ = start & _079_;
-  assign _081_ = head[7:4] == 2'h2;
+  assign _077_ = start & _076_;
+  assign _078_ = head[7:4] == 1'h1;
+  assign _080_ = start & _078_;
+  assign _081_ = head[7:4] == 1'h1;
   assign _082_ = start & _081_;
   assign _083_ = head[7:4] == 2'h2;
   assign _084_ = start & _083_;
   assign _085_ = head[7:4] == 2'h2;
   assign _086_ = start & _085_;
   assign _087_ = head[7:4] == 2'h2;
-  assign _089_ = start & _087_;
-  assign _090_ = head[7:4] == 2'h2;
-  assign _091_ = start & _090_;
+  assign _088_ = start & _087_;
+  assign _089_ = head[7:4] == 2'h2;
+  assign _091_ = start & _089_;
   assign _092_ = head[7:4] == 2'h2;
   assign _093_ = start & _092_;
-  assign _094_ = ~ odd_0;
-  assign _095_ = | block_left;
-  assign _096_ = block_left - 1'h1;
-  assign _097_ = odd_2 ? set_2_weight1 : set_2_weight0;
-  assign _099_ = odd_2 ? set_0_zero1 : set_0_zero0;
-  assign _100_ = op_product & odd_2;
-  assign _101_ = op_product | op_max;
-  assign _102_ = first_5 | _101_;
-  assign _103_ = from_acc ? first_2 : _102_;
-  assign _104_ = ~ from_acc;
-  assign _105_ = _104_ | read_1;
-  assign _106_ = par_en & parameters_end;
-  assign _107_ = par_address + set_2_parameter_n2;
+  assign _094_ = head[7:4] == 2'h2;
+  assign _095_ = start & _094_;
+  assign _096_ = ~ odd_0;
+  assign _097_ = | block_left;
+  assign _098_ = block_left - 1'h1;
+  assign _099_ = odd_2 ? set_2_weight1 : set_2_weight0;
+  assign _101_ = odd_2 ? set_0_zero1 : set_0_zero0;
+  assign _102_ = op_product & odd_2;
+  assign _103_ = op_product | op_max;
+  assign _104_ = first_5 | _103_;
+  assign _105_ = from_acc ? first_2 : _104_;
+  assign _106_ = ~ from_acc;
+  assign _107_ = _106_ | read_1;
+  assign _108_ = par_en & parameters_end;
+  assign _109_ = par_address + set_2_parameter_n2;
   assign _001_ = quarter + 1'h1;
   assign _002_ = | { op_columns, op_transpose };
   assign _003_ = quarter[0] ? { lane_15_term, lane_14_term, lane_13_term, lane_12_term } : { lane_11_term, lane_10_term, lane_9_term, lane_8_term };
@@ -13837,17 +14148,17 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   assign _009_ = target_step & put_final;
   assign _010_ = target_step & op_columns;
   always @(posedge clk)
-    block_left <= _016_;
+    block_left <= _018_;
   always @(posedge clk)
-    lane_0_chain <= _100_;
+    lane_0_chain <= _102_;
   always @(posedge clk)
-    par_address <= _024_;
+    par_address <= _026_;
   always @(posedge clk)
-    result_final_delay <= { result_final_delay[7:0], completes };
+    result_final_delay <= { result_final_delay[6:0], completes };
   always @(posedge clk)
     write_address <= target_address;
   always @(posedge clk)
-    write_data <= _025_;
+    write_data <= _027_;
   always @(posedge clk)
     if (rst) operand_en <= 1'h0;
     else operand_en <= _010_;
@@ -13863,26 +14174,26 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     if (begins) quarter <= 2'h0;
     else if (target_step) quarter <= _001_[1:0];
   always @(posedge clk)
-    if (rst) turned_final <= 1'h0;
-    else turned_final <= transpose_turn_coming_marked;
+    if (rst) put_final <= 1'h0;
+    else put_final <= soon_final;
   always @(posedge clk)
-    if (rst) turned <= 1'h0;
-    else turned <= transpose_turn_coming;
+    if (rst) target_step <= 1'h0;
+    else target_step <= soon;
   always @(posedge clk)
-    if (rst) result_delay <= 9'h000;
-    else result_delay <= { result_delay[7:0], complete };
+    if (rst) result_delay <= 8'h00;
+    else result_delay <= { result_delay[6:0], complete };
   always @(posedge clk)
     if (rst) lane_0_take <= 1'h0;
-    else lane_0_take <= _105_;
+    else lane_0_take <= _107_;
   always @(posedge clk)
     if (rst) lane_0_load <= 1'h0;
-    else lane_0_load <= _103_;
+    else lane_0_load <= _105_;
   always @(posedge clk)
     if (!op_product) lane_0_zero <= 8'h00;
-    else lane_0_zero <= _099_;
+    else lane_0_zero <= _101_;
   always @(posedge clk)
     if (!op_sum) lane_0_weight <= 16'h0001;
-    else lane_0_weight <= _097_;
+    else lane_0_weight <= _099_;
   always @(posedge clk)
     if (rst) final_7 <= 1'h0;
     else final_7 <= final_6;
@@ -13977,17 +14288,11 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     if (rst) read_1 <= 1'h0;
     else read_1 <= read;
   always @(posedge clk)
-    if (rst) finish_3 <= 1'h0;
-    else finish_3 <= finish_2;
-  always @(posedge clk)
     if (rst) finish_2 <= 1'h0;
     else finish_2 <= finish_1;
   always @(posedge clk)
     if (rst) finish_1 <= 1'h0;
     else finish_1 <= finish_0;
-  always @(posedge clk)
-    if (rst) slot_3 <= 1'h0;
-    else slot_3 <= slot_2;
   always @(posedge clk)
     if (rst) slot_2 <= 1'h0;
     else slot_2 <= slot_1;
@@ -13998,62 +14303,62 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     if (begins) least <= least_asked;
   always @(posedge clk)
     if (rst) active <= 1'h0;
-    else active <= _117_;
+    else active <= _119_;
   always @(posedge clk)
-    if (_109_) reading <= 1'h1;
-    else if (_108_) reading <= 1'h0;
+    if (_111_) reading <= 1'h1;
+    else if (_110_) reading <= 1'h0;
   always @(posedge clk)
-    if (_110_) odd_0 <= 1'h0;
-    else if (read) odd_0 <= _094_;
+    if (_112_) odd_0 <= 1'h0;
+    else if (read) odd_0 <= _096_;
   always @(posedge clk)
-    if (_111_) first_0 <= 1'h1;
+    if (_113_) first_0 <= 1'h1;
     else if (read) first_0 <= 1'h0;
   always @(posedge clk)
-    if (_093_) set_2_weight1 <= head[117:102];
+    if (_095_) set_2_weight1 <= head[117:102];
   always @(posedge clk)
-    if (_091_) set_2_weight0 <= head[101:86];
+    if (_093_) set_2_weight0 <= head[101:86];
   always @(posedge clk)
-    if (_089_) set_2_parameter_n2 <= head[85:78];
+    if (_091_) set_2_parameter_n2 <= head[85:78];
   always @(posedge clk)
-    if (_086_) set_2_n2 <= head[77:60];
+    if (_088_) set_2_n2 <= head[77:60];
   always @(posedge clk)
-    if (_084_) set_2_n1 <= head[59:42];
+    if (_086_) set_2_n1 <= head[59:42];
   always @(posedge clk)
-    if (_082_) set_2_n0 <= head[41:24];
+    if (_084_) set_2_n0 <= head[41:24];
   always @(posedge clk)
-    if (_080_) set_1_n2 <= head[123:104];
+    if (_082_) set_1_n2 <= head[123:104];
   always @(posedge clk)
-    if (_078_) set_1_n1 <= head[103:84];
+    if (_080_) set_1_n1 <= head[103:84];
   always @(posedge clk)
-    if (_075_) set_1_n0 <= head[83:64];
+    if (_077_) set_1_n0 <= head[83:64];
   always @(posedge clk)
-    if (_073_) set_1_r1 <= head[63:44];
+    if (_075_) set_1_r1 <= head[63:44];
   always @(posedge clk)
-    if (_071_) set_1_r0 <= head[43:24];
+    if (_073_) set_1_r0 <= head[43:24];
   always @(posedge clk)
-    if (_069_) set_0_zero1 <= head[112:105];
+    if (_071_) set_0_zero1 <= head[112:105];
   always @(posedge clk)
-    if (_066_) set_0_zero0 <= head[104:97];
+    if (_068_) set_0_zero0 <= head[104:97];
   always @(posedge clk)
-    if (_064_) lane_0_high <= head[96:89];
+    if (_066_) lane_0_high <= head[96:89];
   always @(posedge clk)
-    if (_062_) lane_0_low <= head[88:81];
+    if (_064_) lane_0_low <= head[88:81];
   always @(posedge clk)
-    if (_060_) lane_0_zero_point <= head[80:73];
+    if (_062_) lane_0_zero_point <= head[80:73];
   always @(posedge clk)
-    if (_058_) lane_0_rounding <= head[72];
+    if (_060_) lane_0_rounding <= head[72];
   always @(posedge clk)
-    if (_055_) source_count_4 <= head[71:60];
+    if (_057_) source_count_4 <= head[71:60];
   always @(posedge clk)
-    if (_053_) source_count_3 <= head[59:48];
+    if (_055_) source_count_3 <= head[59:48];
   always @(posedge clk)
-    if (_051_) set_0_n0 <= head[47:36];
+    if (_053_) set_0_n0 <= head[47:36];
   always @(posedge clk)
-    if (_049_) source_count_1 <= head[35:30];
+    if (_051_) source_count_1 <= head[35:30];
   always @(posedge clk)
-    if (_047_) source_count_0 <= head[29:24];
+    if (_049_) source_count_0 <= head[29:24];
   always @(posedge clk)
-    if (begins) from_acc <= _044_;
+    if (begins) from_acc <= _046_;
   always @(posedge clk)
     if (begins) op_columns <= asked_columns;
   always @(posedge clk)
@@ -14072,35 +14377,35 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     if (begins) op_raw <= asked_raw;
   always @(posedge clk)
     if (begins) op_requantise <= asked_requantise;
-  assign _108_ = & { source_ends[1], read };
-  assign _109_ = | { block_ends, begins };
-  assign _110_ = | { block_ends, begins };
+  assign _110_ = & { source_ends[1], read };
   assign _111_ = | { block_ends, begins };
-  assign _035_[0] = ~ head[24];
-  assign _057_[1] = ~ head[25];
-  assign _077_[1:0] = ~ head[25:24];
-  assign _098_[2] = ~ head[26];
+  assign _112_ = | { block_ends, begins };
+  assign _113_ = | { block_ends, begins };
+  assign _037_[0] = ~ head[24];
+  assign _059_[1] = ~ head[25];
+  assign _079_[1:0] = ~ head[25:24];
+  assign _100_[2] = ~ head[26];
   assign { _011_[2], _011_[0] } = ~ { head[26], head[24] };
-  assign _014_[2:1] = ~ head[26:25];
-  assign _017_[2:0] = ~ head[26:24];
-  assign { _019_[3], _019_[0] } = ~ { head[27], head[24] };
-  assign _112_ = _002_ ? (* full_case = 32'd1 *) transpose_turn_o : { lane_15_y, lane_14_y, lane_13_y, lane_12_y, lane_11_y, lane_10_y, lane_9_y, lane_8_y, lane_7_y, lane_6_y, lane_5_y, lane_4_y, lane_3_y, lane_2_y, lane_1_y, lane_0_y };
-  assign _113_ = op_copy ? (* full_case = 32'd1 *) { lane_15_x, lane_14_x, lane_13_x, lane_12_x, lane_11_x, lane_10_x, lane_9_x, lane_8_x, lane_7_x, lane_6_x, lane_5_x, lane_4_x, lane_3_x, lane_2_x, lane_1_x, lane_0_x } : _112_;
-  assign _025_ = op_raw ? (* full_case = 32'd1 *) _005_ : _113_;
-  assign _114_ = _106_ ? _107_[6:0] : par_address;
-  assign _024_ = begins ? head[74:68] : _114_;
-  assign _115_ = source_ends[4] ? 1'h0 : active;
-  assign _116_ = block_ends ? _115_ : active;
-  assign _117_ = begins ? 1'h1 : _116_;
-  assign _118_ = _095_ ? _096_[3:0] : block_left;
-  assign _119_ = block_ends ? least : _118_;
-  assign _016_ = begins ? least_asked : _119_;
-  assign _120_ = _041_ ? finish_3 : 1'h0;
-  assign _121_ = _042_ ? turned_final : _120_;
-  assign put_final = _043_ ? result_final_delay[8] : _121_;
-  assign _122_ = _041_ ? slot_3 : 1'h0;
-  assign _123_ = _042_ ? turned : _122_;
-  assign target_step = _043_ ? result_delay[8] : _123_;
+  assign _016_[2:1] = ~ head[26:25];
+  assign _019_[2:0] = ~ head[26:24];
+  assign { _021_[3], _021_[0] } = ~ { head[27], head[24] };
+  assign _114_ = _002_ ? (* full_case = 32'd1 *) transpose_turn_o : { lane_15_y, lane_14_y, lane_13_y, lane_12_y, lane_11_y, lane_10_y, lane_9_y, lane_8_y, lane_7_y, lane_6_y, lane_5_y, lane_4_y, lane_3_y, lane_2_y, lane_1_y, lane_0_y };
+  assign _115_ = op_copy ? (* full_case = 32'd1 *) { lane_15_x, lane_14_x, lane_13_x, lane_12_x, lane_11_x, lane_10_x, lane_9_x, lane_8_x, lane_7_x, lane_6_x, lane_5_x, lane_4_x, lane_3_x, lane_2_x, lane_1_x, lane_0_x } : _114_;
+  assign _027_ = op_raw ? (* full_case = 32'd1 *) _005_ : _115_;
+  assign _116_ = _108_ ? _109_[6:0] : par_address;
+  assign _026_ = begins ? head[74:68] : _116_;
+  assign _117_ = source_ends[4] ? 1'h0 : active;
+  assign _118_ = block_ends ? _117_ : active;
+  assign _119_ = begins ? 1'h1 : _118_;
+  assign _120_ = _097_ ? _098_[3:0] : block_left;
+  assign _121_ = block_ends ? least : _120_;
+  assign _018_ = begins ? least_asked : _121_;
+  assign _122_ = _043_ ? finish_2 : 1'h0;
+  assign _123_ = _044_ ? transpose_turn_coming_marked : _122_;
+  assign soon_final = _045_ ? result_final_delay[7] : _123_;
+  assign _124_ = _043_ ? slot_2 : 1'h0;
+  assign _125_ = _044_ ? transpose_turn_coming : _124_;
+  assign soon = _045_ ? result_delay[7] : _125_;
   accelerator_vec_lane lane_0 (
     .acc_data(acc_data[31:0]),
     .act_data(act_data[7:0]),
@@ -14463,7 +14768,7 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     .count_1(set_0_n0),
     .count_2(source_count_3),
     .count_3(source_count_4),
-    .ends(_012_),
+    .ends(_014_),
     .load(begins),
     .step(target_step),
     .stride_0(2'h1),
@@ -14473,6 +14778,8 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   );
   accelerator_turn_transpose transpose_turn (
     .clk(clk),
+    .comes(_012_),
+    .comes_marked(_013_),
     .coming(transpose_turn_coming),
     .coming_marked(transpose_turn_coming_marked),
     .count(5'h10),
@@ -14483,15 +14790,15 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     .rst(rst),
     .write(transpose_turn_write)
   );
-  assign { _014_[3], _014_[0] } = { head[27], head[24] };
-  assign _017_[3] = head[27];
-  assign _019_[2:1] = head[26:25];
+  assign _019_[3] = head[27];
+  assign { _016_[3], _016_[0] } = { head[27], head[24] };
+  assign _021_[2:1] = head[26:25];
   assign { _011_[3], _011_[1] } = { head[27], head[25] };
-  assign _028_[3:0] = least_asked;
-  assign _035_[3:1] = head[27:25];
-  assign { _057_[3:2], _057_[0] } = { head[27:26], head[24] };
-  assign _077_[3:2] = head[27:26];
-  assign { _098_[3], _098_[1:0] } = { head[27], head[25:24] };
+  assign _030_[3:0] = least_asked;
+  assign _037_[3:1] = head[27:25];
+  assign { _059_[3:2], _059_[0] } = { head[27:26], head[24] };
+  assign _079_[3:2] = head[27:26];
+  assign { _100_[3], _100_[1:0] } = { head[27], head[25:24] };
   assign acc_address = act_address[9:0];
   assign all_written = done;
   assign ask_parameters = par_en;
@@ -14904,27 +15211,27 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire _04_;
   wire _05_;
   wire _06_;
-  wire [3:0] _07_;
-  wire [4:0] _08_;
-  wire _09_;
-  wire _10_;
+  wire _07_;
+  wire _08_;
+  wire [3:0] _09_;
+  wire [4:0] _10_;
   wire _11_;
   wire _12_;
   wire _13_;
   wire _14_;
   wire _15_;
-  wire [9:0] _16_;
+  wire _16_;
   wire _17_;
-  wire _18_;
-  wire [9:0] _19_;
-  wire [9:0] _20_;
+  wire [9:0] _18_;
+  wire _19_;
+  wire _20_;
   wire _21_;
-  wire _22_;
-  wire [2:0] _23_;
-  wire [8:0] _24_;
-  wire [8:0] _25_;
-  wire _26_;
-  wire _27_;
+  wire [9:0] _22_;
+  wire [9:0] _23_;
+  wire _24_;
+  wire [2:0] _25_;
+  wire [8:0] _26_;
+  wire [8:0] _27_;
   wire _28_;
   wire _29_;
   wire _30_;
@@ -14933,6 +15240,8 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire _33_;
   wire _34_;
   wire _35_;
+  wire _36_;
+  wire _37_;
   wire accept;
   output beat;
   wire beat;
@@ -15008,82 +15317,84 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   assign _00_ = ~ m_axi_awvalid;
   assign _11_ = _00_ | m_axi_awready;
   assign _21_ = flying != 3'h4;
-  assign _26_ = _11_ & _21_;
-  assign _27_ = ~ drain;
-  assign burst_ready = _26_ & _27_;
-  assign accept = burst_valid & burst_ready;
-  assign _28_ = ~ m_axi_wvalid;
-  assign _29_ = _28_ | m_axi_wready;
-  assign room = owed_valid & _29_;
-  assign _30_ = ~ drain;
-  assign beat_ready = room & _30_;
-  assign _31_ = beat_valid | drain;
-  assign move = room & _31_;
+  assign _28_ = _11_ & _21_;
+  assign _29_ = ~ drain;
+  assign burst_ready = _28_ & _29_;
+  assign _30_ = burst_valid & burst_ready;
+  assign _31_ = ~ drain;
+  assign accept = _30_ & _31_;
+  assign _32_ = ~ m_axi_wvalid;
+  assign _33_ = _32_ | m_axi_wready;
+  assign room = owed_valid & _33_;
+  assign _01_ = ~ drain;
+  assign beat_ready = room & _01_;
+  assign _02_ = beat_valid | drain;
+  assign move = room & _02_;
   assign last = number == owed_head;
   assign owed_pop = move & last;
   assign beat = m_axi_wvalid & m_axi_wready;
-  assign _01_ = ~ m_axi_awvalid;
-  assign _02_ = none_flying & _01_;
-  assign _03_ = ~ m_axi_wvalid;
-  assign idle = _02_ & _03_;
-  assign _04_ = m_axi_bvalid & m_axi_bresp[1];
-  assign _05_ = ~ drain;
-  assign _06_ = _04_ & _05_;
-  assign error = _06_ ? m_axi_bresp : 2'h0;
-  assign _07_ = flying + accept;
-  assign _08_ = _07_ - m_axi_bvalid;
-  assign _09_ = ~ accept;
-  assign _10_ = flying == 1'h1;
-  assign _12_ = m_axi_bvalid ? _10_ : none_flying;
-  assign _13_ = _09_ & _12_;
-  assign _14_ = ~ m_axi_awvalid;
-  assign _15_ = _14_ | m_axi_awready;
-  assign _16_ = burst_beats - 1'h1;
-  assign _17_ = ~ m_axi_wvalid;
-  assign _18_ = _17_ | m_axi_wready;
-  assign _19_ = number + 1'h1;
-  assign _20_ = last ? 10'h001 : _19_;
+  assign _03_ = ~ m_axi_awvalid;
+  assign _04_ = none_flying & _03_;
+  assign _05_ = ~ m_axi_wvalid;
+  assign idle = _04_ & _05_;
+  assign _06_ = m_axi_bvalid & m_axi_bresp[1];
+  assign _07_ = ~ drain;
+  assign _08_ = _06_ & _07_;
+  assign error = _08_ ? m_axi_bresp : 2'h0;
+  assign _09_ = flying + accept;
+  assign _10_ = _09_ - m_axi_bvalid;
+  assign _12_ = ~ accept;
+  assign _13_ = flying == 1'h1;
+  assign _14_ = m_axi_bvalid ? _13_ : none_flying;
+  assign _15_ = _12_ & _14_;
+  assign _16_ = ~ m_axi_awvalid;
+  assign _17_ = _16_ | m_axi_awready;
+  assign _18_ = burst_beats - 1'h1;
+  assign _19_ = ~ m_axi_wvalid;
+  assign _20_ = _19_ | m_axi_wready;
+  assign _22_ = number + 1'h1;
+  assign _23_ = last ? 10'h001 : _22_;
   always @(posedge clk)
-    if (rst) m_axi_awvalid <= 1'h0;
-    else m_axi_awvalid <= _35_;
-  always @(posedge clk)
-    if (rst) m_axi_wlast <= 1'h0;
-    else if (_18_) m_axi_wlast <= last;
-  always @(posedge clk)
-    if (_18_)
+    if (_20_)
       if (drain) m_axi_wstrb <= 16'h0000;
       else m_axi_wstrb <= beat_strobe;
   always @(posedge clk)
-    if (_18_) m_axi_wdata <= beat_data;
+    if (_20_) m_axi_wdata <= beat_data;
   always @(posedge clk)
-    if (_15_) m_axi_awlen <= _16_[7:0];
+    if (_17_) m_axi_awlen <= _18_[7:0];
   always @(posedge clk)
-    if (_15_) m_axi_awaddr <= burst_address;
+    if (_17_) m_axi_awaddr <= burst_address;
   always @(posedge clk)
     if (rst) none_flying <= 1'h1;
-    else none_flying <= _13_;
+    else none_flying <= _15_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
-    else flying <= _08_[2:0];
+    else flying <= _10_[2:0];
   always @(posedge clk)
     if (rst) m_axi_wvalid <= 1'h0;
-    else m_axi_wvalid <= _33_;
+    else m_axi_wvalid <= _35_;
   always @(posedge clk)
     if (rst) number <= 9'h001;
-    else if (move) number <= _20_[8:0];
-  assign _32_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
-  assign _33_ = move ? 1'h1 : _32_;
-  assign _34_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
-  assign _35_ = accept ? 1'h1 : _34_;
+    else if (move) number <= _23_[8:0];
+  always @(posedge clk)
+    if (rst) m_axi_awvalid <= 1'h0;
+    else m_axi_awvalid <= _37_;
+  always @(posedge clk)
+    if (rst) m_axi_wlast <= 1'h0;
+    else if (_20_) m_axi_wlast <= last;
+  assign _34_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
+  assign _35_ = move ? 1'h1 : _34_;
+  assign _36_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
+  assign _37_ = accept ? 1'h1 : _36_;
   accelerator_fifo_owed owed (
     .clk(clk),
     .data(burst_beats),
-    .full(_22_),
+    .full(_24_),
     .head(owed_head),
-    .kept(_25_),
-    .level(_23_),
+    .kept(_27_),
+    .level(_25_),
     .pop(owed_pop),
-    .popped(_24_),
+    .popped(_26_),
     .push(accept),
     .rst(rst),
     .valid(owed_valid)

@@ -74,16 +74,16 @@ module accelerator(
   wire _012_;
   wire _013_;
   wire _014_;
-  wire [1:0] _015_;
-  wire [1:0] _016_;
+  wire _015_;
+  wire _016_;
   wire _017_;
-  wire [2:0] _018_;
-  wire [2:0] _019_;
-  wire [2:0] _020_;
+  wire _018_;
+  wire _019_;
+  wire _020_;
   wire _021_;
   wire _022_;
   wire _023_;
-  wire [3:0] _024_;
+  wire _024_;
   wire _025_;
   wire _026_;
   wire _027_;
@@ -102,12 +102,12 @@ module accelerator(
   wire _040_;
   wire _041_;
   wire _042_;
-  wire [3:0] _043_;
-  wire [3:0] _044_;
+  wire _043_;
+  wire _044_;
   wire _045_;
-  wire [3:0] _046_;
-  wire [3:0] _047_;
-  wire [3:0] _048_;
+  wire _046_;
+  wire _047_;
+  wire _048_;
   wire _049_;
   wire _050_;
   wire _051_;
@@ -180,22 +180,22 @@ module accelerator(
   wire _118_;
   wire _119_;
   wire _120_;
-  wire [3:0] _121_;
-  wire [3:0] _122_;
+  wire _121_;
+  wire _122_;
   wire _123_;
   wire _124_;
-  wire [3:0] _125_;
-  wire [3:0] _126_;
-  wire _127_;
-  wire _128_;
-  wire [3:0] _129_;
+  wire _125_;
+  wire _126_;
+  wire [1:0] _127_;
+  wire [1:0] _128_;
+  wire _129_;
   wire _130_;
   wire _131_;
-  wire [3:0] _132_;
-  wire [3:0] _133_;
-  wire [3:0] _134_;
-  wire [3:0] _135_;
-  wire _136_;
+  wire _132_;
+  wire [2:0] _133_;
+  wire _134_;
+  wire [2:0] _135_;
+  wire [2:0] _136_;
   wire _137_;
   wire _138_;
   wire _139_;
@@ -208,7 +208,7 @@ module accelerator(
   wire _146_;
   wire _147_;
   wire _148_;
-  wire _149_;
+  wire [3:0] _149_;
   wire _150_;
   wire _151_;
   wire _152_;
@@ -231,10 +231,10 @@ module accelerator(
   wire _169_;
   wire _170_;
   wire _171_;
-  wire _172_;
-  wire _173_;
-  wire _174_;
-  wire _175_;
+  wire [3:0] _172_;
+  wire [3:0] _173_;
+  wire [3:0] _174_;
+  wire [3:0] _175_;
   wire _176_;
   wire _177_;
   wire _178_;
@@ -286,12 +286,12 @@ module accelerator(
   wire _224_;
   wire _225_;
   wire _226_;
-  wire [1:0] _227_;
-  wire [1:0] _228_;
+  wire _227_;
+  wire _228_;
   wire _229_;
-  wire [1:0] _230_;
+  wire _230_;
   wire _231_;
-  wire [1:0] _232_;
+  wire _232_;
   wire _233_;
   wire _234_;
   wire _235_;
@@ -309,6 +309,149 @@ module accelerator(
   wire _247_;
   wire _248_;
   wire _249_;
+  wire _250_;
+  wire _251_;
+  wire _252_;
+  wire _253_;
+  wire _254_;
+  wire _255_;
+  wire _256_;
+  wire _257_;
+  wire _258_;
+  wire _259_;
+  wire _260_;
+  wire _261_;
+  wire _262_;
+  wire _263_;
+  wire _264_;
+  wire _265_;
+  wire [3:0] _266_;
+  wire _267_;
+  wire [3:0] _268_;
+  wire _269_;
+  wire _270_;
+  wire _271_;
+  wire _272_;
+  wire [3:0] _273_;
+  wire [3:0] _274_;
+  wire _275_;
+  wire _276_;
+  wire _277_;
+  wire _278_;
+  wire _279_;
+  wire _280_;
+  wire _281_;
+  wire _282_;
+  wire _283_;
+  wire _284_;
+  wire _285_;
+  wire _286_;
+  wire [3:0] _287_;
+  wire _288_;
+  wire _289_;
+  wire _290_;
+  wire [3:0] _291_;
+  wire [3:0] _292_;
+  wire [3:0] _293_;
+  wire _294_;
+  wire _295_;
+  wire _296_;
+  wire _297_;
+  wire _298_;
+  wire _299_;
+  wire _300_;
+  wire _301_;
+  wire _302_;
+  wire _303_;
+  wire _304_;
+  wire _305_;
+  wire _306_;
+  wire _307_;
+  wire _308_;
+  wire _309_;
+  wire _310_;
+  wire _311_;
+  wire _312_;
+  wire _313_;
+  wire _314_;
+  wire _315_;
+  wire _316_;
+  wire _317_;
+  wire _318_;
+  wire _319_;
+  wire _320_;
+  wire _321_;
+  wire _322_;
+  wire _323_;
+  wire _324_;
+  wire _325_;
+  wire _326_;
+  wire _327_;
+  wire _328_;
+  wire _329_;
+  wire _330_;
+  wire _331_;
+  wire _332_;
+  wire _333_;
+  wire _334_;
+  wire _335_;
+  wire _336_;
+  wire _337_;
+  wire _338_;
+  wire _339_;
+  wire _340_;
+  wire _341_;
+  wire _342_;
+  wire _343_;
+  wire _344_;
+  wire _345_;
+  wire _346_;
+  wire _347_;
+  wire _348_;
+  wire _349_;
+  wire _350_;
+  wire _351_;
+  wire _352_;
+  wire _353_;
+  wire _354_;
+  wire _355_;
+  wire _356_;
+  wire _357_;
+  wire _358_;
+  wire _359_;
+  wire _360_;
+  wire _361_;
+  wire _362_;
+  wire _363_;
+  wire _364_;
+  wire _365_;
+  wire [1:0] _366_;
+  wire [1:0] _367_;
+  wire _368_;
+  wire [1:0] _369_;
+  wire _370_;
+  wire [1:0] _371_;
+  wire _372_;
+  wire _373_;
+  wire _374_;
+  wire _375_;
+  wire _376_;
+  wire _377_;
+  wire _378_;
+  wire _379_;
+  wire _380_;
+  wire _381_;
+  wire _382_;
+  wire [7:0] _383_;
+  wire [7:0] _384_;
+  wire [7:0] _385_;
+  wire _386_;
+  wire _387_;
+  wire _388_;
+  wire _389_;
+  wire _390_;
+  wire _391_;
+  wire _392_;
   wire acc_buffer_conflict;
   wire [12:0] acc_buffer_dsp_address;
   wire [511:0] acc_buffer_dsp_data;
@@ -353,7 +496,7 @@ module accelerator(
   wire control_dsp_wait;
   reg [7:0] control_dsp_waiting = 8'h00;
   wire control_error;
-  wire [7:0] control_error_code;
+  reg [7:0] control_error_code = 8'h00;
   reg [3:0] control_error_engine = 4'h0;
   reg [31:0] control_error_instruction = 32'd0;
   wire control_irq;
@@ -580,10 +723,10 @@ module accelerator(
   wire [1023:0] parameter_buffer_vec_data;
   wire parameter_buffer_vec_en;
   wire [31:0] position;
-  wire quell;
+  reg quell = 1'h1;
   wire reads_beat;
   wire [511:0] reads_data;
-  reg reads_drain = 1'h1;
+  wire reads_drain;
   wire [1:0] reads_error;
   wire [32:0] reads_fetch_address;
   wire [8:0] reads_fetch_beats;
@@ -801,358 +944,499 @@ module accelerator(
   wire [63:0] writes_m_axi_wstrb;
   wire writes_m_axi_wvalid;
   assign settled = reads_idle & store_engine_port_idle;
-  assign _000_ = | reads_error;
-  assign _111_ = dispatch_illegal | _000_;
-  assign _156_ = | writes_error;
-  assign _162_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _169_ = _156_ | _162_;
-  assign _180_ = _111_ | _169_;
-  assign _191_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _202_ = sparse_engine_error | _191_;
-  assign _213_ = ~ load_shell_busy;
-  assign _001_ = ~ dispatch_load_began;
-  assign _012_ = _213_ & _001_;
-  assign _023_ = ~ dsp_shell_busy;
-  assign _034_ = ~ dispatch_dsp_began;
-  assign _045_ = _023_ & _034_;
-  assign _056_ = ~ sparse_shell_busy;
-  assign _067_ = ~ dispatch_sparse_began;
-  assign _078_ = _056_ & _067_;
-  assign _089_ = ~ vec_shell_busy;
-  assign _100_ = ~ dispatch_vec_began;
-  assign _112_ = _089_ & _100_;
-  assign _123_ = ~ store_shell_busy;
-  assign _130_ = ~ dispatch_store_began;
-  assign _131_ = _123_ & _130_;
-  assign _138_ = & { _131_, _112_, _078_, _045_, _012_ };
-  assign _149_ = dispatch_stuck & _138_;
-  assign _152_ = _149_ | dispatch_truncated;
-  assign _153_ = _202_ | _152_;
-  assign _154_ = _180_ | _153_;
-  assign _155_ = _154_ | control_stop;
-  assign stop = dispatch_halted | _155_;
-  assign _157_ = ! { 4'h0, control_error_code[3:0] };
-  assign _158_ = | { 4'h0, control_error_code[3:0] };
-  assign _159_ = load_shell_busy & load_engine_stall;
-  assign _160_ = ~ _159_;
-  assign _161_ = load_shell_busy & _160_;
-  assign control_load_run = _161_ | dispatch_load_began;
+  assign _000_ = ~ quell;
+  assign _111_ = running & _000_;
+  assign _222_ = dispatch_illegal & _111_;
+  assign _309_ = | reads_error;
+  assign _320_ = ~ quell;
+  assign _331_ = running & _320_;
+  assign _336_ = _309_ & _331_;
+  assign _344_ = _222_ | _336_;
+  assign _355_ = | writes_error;
+  assign _001_ = ~ quell;
+  assign _012_ = running & _001_;
+  assign _023_ = _355_ & _012_;
+  assign _034_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _045_ = ~ quell;
+  assign _056_ = running & _045_;
+  assign _067_ = _034_ & _056_;
+  assign _078_ = _023_ | _067_;
+  assign _089_ = _344_ | _078_;
+  assign _100_ = ~ quell;
+  assign _112_ = running & _100_;
+  assign _123_ = sparse_engine_error & _112_;
+  assign _134_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _145_ = ~ quell;
+  assign _156_ = running & _145_;
+  assign _167_ = _134_ & _156_;
+  assign _178_ = _123_ | _167_;
+  assign _189_ = ~ load_shell_busy;
+  assign _200_ = ~ dispatch_load_began;
+  assign _211_ = _189_ & _200_;
+  assign _223_ = ~ dsp_shell_busy;
+  assign _234_ = ~ dispatch_dsp_began;
+  assign _245_ = _223_ & _234_;
+  assign _256_ = ~ sparse_shell_busy;
+  assign _267_ = ~ dispatch_sparse_began;
+  assign _278_ = _256_ & _267_;
+  assign _288_ = ~ vec_shell_busy;
+  assign _289_ = ~ dispatch_vec_began;
+  assign _290_ = _288_ & _289_;
+  assign _301_ = ~ store_shell_busy;
+  assign _310_ = ~ dispatch_store_began;
+  assign _311_ = _301_ & _310_;
+  assign _312_ = & { _311_, _290_, _278_, _245_, _211_ };
+  assign _313_ = dispatch_stuck & _312_;
+  assign _314_ = ~ quell;
+  assign _315_ = running & _314_;
+  assign _316_ = _313_ & _315_;
+  assign _317_ = ~ quell;
+  assign _318_ = running & _317_;
+  assign _319_ = dispatch_truncated & _318_;
+  assign _321_ = _316_ | _319_;
+  assign _322_ = _178_ | _321_;
+  assign _323_ = _089_ | _322_;
+  assign _324_ = ~ quell;
+  assign _325_ = running & _324_;
+  assign _326_ = control_stop & _325_;
+  assign _327_ = _323_ | _326_;
+  assign stop = dispatch_halted | _327_;
+  assign _328_ = ! control_error_code;
+  assign _329_ = | control_error_code;
+  assign _330_ = load_shell_busy & load_engine_stall;
+  assign _332_ = ~ _330_;
+  assign _333_ = load_shell_busy & _332_;
+  assign control_load_run = _333_ | dispatch_load_began;
   assign control_load_stall = load_shell_busy & load_engine_stall;
   assign control_dsp_run = dsp_shell_busy | dispatch_dsp_began;
   assign control_sparse_run = sparse_shell_busy | dispatch_sparse_began;
   assign control_vec_run = vec_shell_busy | dispatch_vec_began;
-  assign _163_ = store_shell_busy & store_engine_stall;
-  assign _164_ = ~ _163_;
-  assign _165_ = store_shell_busy & _164_;
-  assign control_store_run = _165_ | dispatch_store_began;
+  assign _334_ = store_shell_busy & store_engine_stall;
+  assign _335_ = ~ _334_;
+  assign _337_ = store_shell_busy & _335_;
+  assign control_store_run = _337_ | dispatch_store_began;
   assign control_store_stall = store_shell_busy & store_engine_stall;
-  assign _166_ = | reads_error;
-  assign _167_ = dispatch_illegal | _166_;
-  assign _168_ = | writes_error;
-  assign _170_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _171_ = _168_ | _170_;
-  assign _172_ = _167_ | _171_;
-  assign _173_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _174_ = sparse_engine_error | _173_;
-  assign _175_ = ~ load_shell_busy;
-  assign _176_ = ~ dispatch_load_began;
-  assign _177_ = _175_ & _176_;
-  assign _178_ = ~ dsp_shell_busy;
-  assign _179_ = ~ dispatch_dsp_began;
-  assign _181_ = _178_ & _179_;
-  assign _182_ = ~ sparse_shell_busy;
-  assign _183_ = ~ dispatch_sparse_began;
-  assign _184_ = _182_ & _183_;
-  assign _185_ = ~ vec_shell_busy;
-  assign _186_ = ~ dispatch_vec_began;
-  assign _187_ = _185_ & _186_;
-  assign _188_ = ~ store_shell_busy;
-  assign _189_ = ~ dispatch_store_began;
-  assign _190_ = _188_ & _189_;
-  assign _192_ = & { _190_, _187_, _184_, _181_, _177_ };
-  assign _193_ = dispatch_stuck & _192_;
-  assign _194_ = _193_ | dispatch_truncated;
-  assign _195_ = _174_ | _194_;
-  assign _196_ = _172_ | _195_;
-  assign _197_ = _196_ | control_stop;
-  assign _198_ = | reads_error;
-  assign _199_ = dispatch_illegal | _198_;
-  assign _200_ = | writes_error;
-  assign _201_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _203_ = _200_ | _201_;
-  assign _204_ = _199_ | _203_;
-  assign _205_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _206_ = sparse_engine_error | _205_;
-  assign _207_ = ~ load_shell_busy;
-  assign _208_ = ~ dispatch_load_began;
-  assign _209_ = _207_ & _208_;
-  assign _210_ = ~ dsp_shell_busy;
-  assign _211_ = ~ dispatch_dsp_began;
-  assign _212_ = _210_ & _211_;
-  assign _214_ = ~ sparse_shell_busy;
-  assign _215_ = ~ dispatch_sparse_began;
-  assign _216_ = _214_ & _215_;
-  assign _217_ = ~ vec_shell_busy;
-  assign _218_ = ~ dispatch_vec_began;
-  assign _219_ = _217_ & _218_;
-  assign _220_ = ~ store_shell_busy;
-  assign _221_ = ~ dispatch_store_began;
-  assign _222_ = _220_ & _221_;
-  assign _223_ = & { _222_, _219_, _216_, _212_, _209_ };
-  assign _002_ = dispatch_stuck & _223_;
-  assign _003_ = _002_ | dispatch_truncated;
-  assign _004_ = _206_ | _003_;
-  assign _005_ = _204_ | _004_;
-  assign _006_ = | reads_error;
-  assign _007_ = dispatch_illegal | _006_;
-  assign _008_ = | writes_error;
-  assign _009_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _010_ = _008_ | _009_;
-  assign _011_ = _007_ | _010_;
-  assign _013_ = | reads_error;
-  assign _014_ = dispatch_illegal | _013_;
-  assign _015_ = reads_error[0] ? 2'h3 : 2'h2;
-  assign _016_ = dispatch_illegal ? 2'h1 : _015_;
-  assign _017_ = | writes_error;
-  assign _018_ = writes_error[0] ? 3'h5 : 3'h4;
-  assign _019_ = _017_ ? _018_ : 3'h7;
-  assign _020_ = _014_ ? { 1'h0, _016_ } : _019_;
-  assign _021_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _022_ = sparse_engine_error | _021_;
-  assign _024_ = sparse_engine_error ? 4'hb : 4'h8;
-  assign _025_ = ~ load_shell_busy;
-  assign _026_ = ~ dispatch_load_began;
-  assign _027_ = _025_ & _026_;
-  assign _028_ = ~ dsp_shell_busy;
-  assign _029_ = ~ dispatch_dsp_began;
-  assign _030_ = _028_ & _029_;
-  assign _031_ = ~ sparse_shell_busy;
-  assign _032_ = ~ dispatch_sparse_began;
-  assign _033_ = _031_ & _032_;
-  assign _035_ = ~ vec_shell_busy;
-  assign _036_ = ~ dispatch_vec_began;
-  assign _037_ = _035_ & _036_;
-  assign _038_ = ~ store_shell_busy;
-  assign _039_ = ~ dispatch_store_began;
-  assign _040_ = _038_ & _039_;
-  assign _041_ = & { _040_, _037_, _033_, _030_, _027_ };
-  assign _042_ = dispatch_stuck & _041_;
-  assign _043_ = _042_ ? 4'h6 : 4'h9;
-  assign _044_ = _022_ ? _024_ : _043_;
-  assign _046_ = _011_ ? { 1'h0, _020_ } : _044_;
-  assign _047_ = _005_ ? _046_ : 4'ha;
-  assign _048_ = _197_ ? _047_ : 4'h0;
-  assign _049_ = | reads_error;
-  assign _050_ = dispatch_illegal | _049_;
-  assign _051_ = | writes_error;
-  assign _052_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _053_ = _051_ | _052_;
-  assign _054_ = _050_ | _053_;
-  assign _055_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _057_ = sparse_engine_error | _055_;
-  assign _058_ = ~ load_shell_busy;
-  assign _059_ = ~ dispatch_load_began;
-  assign _060_ = _058_ & _059_;
-  assign _061_ = ~ dsp_shell_busy;
-  assign _062_ = ~ dispatch_dsp_began;
-  assign _063_ = _061_ & _062_;
-  assign _064_ = ~ sparse_shell_busy;
-  assign _065_ = ~ dispatch_sparse_began;
-  assign _066_ = _064_ & _065_;
-  assign _068_ = ~ vec_shell_busy;
-  assign _069_ = ~ dispatch_vec_began;
-  assign _070_ = _068_ & _069_;
-  assign _071_ = ~ store_shell_busy;
-  assign _072_ = ~ dispatch_store_began;
-  assign _073_ = _071_ & _072_;
-  assign _074_ = & { _073_, _070_, _066_, _063_, _060_ };
-  assign _075_ = dispatch_stuck & _074_;
-  assign _076_ = _075_ | dispatch_truncated;
-  assign _077_ = _057_ | _076_;
-  assign _079_ = _054_ | _077_;
-  assign _080_ = _079_ | control_stop;
-  assign _081_ = | reads_error;
-  assign _082_ = dispatch_illegal | _081_;
-  assign _083_ = | writes_error;
-  assign _084_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _085_ = _083_ | _084_;
-  assign _086_ = _082_ | _085_;
-  assign _087_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _088_ = sparse_engine_error | _087_;
-  assign _090_ = ~ load_shell_busy;
-  assign _091_ = ~ dispatch_load_began;
-  assign _092_ = _090_ & _091_;
-  assign _093_ = ~ dsp_shell_busy;
-  assign _094_ = ~ dispatch_dsp_began;
-  assign _095_ = _093_ & _094_;
-  assign _096_ = ~ sparse_shell_busy;
-  assign _097_ = ~ dispatch_sparse_began;
-  assign _098_ = _096_ & _097_;
-  assign _099_ = ~ vec_shell_busy;
-  assign _101_ = ~ dispatch_vec_began;
-  assign _102_ = _099_ & _101_;
-  assign _103_ = ~ store_shell_busy;
-  assign _104_ = ~ dispatch_store_began;
-  assign _105_ = _103_ & _104_;
-  assign _106_ = & { _105_, _102_, _098_, _095_, _092_ };
-  assign _107_ = dispatch_stuck & _106_;
-  assign _108_ = _107_ | dispatch_truncated;
-  assign _109_ = _088_ | _108_;
-  assign _110_ = _086_ | _109_;
-  assign _113_ = | reads_error;
-  assign _114_ = dispatch_illegal | _113_;
-  assign _115_ = | writes_error;
-  assign _116_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
-  assign _117_ = _115_ | _116_;
-  assign _118_ = _114_ | _117_;
-  assign _119_ = | reads_error;
-  assign _120_ = dispatch_illegal | _119_;
-  assign _121_ = load_engine_data_valid ? 4'h0 : 4'hf;
-  assign _122_ = dispatch_illegal ? load_shell_word[3:0] : _121_;
-  assign _124_ = | writes_error;
-  assign _125_ = _124_ ? 4'h5 : 4'hf;
-  assign _126_ = _120_ ? _122_ : _125_;
-  assign _127_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _128_ = sparse_engine_error | _127_;
-  assign _129_ = sparse_engine_error ? 4'h3 : 4'hf;
-  assign _132_ = _128_ ? _129_ : 4'hf;
-  assign _133_ = _118_ ? _126_ : _132_;
-  assign _134_ = _110_ ? _133_ : 4'hf;
-  assign _135_ = _080_ ? _134_ : 4'hf;
-  assign _136_ = ~ reads_drain;
-  assign _137_ = running & _136_;
-  assign _139_ = ~ reads_drain;
-  assign _140_ = running & _139_;
-  assign _141_ = ~ reads_drain;
+  assign _338_ = ~ quell;
+  assign _339_ = running & _338_;
+  assign _340_ = dispatch_illegal & _339_;
+  assign _341_ = | reads_error;
+  assign _342_ = ~ quell;
+  assign _343_ = running & _342_;
+  assign _345_ = _341_ & _343_;
+  assign _346_ = _340_ | _345_;
+  assign _347_ = | writes_error;
+  assign _348_ = ~ quell;
+  assign _349_ = running & _348_;
+  assign _350_ = _347_ & _349_;
+  assign _351_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _352_ = ~ quell;
+  assign _353_ = running & _352_;
+  assign _354_ = _351_ & _353_;
+  assign _356_ = _350_ | _354_;
+  assign _357_ = _346_ | _356_;
+  assign _358_ = ~ quell;
+  assign _359_ = running & _358_;
+  assign _360_ = sparse_engine_error & _359_;
+  assign _361_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _362_ = ~ quell;
+  assign _363_ = running & _362_;
+  assign _364_ = _361_ & _363_;
+  assign _365_ = _360_ | _364_;
+  assign _002_ = ~ load_shell_busy;
+  assign _003_ = ~ dispatch_load_began;
+  assign _004_ = _002_ & _003_;
+  assign _005_ = ~ dsp_shell_busy;
+  assign _006_ = ~ dispatch_dsp_began;
+  assign _007_ = _005_ & _006_;
+  assign _008_ = ~ sparse_shell_busy;
+  assign _009_ = ~ dispatch_sparse_began;
+  assign _010_ = _008_ & _009_;
+  assign _011_ = ~ vec_shell_busy;
+  assign _013_ = ~ dispatch_vec_began;
+  assign _014_ = _011_ & _013_;
+  assign _015_ = ~ store_shell_busy;
+  assign _016_ = ~ dispatch_store_began;
+  assign _017_ = _015_ & _016_;
+  assign _018_ = & { _017_, _014_, _010_, _007_, _004_ };
+  assign _019_ = dispatch_stuck & _018_;
+  assign _020_ = ~ quell;
+  assign _021_ = running & _020_;
+  assign _022_ = _019_ & _021_;
+  assign _024_ = ~ quell;
+  assign _025_ = running & _024_;
+  assign _026_ = dispatch_truncated & _025_;
+  assign _027_ = _022_ | _026_;
+  assign _028_ = _365_ | _027_;
+  assign _029_ = _357_ | _028_;
+  assign _030_ = ~ quell;
+  assign _031_ = running & _030_;
+  assign _032_ = control_stop & _031_;
+  assign _033_ = _029_ | _032_;
+  assign _035_ = ! control_error_code;
+  assign _036_ = _033_ & _035_;
+  assign _037_ = ~ quell;
+  assign _038_ = running & _037_;
+  assign _039_ = dispatch_illegal & _038_;
+  assign _040_ = | reads_error;
+  assign _041_ = ~ quell;
+  assign _042_ = running & _041_;
+  assign _043_ = _040_ & _042_;
+  assign _044_ = _039_ | _043_;
+  assign _046_ = | writes_error;
+  assign _047_ = ~ quell;
+  assign _048_ = running & _047_;
+  assign _049_ = _046_ & _048_;
+  assign _050_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _051_ = ~ quell;
+  assign _052_ = running & _051_;
+  assign _053_ = _050_ & _052_;
+  assign _054_ = _049_ | _053_;
+  assign _055_ = _044_ | _054_;
+  assign _057_ = ~ quell;
+  assign _058_ = running & _057_;
+  assign _059_ = sparse_engine_error & _058_;
+  assign _060_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _061_ = ~ quell;
+  assign _062_ = running & _061_;
+  assign _063_ = _060_ & _062_;
+  assign _064_ = _059_ | _063_;
+  assign _065_ = ~ load_shell_busy;
+  assign _066_ = ~ dispatch_load_began;
+  assign _068_ = _065_ & _066_;
+  assign _069_ = ~ dsp_shell_busy;
+  assign _070_ = ~ dispatch_dsp_began;
+  assign _071_ = _069_ & _070_;
+  assign _072_ = ~ sparse_shell_busy;
+  assign _073_ = ~ dispatch_sparse_began;
+  assign _074_ = _072_ & _073_;
+  assign _075_ = ~ vec_shell_busy;
+  assign _076_ = ~ dispatch_vec_began;
+  assign _077_ = _075_ & _076_;
+  assign _079_ = ~ store_shell_busy;
+  assign _080_ = ~ dispatch_store_began;
+  assign _081_ = _079_ & _080_;
+  assign _082_ = & { _081_, _077_, _074_, _071_, _068_ };
+  assign _083_ = dispatch_stuck & _082_;
+  assign _084_ = ~ quell;
+  assign _085_ = running & _084_;
+  assign _086_ = _083_ & _085_;
+  assign _087_ = ~ quell;
+  assign _088_ = running & _087_;
+  assign _090_ = dispatch_truncated & _088_;
+  assign _091_ = _086_ | _090_;
+  assign _092_ = _064_ | _091_;
+  assign _093_ = _055_ | _092_;
+  assign _094_ = ~ quell;
+  assign _095_ = running & _094_;
+  assign _096_ = dispatch_illegal & _095_;
+  assign _097_ = | reads_error;
+  assign _098_ = ~ quell;
+  assign _099_ = running & _098_;
+  assign _101_ = _097_ & _099_;
+  assign _102_ = _096_ | _101_;
+  assign _103_ = | writes_error;
+  assign _104_ = ~ quell;
+  assign _105_ = running & _104_;
+  assign _106_ = _103_ & _105_;
+  assign _107_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _108_ = ~ quell;
+  assign _109_ = running & _108_;
+  assign _110_ = _107_ & _109_;
+  assign _113_ = _106_ | _110_;
+  assign _114_ = _102_ | _113_;
+  assign _115_ = ~ quell;
+  assign _116_ = running & _115_;
+  assign _117_ = dispatch_illegal & _116_;
+  assign _118_ = | reads_error;
+  assign _119_ = ~ quell;
+  assign _120_ = running & _119_;
+  assign _121_ = _118_ & _120_;
+  assign _122_ = _117_ | _121_;
+  assign _124_ = ~ quell;
+  assign _125_ = running & _124_;
+  assign _126_ = dispatch_illegal & _125_;
+  assign _127_ = reads_error[0] ? 2'h3 : 2'h2;
+  assign _128_ = _126_ ? 2'h1 : _127_;
+  assign _129_ = | writes_error;
+  assign _130_ = ~ quell;
+  assign _131_ = running & _130_;
+  assign _132_ = _129_ & _131_;
+  assign _133_ = writes_error[0] ? 3'h5 : 3'h4;
+  assign _135_ = _132_ ? _133_ : 3'h7;
+  assign _136_ = _122_ ? { 1'h0, _128_ } : _135_;
+  assign _137_ = ~ quell;
+  assign _138_ = running & _137_;
+  assign _139_ = sparse_engine_error & _138_;
+  assign _140_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _141_ = ~ quell;
   assign _142_ = running & _141_;
-  assign _143_ = ~ reads_drain;
-  assign _144_ = running & _143_;
-  assign _145_ = ~ reads_drain;
-  assign _146_ = running & _145_;
+  assign _143_ = _140_ & _142_;
+  assign _144_ = _139_ | _143_;
+  assign _146_ = ~ quell;
+  assign _147_ = running & _146_;
+  assign _148_ = sparse_engine_error & _147_;
+  assign _149_ = _148_ ? 4'hb : 4'h8;
+  assign _150_ = ~ load_shell_busy;
+  assign _151_ = ~ dispatch_load_began;
+  assign _152_ = _150_ & _151_;
+  assign _153_ = ~ dsp_shell_busy;
+  assign _154_ = ~ dispatch_dsp_began;
+  assign _155_ = _153_ & _154_;
+  assign _157_ = ~ sparse_shell_busy;
+  assign _158_ = ~ dispatch_sparse_began;
+  assign _159_ = _157_ & _158_;
+  assign _160_ = ~ vec_shell_busy;
+  assign _161_ = ~ dispatch_vec_began;
+  assign _162_ = _160_ & _161_;
+  assign _163_ = ~ store_shell_busy;
+  assign _164_ = ~ dispatch_store_began;
+  assign _165_ = _163_ & _164_;
+  assign _166_ = & { _165_, _162_, _159_, _155_, _152_ };
+  assign _168_ = dispatch_stuck & _166_;
+  assign _169_ = ~ quell;
+  assign _170_ = running & _169_;
+  assign _171_ = _168_ & _170_;
+  assign _172_ = _171_ ? 4'h6 : 4'h9;
+  assign _173_ = _144_ ? _149_ : _172_;
+  assign _174_ = _114_ ? { 1'h0, _136_ } : _173_;
+  assign _175_ = _093_ ? _174_ : 4'ha;
+  assign _176_ = ~ quell;
+  assign _177_ = running & _176_;
+  assign _179_ = dispatch_illegal & _177_;
+  assign _180_ = | reads_error;
+  assign _181_ = ~ quell;
+  assign _182_ = running & _181_;
+  assign _183_ = _180_ & _182_;
+  assign _184_ = _179_ | _183_;
+  assign _185_ = | writes_error;
+  assign _186_ = ~ quell;
+  assign _187_ = running & _186_;
+  assign _188_ = _185_ & _187_;
+  assign _190_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _191_ = ~ quell;
+  assign _192_ = running & _191_;
+  assign _193_ = _190_ & _192_;
+  assign _194_ = _188_ | _193_;
+  assign _195_ = _184_ | _194_;
+  assign _196_ = ~ quell;
+  assign _197_ = running & _196_;
+  assign _198_ = sparse_engine_error & _197_;
+  assign _199_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _201_ = ~ quell;
+  assign _202_ = running & _201_;
+  assign _203_ = _199_ & _202_;
+  assign _204_ = _198_ | _203_;
+  assign _205_ = ~ load_shell_busy;
+  assign _206_ = ~ dispatch_load_began;
+  assign _207_ = _205_ & _206_;
+  assign _208_ = ~ dsp_shell_busy;
+  assign _209_ = ~ dispatch_dsp_began;
+  assign _210_ = _208_ & _209_;
+  assign _212_ = ~ sparse_shell_busy;
+  assign _213_ = ~ dispatch_sparse_began;
+  assign _214_ = _212_ & _213_;
+  assign _215_ = ~ vec_shell_busy;
+  assign _216_ = ~ dispatch_vec_began;
+  assign _217_ = _215_ & _216_;
+  assign _218_ = ~ store_shell_busy;
+  assign _219_ = ~ dispatch_store_began;
+  assign _220_ = _218_ & _219_;
+  assign _221_ = & { _220_, _217_, _214_, _210_, _207_ };
+  assign _224_ = dispatch_stuck & _221_;
+  assign _225_ = ~ quell;
+  assign _226_ = running & _225_;
+  assign _227_ = _224_ & _226_;
+  assign _228_ = ~ quell;
+  assign _229_ = running & _228_;
+  assign _230_ = dispatch_truncated & _229_;
+  assign _231_ = _227_ | _230_;
+  assign _232_ = _204_ | _231_;
+  assign _233_ = _195_ | _232_;
+  assign _235_ = ~ quell;
+  assign _236_ = running & _235_;
+  assign _237_ = dispatch_illegal & _236_;
+  assign _238_ = | reads_error;
+  assign _239_ = ~ quell;
+  assign _240_ = running & _239_;
+  assign _241_ = _238_ & _240_;
+  assign _242_ = _237_ | _241_;
+  assign _243_ = | writes_error;
+  assign _244_ = ~ quell;
+  assign _246_ = running & _244_;
+  assign _247_ = _243_ & _246_;
+  assign _248_ = | { acc_buffer_conflict, parameter_buffer_conflict, act_buffer_conflict };
+  assign _249_ = ~ quell;
+  assign _250_ = running & _249_;
+  assign _251_ = _248_ & _250_;
+  assign _252_ = _247_ | _251_;
+  assign _253_ = _242_ | _252_;
+  assign _254_ = ~ quell;
+  assign _255_ = running & _254_;
+  assign _257_ = dispatch_illegal & _255_;
+  assign _258_ = | reads_error;
+  assign _259_ = ~ quell;
+  assign _260_ = running & _259_;
+  assign _261_ = _258_ & _260_;
+  assign _262_ = _257_ | _261_;
+  assign _263_ = ~ quell;
+  assign _264_ = running & _263_;
+  assign _265_ = dispatch_illegal & _264_;
+  assign _266_ = load_engine_data_valid ? 4'h0 : 4'hf;
+  assign _268_ = _265_ ? load_shell_word[3:0] : _266_;
+  assign _269_ = | writes_error;
+  assign _270_ = ~ quell;
+  assign _271_ = running & _270_;
+  assign _272_ = _269_ & _271_;
+  assign _273_ = _272_ ? 4'h5 : 4'hf;
+  assign _274_ = _262_ ? _268_ : _273_;
+  assign _275_ = ~ quell;
+  assign _276_ = running & _275_;
+  assign _277_ = sparse_engine_error & _276_;
+  assign _279_ = | { store_shell_overflow, vec_shell_overflow, sparse_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _280_ = ~ quell;
+  assign _281_ = running & _280_;
+  assign _282_ = _279_ & _281_;
+  assign _283_ = _277_ | _282_;
+  assign _284_ = ~ quell;
+  assign _285_ = running & _284_;
+  assign _286_ = sparse_engine_error & _285_;
+  assign _287_ = _286_ ? 4'h3 : 4'hf;
+  assign _291_ = _283_ ? _287_ : 4'hf;
+  assign _292_ = _253_ ? _274_ : _291_;
+  assign _293_ = _233_ ? _292_ : 4'hf;
+  assign _294_ = ~ quell;
+  assign _295_ = running & _294_;
+  assign _296_ = ~ quell;
+  assign _297_ = running & _296_;
+  assign _298_ = ~ quell;
+  assign _299_ = running & _298_;
+  assign _300_ = ~ quell;
+  assign _302_ = running & _300_;
+  assign _303_ = ~ quell;
+  assign _304_ = running & _303_;
   always @(posedge clk)
     if (rst) control_store_waiting <= 8'h00;
-    else if (_146_) control_store_waiting <= store_shell_missing;
+    else if (_304_) control_store_waiting <= store_shell_missing;
   always @(posedge clk)
     if (rst) control_vec_waiting <= 8'h00;
-    else if (_144_) control_vec_waiting <= vec_shell_missing;
+    else if (_302_) control_vec_waiting <= vec_shell_missing;
   always @(posedge clk)
     if (rst) control_sparse_waiting <= 8'h00;
-    else if (_142_) control_sparse_waiting <= sparse_shell_missing;
+    else if (_299_) control_sparse_waiting <= sparse_shell_missing;
   always @(posedge clk)
     if (rst) control_dsp_waiting <= 8'h00;
-    else if (_140_) control_dsp_waiting <= dsp_shell_missing;
+    else if (_297_) control_dsp_waiting <= dsp_shell_missing;
   always @(posedge clk)
     if (rst) control_load_waiting <= 8'h00;
-    else if (_137_) control_load_waiting <= load_shell_missing;
-  always @(posedge clk)
-    if (rst) control_error_instruction <= 32'd0;
-    else if (_224_) control_error_instruction <= dispatch_position;
-  always @(posedge clk)
-    if (rst) control_error_engine <= 4'h0;
-    else if (_225_) control_error_engine <= _135_;
+    else if (_295_) control_load_waiting <= load_shell_missing;
   always @(posedge clk)
     if (rst) state_state <= 2'h0;
-    else state_state <= _228_;
+    else state_state <= _367_;
   always @(posedge clk)
     if (rst) dispatch_go <= 1'h0;
-    else dispatch_go <= _234_;
+    else dispatch_go <= _373_;
   always @(posedge clk)
-    if (rst) reads_drain <= 1'h1;
-    else reads_drain <= _239_;
-  reg [3:0] _489_ = 4'h0;
+    if (rst) quell <= 1'h1;
+    else quell <= _378_;
   always @(posedge clk)
-    if (rst) _489_ <= 4'h0;
-    else if (_226_) _489_ <= _048_;
-  assign control_error_code[3:0] = _489_;
-  assign _224_ = state_state == 2'h1;
-  assign _225_ = state_state == 2'h1;
-  assign _226_ = state_state == 2'h1;
-  assign _227_ = settled ? 2'h0 : state_state;
-  function [1:0] _494_;
+    if (rst) control_error_instruction <= 32'd0;
+    else if (_036_) control_error_instruction <= dispatch_position;
+  always @(posedge clk)
+    if (rst) control_error_engine <= 4'h0;
+    else if (_036_) control_error_engine <= _293_;
+  always @(posedge clk)
+    if (rst) control_error_code <= 8'h00;
+    else control_error_code <= _385_;
+  assign _366_ = settled ? 2'h0 : state_state;
+  function [1:0] _776_;
     input [1:0] a;
     input [5:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _494_ = b[1:0];
+        _776_ = b[1:0];
       3'b?1?:
-        _494_ = b[3:2];
+        _776_ = b[3:2];
       3'b1??:
-        _494_ = b[5:4];
+        _776_ = b[5:4];
       default:
-        _494_ = a;
+        _776_ = a;
     endcase
   endfunction
-  assign _228_ = _494_(state_state, { _232_, _230_, _227_ }, { _233_, _231_, _229_ });
-  assign _229_ = state_state == 2'h2;
-  assign _230_ = stop ? 2'h2 : state_state;
-  assign _231_ = state_state == 2'h1;
-  assign _232_ = control_start ? 2'h1 : state_state;
-  assign _233_ = ! state_state;
-  function [0:0] _500_;
+  assign _367_ = _776_(state_state, { _371_, _369_, _366_ }, { _372_, _370_, _368_ });
+  assign _368_ = state_state == 2'h2;
+  assign _369_ = stop ? 2'h2 : state_state;
+  assign _370_ = state_state == 2'h1;
+  assign _371_ = control_start ? 2'h1 : state_state;
+  assign _372_ = ! state_state;
+  function [0:0] _782_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _500_ = b[0:0];
+        _782_ = b[0:0];
       2'b1?:
-        _500_ = b[1:1];
+        _782_ = b[1:1];
       default:
-        _500_ = a;
+        _782_ = a;
     endcase
   endfunction
-  assign _234_ = _500_(dispatch_go, { _236_, 1'h0 }, { _237_, _235_ });
-  assign _235_ = state_state == 2'h1;
-  assign _236_ = control_start ? 1'h1 : dispatch_go;
-  assign _237_ = ! state_state;
-  assign _238_ = settled ? 1'h0 : reads_drain;
-  function [0:0] _505_;
+  assign _373_ = _782_(dispatch_go, { _375_, 1'h0 }, { _376_, _374_ });
+  assign _374_ = state_state == 2'h1;
+  assign _375_ = control_start ? 1'h1 : dispatch_go;
+  assign _376_ = ! state_state;
+  assign _377_ = settled ? 1'h0 : quell;
+  function [0:0] _787_;
     input [0:0] a;
     input [2:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _505_ = b[0:0];
+        _787_ = b[0:0];
       3'b?1?:
-        _505_ = b[1:1];
+        _787_ = b[1:1];
       3'b1??:
-        _505_ = b[2:2];
+        _787_ = b[2:2];
       default:
-        _505_ = a;
+        _787_ = a;
     endcase
   endfunction
-  assign _239_ = _505_(reads_drain, { 1'h0, _241_, _238_ }, { _243_, _242_, _240_ });
-  assign _240_ = state_state == 2'h2;
-  assign _241_ = stop ? 1'h1 : reads_drain;
-  assign _242_ = state_state == 2'h1;
-  assign _243_ = ! state_state;
-  assign _244_ = settled ? _158_ : 1'h0;
-  assign control_error = _245_ ? _244_ : 1'h0;
-  assign _245_ = state_state == 2'h2;
-  assign _246_ = settled ? _157_ : 1'h0;
-  assign control_done = _247_ ? _246_ : 1'h0;
-  assign _247_ = state_state == 2'h2;
-  function [0:0] _516_;
+  assign _378_ = _787_(quell, { 1'h0, _380_, _377_ }, { _382_, _381_, _379_ });
+  assign _379_ = state_state == 2'h2;
+  assign _380_ = stop ? 1'h1 : quell;
+  assign _381_ = state_state == 2'h1;
+  assign _382_ = ! state_state;
+  assign _383_ = _036_ ? { 4'h0, _175_ } : control_error_code;
+  assign _384_ = control_start ? 8'h00 : _383_;
+  assign _385_ = _386_ ? _384_ : _383_;
+  assign _386_ = ! state_state;
+  assign _387_ = settled ? _329_ : 1'h0;
+  assign control_error = _388_ ? _387_ : 1'h0;
+  assign _388_ = state_state == 2'h2;
+  assign _389_ = settled ? _328_ : 1'h0;
+  assign control_done = _390_ ? _389_ : 1'h0;
+  assign _390_ = state_state == 2'h2;
+  function [0:0] _802_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _516_ = b[0:0];
+        _802_ = b[0:0];
       2'b1?:
-        _516_ = b[1:1];
+        _802_ = b[1:1];
       default:
-        _516_ = a;
+        _802_ = a;
     endcase
   endfunction
-  assign running = _516_(1'h0, 2'h3, { _249_, _248_ });
-  assign _248_ = state_state == 2'h2;
-  assign _249_ = state_state == 2'h1;
+  assign running = _802_(1'h0, 2'h3, { _392_, _391_ });
+  assign _391_ = state_state == 2'h2;
+  assign _392_ = state_state == 2'h1;
   accelerator_scratchpad_acc acc_buffer (
     .clk(clk),
     .conflict(acc_buffer_conflict),
@@ -1189,7 +1473,7 @@ module accelerator(
   );
   accelerator_scratchpad_code code_buffer (
     .clk(clk),
-    .conflict(_148_),
+    .conflict(_306_),
     .load_address(load_engine_write_address[9:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[4]),
@@ -1209,7 +1493,7 @@ module accelerator(
     .dsp_wait(control_dsp_wait),
     .dsp_waiting(control_dsp_waiting),
     .error(control_error),
-    .error_code({ 4'h0, control_error_code[3:0] }),
+    .error_code(control_error_code),
     .error_engine(control_error_engine),
     .error_instruction(control_error_instruction),
     .irq(irq),
@@ -1286,7 +1570,7 @@ module accelerator(
     .read_beats(reads_fetch_beats),
     .read_ready(dispatch_read_ready),
     .read_valid(reads_fetch_valid),
-    .rst(reads_drain),
+    .rst(quell),
     .sparse_began(dispatch_sparse_began),
     .sparse_idle(dispatch_sparse_idle),
     .sparse_push(sparse_shell_push),
@@ -1311,7 +1595,7 @@ module accelerator(
     .clk(clk),
     .done(dsp_shell_done),
     .head(dsp_engine_head),
-    .rst(reads_drain),
+    .rst(quell),
     .start(dsp_engine_start),
     .weight_address(weight_buffer_dsp_address),
     .weight_data(dsp_engine_weight_data),
@@ -1331,14 +1615,14 @@ module accelerator(
     .missing(dsp_shell_missing),
     .overflow(dsp_shell_overflow),
     .push(dsp_shell_push),
-    .rst(reads_drain),
+    .rst(quell),
     .start(dsp_engine_start),
     .waiting(control_dsp_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_index index_buffer (
     .clk(clk),
-    .conflict(_151_),
+    .conflict(_308_),
     .load_address(load_engine_write_address[12:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[6]),
@@ -1359,7 +1643,7 @@ module accelerator(
     .read_beats(reads_load_beats),
     .read_ready(load_engine_read_ready),
     .read_valid(reads_load_valid),
-    .rst(reads_drain),
+    .rst(quell),
     .stall(load_engine_stall),
     .start(load_engine_start),
     .write_address(load_engine_write_address),
@@ -1380,7 +1664,7 @@ module accelerator(
     .missing(load_shell_missing),
     .overflow(load_shell_overflow),
     .push(load_shell_push),
-    .rst(reads_drain),
+    .rst(quell),
     .start(load_engine_start),
     .waiting(control_load_wait),
     .word(load_shell_word)
@@ -1403,7 +1687,7 @@ module accelerator(
     .beat(control_read_beat),
     .clk(clk),
     .data(dispatch_data),
-    .drain(reads_drain),
+    .drain(quell),
     .error(reads_error),
     .fetch_address(reads_fetch_address),
     .fetch_beats(reads_fetch_beats),
@@ -1449,7 +1733,7 @@ module accelerator(
     .operand_data(sparse_engine_operand_data),
     .operand_en(sparse_engine_operand_en),
     .operand_spread(sparse_engine_operand_spread),
-    .rst(reads_drain),
+    .rst(quell),
     .start(sparse_engine_start),
     .value_address(value_buffer_sparse_address),
     .value_data(sparse_engine_value_data),
@@ -1469,7 +1753,7 @@ module accelerator(
     .missing(sparse_shell_missing),
     .overflow(sparse_shell_overflow),
     .push(sparse_shell_push),
-    .rst(reads_drain),
+    .rst(quell),
     .start(sparse_engine_start),
     .waiting(control_sparse_wait),
     .word(load_shell_word)
@@ -1491,7 +1775,7 @@ module accelerator(
     .read_address(act_buffer_store_address),
     .read_data(store_engine_read_data),
     .read_en(act_buffer_store_en),
-    .rst(reads_drain),
+    .rst(quell),
     .stall(store_engine_stall),
     .start(store_engine_start)
   );
@@ -1509,14 +1793,14 @@ module accelerator(
     .missing(store_shell_missing),
     .overflow(store_shell_overflow),
     .push(store_shell_push),
-    .rst(reads_drain),
+    .rst(quell),
     .start(store_engine_start),
     .waiting(control_store_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_value value_buffer (
     .clk(clk),
-    .conflict(_150_),
+    .conflict(_307_),
     .load_address(load_engine_write_address),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[5]),
@@ -1543,7 +1827,7 @@ module accelerator(
     .par_address(parameter_buffer_vec_address),
     .par_data(vec_engine_par_data),
     .par_en(parameter_buffer_vec_en),
-    .rst(reads_drain),
+    .rst(quell),
     .scale_address(parameter_buffer_scale_address),
     .scale_data(parameter_buffer_scale_data),
     .scale_en(parameter_buffer_scale_en),
@@ -1566,14 +1850,14 @@ module accelerator(
     .missing(vec_shell_missing),
     .overflow(vec_shell_overflow),
     .push(vec_shell_push),
-    .rst(reads_drain),
+    .rst(quell),
     .start(vec_engine_start),
     .waiting(control_vec_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_weight weight_buffer (
     .clk(clk),
-    .conflict(_147_),
+    .conflict(_305_),
     .dsp_address(weight_buffer_dsp_address),
     .dsp_data(dsp_engine_weight_data),
     .dsp_en(weight_buffer_dsp_en),
@@ -1593,7 +1877,7 @@ module accelerator(
     .burst_ready(store_engine_burst_ready),
     .burst_valid(writes_burst_valid),
     .clk(clk),
-    .drain(reads_drain),
+    .drain(quell),
     .error(writes_error),
     .idle(store_engine_port_idle),
     .m_axi_awaddr(m_axi_awaddr),
@@ -1618,7 +1902,7 @@ module accelerator(
   assign act_buffer_load_en = load_engine_write_en[0];
   assign act_buffer_store_data = store_engine_read_data;
   assign act_buffer_vec_data = vec_engine_act_data;
-  assign code = { 4'h0, control_error_code[3:0] };
+  assign code = control_error_code;
   assign code_buffer_load_address = load_engine_write_address[9:0];
   assign code_buffer_load_data = act_buffer_load_data;
   assign code_buffer_load_en = load_engine_write_en[4];
@@ -1626,7 +1910,6 @@ module accelerator(
   assign control_dsp_done = dsp_shell_ended;
   assign control_dsp_idle = dispatch_dsp_idle;
   assign control_dsp_stall = 1'h0;
-  assign control_error_code[7:4] = 4'h0;
   assign control_irq = irq;
   assign control_load_done = load_shell_ended;
   assign control_load_idle = dispatch_load_idle;
@@ -1718,9 +2001,9 @@ module accelerator(
   assign parameter_buffer_load_en = load_engine_write_en[2];
   assign parameter_buffer_vec_data = vec_engine_par_data;
   assign position = control_error_instruction;
-  assign quell = reads_drain;
   assign reads_beat = control_read_beat;
   assign reads_data = dispatch_data;
+  assign reads_drain = quell;
   assign reads_fetch_data = dispatch_data_valid;
   assign reads_fetch_ready = dispatch_read_ready;
   assign reads_load_data = load_engine_data_valid;
@@ -1810,7 +2093,7 @@ module accelerator(
   assign writes_beat = control_write_beat;
   assign writes_beat_ready = store_engine_beat_ready;
   assign writes_burst_ready = store_engine_burst_ready;
-  assign writes_drain = reads_drain;
+  assign writes_drain = quell;
   assign writes_idle = store_engine_port_idle;
   assign writes_m_axi_awaddr = m_axi_awaddr;
   assign writes_m_axi_awburst = m_axi_awburst;
@@ -7218,6 +7501,7 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
   wire rst;
   wire [3:0] second;
   wire [511:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -7230,11 +7514,12 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[4:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -7250,7 +7535,7 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
     else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _02_[3:0];
+    else if (take) read__addr <= _02_[3:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -7307,6 +7592,7 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
   wire rst;
   wire [3:0] second;
   wire shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -7319,11 +7605,12 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[4:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -7339,7 +7626,7 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
     else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _02_[3:0];
+    else if (take) read__addr <= _02_[3:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -7396,6 +7683,7 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
   wire rst;
   wire [3:0] second;
   wire [8:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -7408,11 +7696,12 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[4:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -7428,7 +7717,7 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
     else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _02_[3:0];
+    else if (take) read__addr <= _02_[3:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -7476,6 +7765,7 @@ module accelerator_fifo_prefetch_128(data, pop, clk, rst, valid, head, full, lev
   wire [128:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -7488,8 +7778,9 @@ module accelerator_fifo_prefetch_128(data, pop, clk, rst, valid, head, full, lev
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -7499,7 +7790,7 @@ module accelerator_fifo_prefetch_128(data, pop, clk, rst, valid, head, full, lev
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 2'h0;
-    else if (pop) read__addr <= _08_[1:0];
+    else if (take) read__addr <= _08_[1:0];
   always @(posedge clk)
     if (rst) write__addr <= 2'h0;
     else if (push) write__addr <= _07_[1:0];
@@ -7548,6 +7839,7 @@ module accelerator_fifo_prefetch_64(data, pop, clk, rst, valid, head, full, leve
   wire [64:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -7560,8 +7852,9 @@ module accelerator_fifo_prefetch_64(data, pop, clk, rst, valid, head, full, leve
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -7571,7 +7864,7 @@ module accelerator_fifo_prefetch_64(data, pop, clk, rst, valid, head, full, leve
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 2'h0;
-    else if (pop) read__addr <= _08_[1:0];
+    else if (take) read__addr <= _08_[1:0];
   always @(posedge clk)
     if (rst) write__addr <= 2'h0;
     else if (push) write__addr <= _07_[1:0];
@@ -7629,6 +7922,7 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
   wire rst;
   wire [3:0] second;
   wire [127:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -7641,11 +7935,12 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[4:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -7661,7 +7956,7 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
     else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _02_[3:0];
+    else if (take) read__addr <= _02_[3:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -7718,6 +8013,7 @@ module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popp
   wire rst;
   wire [3:0] second;
   wire [74:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -7730,11 +8026,12 @@ module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popp
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[4:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -7750,7 +8047,7 @@ module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popp
     else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _02_[3:0];
+    else if (take) read__addr <= _02_[3:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -7807,6 +8104,7 @@ module accelerator_fifo_softmax_lengths(data, pop, clk, rst, valid, head, full, 
   wire rst;
   wire [5:0] second;
   wire [5:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -7819,11 +8117,12 @@ module accelerator_fifo_softmax_lengths(data, pop, clk, rst, valid, head, full, 
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[6:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -7839,7 +8138,7 @@ module accelerator_fifo_softmax_lengths(data, pop, clk, rst, valid, head, full, 
     else if (push) write__addr <= _03_[5:0];
   always @(posedge clk)
     if (rst) read__addr <= 6'h01;
-    else if (pop) read__addr <= _02_[5:0];
+    else if (take) read__addr <= _02_[5:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -7887,6 +8186,7 @@ module accelerator_fifo_softmax_results(data, pop, clk, rst, valid, head, full, 
   wire [224:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -7899,8 +8199,9 @@ module accelerator_fifo_softmax_results(data, pop, clk, rst, valid, head, full, 
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -7910,7 +8211,7 @@ module accelerator_fifo_softmax_results(data, pop, clk, rst, valid, head, full, 
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 4'h0;
-    else if (pop) read__addr <= _08_[3:0];
+    else if (take) read__addr <= _08_[3:0];
   always @(posedge clk)
     if (rst) write__addr <= 4'h0;
     else if (push) write__addr <= _07_[3:0];
@@ -7959,6 +8260,7 @@ module accelerator_fifo_softmax_statistics(data, pop, clk, rst, valid, head, ful
   wire [37:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -7971,8 +8273,9 @@ module accelerator_fifo_softmax_statistics(data, pop, clk, rst, valid, head, ful
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -7982,7 +8285,7 @@ module accelerator_fifo_softmax_statistics(data, pop, clk, rst, valid, head, ful
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 6'h00;
-    else if (pop) read__addr <= _08_[5:0];
+    else if (take) read__addr <= _08_[5:0];
   always @(posedge clk)
     if (rst) write__addr <= 6'h00;
     else if (push) write__addr <= _07_[5:0];
@@ -8031,6 +8334,7 @@ module accelerator_fifo_store(data, pop, clk, rst, valid, head, full, level, pus
   wire [512:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -8043,8 +8347,9 @@ module accelerator_fifo_store(data, pop, clk, rst, valid, head, full, level, pus
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -8054,7 +8359,7 @@ module accelerator_fifo_store(data, pop, clk, rst, valid, head, full, level, pus
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 3'h0;
-    else if (pop) read__addr <= _08_[2:0];
+    else if (take) read__addr <= _08_[2:0];
   always @(posedge clk)
     if (rst) write__addr <= 3'h0;
     else if (push) write__addr <= _07_[2:0];
@@ -16880,19 +17185,19 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _12_;
   wire _13_;
   wire _14_;
-  wire [5:0] _15_;
-  wire [6:0] _16_;
+  wire _15_;
+  wire _16_;
   wire _17_;
-  wire _18_;
-  wire [32:0] _19_;
-  wire [8:0] _20_;
-  wire [9:0] _21_;
+  wire [5:0] _18_;
+  wire [6:0] _19_;
+  wire _20_;
+  wire _21_;
   wire _22_;
-  wire _23_;
-  wire [4:0] _24_;
-  wire _25_;
+  wire [32:0] _23_;
+  wire [8:0] _24_;
+  wire [9:0] _25_;
   wire _26_;
-  wire _27_;
+  wire [4:0] _27_;
   wire _28_;
   wire _29_;
   wire _30_;
@@ -16900,6 +17205,8 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _32_;
   wire _33_;
   wire _34_;
+  wire _35_;
+  wire _36_;
   wire accept;
   output beat;
   wire beat;
@@ -16973,70 +17280,72 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   assign _00_ = ~ m_axi_arvalid;
   assign _11_ = _00_ | m_axi_arready;
   assign _22_ = flying != 5'h10;
-  assign _27_ = _11_ & _22_;
-  assign _28_ = ~ drain;
-  assign fetch_ready = _27_ & _28_;
-  assign _29_ = ~ fetch_valid;
-  assign load_ready = fetch_ready & _29_;
-  assign _30_ = fetch_valid | load_valid;
-  assign accept = fetch_ready & _30_;
+  assign _30_ = _11_ & _22_;
+  assign _31_ = ~ drain;
+  assign free = _30_ & _31_;
+  assign _32_ = ~ fetch_valid;
+  assign load_ready = free & _32_;
+  assign _33_ = fetch_valid ? fetch_valid : load_valid;
+  assign _34_ = free & _33_;
+  assign _01_ = ~ drain;
+  assign accept = _34_ & _01_;
   assign order_data = ~ fetch_valid;
-  assign _31_ = ~ order_head;
-  assign _32_ = _31_ | load_take;
-  assign _01_ = _32_ | drain;
-  assign m_axi_rready = order_valid & _01_;
+  assign _02_ = ~ order_head;
+  assign _03_ = _02_ | load_take;
+  assign _04_ = _03_ | drain;
+  assign m_axi_rready = order_valid & _04_;
   assign beat = m_axi_rvalid & m_axi_rready;
   assign order_pop = beat & m_axi_rlast;
-  assign _02_ = m_axi_rvalid & order_valid;
-  assign _03_ = ~ order_head;
-  assign _04_ = _02_ & _03_;
-  assign _05_ = ~ drain;
-  assign fetch_data = _04_ & _05_;
-  assign _06_ = m_axi_rvalid & order_valid;
-  assign _07_ = _06_ & order_head;
+  assign _05_ = m_axi_rvalid & order_valid;
+  assign _06_ = ~ order_head;
+  assign _07_ = _05_ & _06_;
   assign _08_ = ~ drain;
-  assign load_data = _07_ & _08_;
-  assign _09_ = ! flying;
-  assign _10_ = ~ m_axi_arvalid;
-  assign idle = _09_ & _10_;
-  assign _12_ = beat & m_axi_rresp[1];
-  assign _13_ = ~ drain;
-  assign _14_ = _12_ & _13_;
-  assign error = _14_ ? m_axi_rresp : 2'h0;
-  assign _15_ = flying + accept;
-  assign _16_ = _15_ - order_pop;
-  assign _17_ = ~ m_axi_arvalid;
-  assign _18_ = _17_ | m_axi_arready;
-  assign _19_ = fetch_valid ? fetch_address : load_address;
-  assign _20_ = fetch_valid ? fetch_beats : load_beats;
-  assign _21_ = _20_ - 1'h1;
+  assign fetch_data = _07_ & _08_;
+  assign _09_ = m_axi_rvalid & order_valid;
+  assign _10_ = _09_ & order_head;
+  assign _12_ = ~ drain;
+  assign load_data = _10_ & _12_;
+  assign _13_ = ! flying;
+  assign _14_ = ~ m_axi_arvalid;
+  assign idle = _13_ & _14_;
+  assign _15_ = beat & m_axi_rresp[1];
+  assign _16_ = ~ drain;
+  assign _17_ = _15_ & _16_;
+  assign error = _17_ ? m_axi_rresp : 2'h0;
+  assign _18_ = flying + accept;
+  assign _19_ = _18_ - order_pop;
+  assign _20_ = ~ m_axi_arvalid;
+  assign _21_ = _20_ | m_axi_arready;
+  assign _23_ = fetch_valid ? fetch_address : load_address;
+  assign _24_ = fetch_valid ? fetch_beats : load_beats;
+  assign _25_ = _24_ - 1'h1;
   always @(posedge clk)
     if (rst) m_axi_arvalid <= 1'h0;
-    else m_axi_arvalid <= _34_;
+    else m_axi_arvalid <= _36_;
   always @(posedge clk)
-    if (_18_) m_axi_arlen <= _21_[7:0];
+    if (_21_) m_axi_arlen <= _25_[7:0];
   always @(posedge clk)
-    if (_18_) m_axi_araddr <= _19_;
+    if (_21_) m_axi_araddr <= _23_;
   always @(posedge clk)
     if (rst) flying <= 5'h00;
-    else flying <= _16_[4:0];
-  assign _33_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
-  assign _34_ = accept ? 1'h1 : _33_;
+    else flying <= _19_[4:0];
+  assign _35_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
+  assign _36_ = accept ? 1'h1 : _35_;
   accelerator_fifo_order order (
     .clk(clk),
     .data(order_data),
-    .full(_23_),
+    .full(_26_),
     .head(order_head),
-    .kept(_26_),
-    .level(_24_),
+    .kept(_29_),
+    .level(_27_),
     .pop(order_pop),
-    .popped(_25_),
+    .popped(_28_),
     .push(accept),
     .rst(rst),
     .valid(order_valid)
   );
   assign data = m_axi_rdata;
-  assign free = fetch_ready;
+  assign fetch_ready = free;
   assign last = order_pop;
   assign m_axi_araddr_held = m_axi_araddr;
   assign m_axi_arburst = 2'h1;
@@ -20123,7 +20432,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _071_;
   wire _072_;
   wire _073_;
-  wire _074_;
+  wire [5:0] _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -20134,7 +20443,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _082_;
   wire _083_;
   wire _084_;
-  wire [5:0] _085_;
+  wire _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -20146,8 +20455,8 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _094_;
   wire _095_;
   wire _096_;
-  wire _097_;
-  wire [4:0] _098_;
+  wire [4:0] _097_;
+  wire _098_;
   wire _099_;
   wire _100_;
   wire _101_;
@@ -20175,53 +20484,53 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _123_;
   wire _124_;
   wire _125_;
-  wire _126_;
-  wire _127_;
-  wire [6:0] _128_;
+  wire [6:0] _126_;
+  wire [7:0] _127_;
+  wire _128_;
   wire _129_;
-  wire [7:0] _130_;
+  wire _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
-  wire _135_;
-  wire _136_;
-  wire [6:0] _137_;
-  wire [7:0] _138_;
+  wire [6:0] _135_;
+  wire [7:0] _136_;
+  wire _137_;
+  wire _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
-  wire _143_;
-  wire _144_;
-  wire [6:0] _145_;
-  wire [7:0] _146_;
+  wire [6:0] _143_;
+  wire [7:0] _144_;
+  wire _145_;
+  wire _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
-  wire _152_;
-  wire _153_;
-  wire [6:0] _154_;
-  wire [7:0] _155_;
+  wire [6:0] _152_;
+  wire [7:0] _153_;
+  wire _154_;
+  wire _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
-  wire _160_;
-  wire _161_;
-  wire [6:0] _162_;
-  wire [7:0] _163_;
+  wire [6:0] _160_;
+  wire [7:0] _161_;
+  wire _162_;
+  wire _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
-  wire _168_;
-  wire _169_;
-  wire [6:0] _170_;
+  wire [6:0] _168_;
+  wire [7:0] _169_;
+  wire _170_;
   wire _171_;
-  wire [7:0] _172_;
+  wire _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -20232,7 +20541,6 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _180_;
   wire _181_;
   wire _182_;
-  wire _183_;
   output began;
   wire began;
   output begins;
@@ -20247,6 +20555,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   output ended;
   wire ended;
   wire ends;
+  wire free;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -20300,260 +20609,260 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   assign _000_ = ~ has_load;
   assign lacks[0] = head[8] & _000_;
   assign takes_load = start & head[8];
-  assign _108_ = ~ has_dsp;
-  assign lacks[1] = head[9] & _108_;
+  assign _107_ = ~ has_dsp;
+  assign lacks[1] = head[9] & _107_;
   assign takes_dsp = start & head[9];
-  assign _129_ = ~ has_lut;
-  assign lacks[2] = head[10] & _129_;
+  assign _128_ = ~ has_lut;
+  assign lacks[2] = head[10] & _128_;
   assign takes_lut = start & head[10];
-  assign _150_ = ~ has_sparse;
-  assign lacks[3] = head[11] & _150_;
+  assign _149_ = ~ has_sparse;
+  assign lacks[3] = head[11] & _149_;
   assign takes_sparse = start & head[11];
-  assign _171_ = ~ has_vec;
-  assign lacks[4] = head[12] & _171_;
+  assign _170_ = ~ has_vec;
+  assign lacks[4] = head[12] & _170_;
   assign takes_vec = start & head[12];
   assign _010_ = ~ has_store;
   assign lacks[5] = head[13] & _010_;
   assign takes_store = start & head[13];
   assign _031_ = ~ busy;
-  assign _042_ = queue_valid & _031_;
-  assign _053_ = ~ blocked;
-  assign start = _042_ & _053_;
-  assign _063_ = ~ single;
-  assign begins = start & _063_;
-  assign _074_ = start & single;
-  assign ended = busy ? done : _074_;
-  assign _085_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _042_ = ~ blocked;
+  assign free = _031_ & _042_;
+  assign start = queue_valid & free;
+  assign _053_ = ~ single;
+  assign begins = start & _053_;
+  assign _063_ = start & single;
+  assign ended = busy ? done : _063_;
+  assign _074_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _074_ : 6'h00;
+  assign _095_ = ~ busy;
+  assign _098_ = ~ queue_valid;
+  assign idle = _095_ & _098_;
   assign _099_ = ~ busy;
-  assign _100_ = ~ queue_valid;
-  assign idle = _099_ & _100_;
-  assign _101_ = ~ busy;
-  assign _102_ = _101_ & queue_valid;
-  assign waiting = _102_ & blocked;
+  assign _100_ = _099_ & queue_valid;
+  assign waiting = _100_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _103_ = & tokens_load;
-  assign _104_ = _103_ & given[0];
-  assign _105_ = ~ takes_load;
-  assign _106_ = _104_ & _105_;
-  assign _107_ = & tokens_dsp;
-  assign _109_ = _107_ & given[1];
-  assign _110_ = ~ takes_dsp;
-  assign _111_ = _109_ & _110_;
-  assign _112_ = & tokens_lut;
-  assign _113_ = _112_ & given[2];
-  assign _114_ = ~ takes_lut;
-  assign _115_ = _113_ & _114_;
-  assign _116_ = & tokens_sparse;
-  assign _117_ = _116_ & given[3];
-  assign _118_ = ~ takes_sparse;
-  assign _119_ = _117_ & _118_;
-  assign _120_ = & tokens_vec;
-  assign _121_ = _120_ & given[4];
-  assign _122_ = ~ takes_vec;
-  assign _123_ = _121_ & _122_;
-  assign _124_ = & tokens_store;
-  assign _125_ = _124_ & given[5];
-  assign _126_ = ~ takes_store;
-  assign _127_ = _125_ & _126_;
-  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
-  assign _128_ = tokens_load + given[0];
-  assign _130_ = _128_ - takes_load;
-  assign _131_ = tokens_load != 1'h1;
-  assign _132_ = given[0] | _131_;
-  assign _133_ = & tokens_load;
-  assign _134_ = ~ _133_;
-  assign _135_ = given[0] ? _134_ : has_load;
-  assign _136_ = takes_load ? _132_ : _135_;
-  assign _137_ = tokens_dsp + given[1];
-  assign _138_ = _137_ - takes_dsp;
-  assign _139_ = tokens_dsp != 1'h1;
-  assign _140_ = given[1] | _139_;
-  assign _141_ = & tokens_dsp;
-  assign _142_ = ~ _141_;
-  assign _143_ = given[1] ? _142_ : has_dsp;
-  assign _144_ = takes_dsp ? _140_ : _143_;
-  assign _145_ = tokens_lut + given[2];
-  assign _146_ = _145_ - takes_lut;
-  assign _147_ = tokens_lut != 1'h1;
-  assign _148_ = given[2] | _147_;
-  assign _149_ = & tokens_lut;
-  assign _151_ = ~ _149_;
-  assign _152_ = given[2] ? _151_ : has_lut;
-  assign _153_ = takes_lut ? _148_ : _152_;
-  assign _154_ = tokens_sparse + given[3];
-  assign _155_ = _154_ - takes_sparse;
-  assign _156_ = tokens_sparse != 1'h1;
-  assign _157_ = given[3] | _156_;
-  assign _158_ = & tokens_sparse;
-  assign _159_ = ~ _158_;
-  assign _160_ = given[3] ? _159_ : has_sparse;
-  assign _161_ = takes_sparse ? _157_ : _160_;
-  assign _162_ = tokens_vec + given[4];
-  assign _163_ = _162_ - takes_vec;
-  assign _164_ = tokens_vec != 1'h1;
-  assign _165_ = given[4] | _164_;
-  assign _166_ = & tokens_vec;
-  assign _167_ = ~ _166_;
-  assign _168_ = given[4] ? _167_ : has_vec;
-  assign _169_ = takes_vec ? _165_ : _168_;
-  assign _170_ = tokens_store + given[5];
-  assign _172_ = _170_ - takes_store;
-  assign _173_ = tokens_store != 1'h1;
-  assign _174_ = given[5] | _173_;
-  assign _175_ = & tokens_store;
-  assign _176_ = ~ _175_;
-  assign _177_ = given[5] ? _176_ : has_store;
-  assign _178_ = takes_store ? _174_ : _177_;
-  assign _179_ = tokens_load != 1'h1;
-  assign _180_ = given[0] | _179_;
-  assign _181_ = & tokens_load;
-  assign _001_ = ~ _181_;
-  assign _002_ = given[0] ? _001_ : has_load;
-  assign _003_ = head[8] ? _180_ : _002_;
-  assign _004_ = ~ _003_;
-  assign _005_ = queue_popped[8] & _004_;
-  assign _006_ = tokens_dsp != 1'h1;
-  assign _007_ = given[1] | _006_;
-  assign _008_ = & tokens_dsp;
-  assign _009_ = ~ _008_;
-  assign _011_ = given[1] ? _009_ : has_dsp;
-  assign _012_ = head[9] ? _007_ : _011_;
-  assign _013_ = ~ _012_;
-  assign _014_ = queue_popped[9] & _013_;
-  assign _015_ = _005_ | _014_;
-  assign _016_ = tokens_lut != 1'h1;
-  assign _017_ = given[2] | _016_;
-  assign _018_ = & tokens_lut;
-  assign _019_ = ~ _018_;
-  assign _020_ = given[2] ? _019_ : has_lut;
-  assign _021_ = head[10] ? _017_ : _020_;
-  assign _022_ = ~ _021_;
-  assign _023_ = queue_popped[10] & _022_;
-  assign _024_ = _015_ | _023_;
-  assign _025_ = tokens_sparse != 1'h1;
-  assign _026_ = given[3] | _025_;
-  assign _027_ = & tokens_sparse;
-  assign _028_ = ~ _027_;
-  assign _029_ = given[3] ? _028_ : has_sparse;
-  assign _030_ = head[11] ? _026_ : _029_;
-  assign _032_ = ~ _030_;
-  assign _033_ = queue_popped[11] & _032_;
-  assign _034_ = _024_ | _033_;
-  assign _035_ = tokens_vec != 1'h1;
-  assign _036_ = given[4] | _035_;
-  assign _037_ = & tokens_vec;
-  assign _038_ = ~ _037_;
-  assign _039_ = given[4] ? _038_ : has_vec;
-  assign _040_ = head[12] ? _036_ : _039_;
-  assign _041_ = ~ _040_;
-  assign _043_ = queue_popped[12] & _041_;
-  assign _044_ = _034_ | _043_;
-  assign _045_ = tokens_store != 1'h1;
-  assign _046_ = given[5] | _045_;
-  assign _047_ = & tokens_store;
-  assign _048_ = ~ _047_;
-  assign _049_ = given[5] ? _048_ : has_store;
-  assign _050_ = head[13] ? _046_ : _049_;
-  assign _051_ = ~ _050_;
-  assign _052_ = queue_popped[13] & _051_;
-  assign _054_ = _044_ | _052_;
-  assign _055_ = & tokens_load;
-  assign _056_ = ~ _055_;
-  assign _057_ = given[0] ? _056_ : has_load;
-  assign _058_ = ~ _057_;
-  assign _059_ = queue_kept[8] & _058_;
-  assign _060_ = & tokens_dsp;
-  assign _061_ = ~ _060_;
-  assign _062_ = given[1] ? _061_ : has_dsp;
-  assign _064_ = ~ _062_;
-  assign _065_ = queue_kept[9] & _064_;
-  assign _066_ = _059_ | _065_;
-  assign _067_ = & tokens_lut;
-  assign _068_ = ~ _067_;
-  assign _069_ = given[2] ? _068_ : has_lut;
-  assign _070_ = ~ _069_;
-  assign _071_ = queue_kept[10] & _070_;
-  assign _072_ = _066_ | _071_;
-  assign _073_ = & tokens_sparse;
-  assign _075_ = ~ _073_;
-  assign _076_ = given[3] ? _075_ : has_sparse;
-  assign _077_ = ~ _076_;
-  assign _078_ = queue_kept[11] & _077_;
-  assign _079_ = _072_ | _078_;
-  assign _080_ = & tokens_vec;
-  assign _081_ = ~ _080_;
-  assign _082_ = given[4] ? _081_ : has_vec;
-  assign _083_ = ~ _082_;
-  assign _084_ = queue_kept[12] & _083_;
-  assign _086_ = _079_ | _084_;
-  assign _087_ = & tokens_store;
+  assign _101_ = & tokens_load;
+  assign _102_ = _101_ & given[0];
+  assign _103_ = ~ takes_load;
+  assign _104_ = _102_ & _103_;
+  assign _105_ = & tokens_dsp;
+  assign _106_ = _105_ & given[1];
+  assign _108_ = ~ takes_dsp;
+  assign _109_ = _106_ & _108_;
+  assign _110_ = & tokens_lut;
+  assign _111_ = _110_ & given[2];
+  assign _112_ = ~ takes_lut;
+  assign _113_ = _111_ & _112_;
+  assign _114_ = & tokens_sparse;
+  assign _115_ = _114_ & given[3];
+  assign _116_ = ~ takes_sparse;
+  assign _117_ = _115_ & _116_;
+  assign _118_ = & tokens_vec;
+  assign _119_ = _118_ & given[4];
+  assign _120_ = ~ takes_vec;
+  assign _121_ = _119_ & _120_;
+  assign _122_ = & tokens_store;
+  assign _123_ = _122_ & given[5];
+  assign _124_ = ~ takes_store;
+  assign _125_ = _123_ & _124_;
+  assign overflow = | { _125_, _121_, _117_, _113_, _109_, _104_ };
+  assign _126_ = tokens_load + given[0];
+  assign _127_ = _126_ - takes_load;
+  assign _129_ = tokens_load != 1'h1;
+  assign _130_ = given[0] | _129_;
+  assign _131_ = & tokens_load;
+  assign _132_ = ~ _131_;
+  assign _133_ = given[0] ? _132_ : has_load;
+  assign _134_ = takes_load ? _130_ : _133_;
+  assign _135_ = tokens_dsp + given[1];
+  assign _136_ = _135_ - takes_dsp;
+  assign _137_ = tokens_dsp != 1'h1;
+  assign _138_ = given[1] | _137_;
+  assign _139_ = & tokens_dsp;
+  assign _140_ = ~ _139_;
+  assign _141_ = given[1] ? _140_ : has_dsp;
+  assign _142_ = takes_dsp ? _138_ : _141_;
+  assign _143_ = tokens_lut + given[2];
+  assign _144_ = _143_ - takes_lut;
+  assign _145_ = tokens_lut != 1'h1;
+  assign _146_ = given[2] | _145_;
+  assign _147_ = & tokens_lut;
+  assign _148_ = ~ _147_;
+  assign _150_ = given[2] ? _148_ : has_lut;
+  assign _151_ = takes_lut ? _146_ : _150_;
+  assign _152_ = tokens_sparse + given[3];
+  assign _153_ = _152_ - takes_sparse;
+  assign _154_ = tokens_sparse != 1'h1;
+  assign _155_ = given[3] | _154_;
+  assign _156_ = & tokens_sparse;
+  assign _157_ = ~ _156_;
+  assign _158_ = given[3] ? _157_ : has_sparse;
+  assign _159_ = takes_sparse ? _155_ : _158_;
+  assign _160_ = tokens_vec + given[4];
+  assign _161_ = _160_ - takes_vec;
+  assign _162_ = tokens_vec != 1'h1;
+  assign _163_ = given[4] | _162_;
+  assign _164_ = & tokens_vec;
+  assign _165_ = ~ _164_;
+  assign _166_ = given[4] ? _165_ : has_vec;
+  assign _167_ = takes_vec ? _163_ : _166_;
+  assign _168_ = tokens_store + given[5];
+  assign _169_ = _168_ - takes_store;
+  assign _171_ = tokens_store != 1'h1;
+  assign _172_ = given[5] | _171_;
+  assign _173_ = & tokens_store;
+  assign _174_ = ~ _173_;
+  assign _175_ = given[5] ? _174_ : has_store;
+  assign _176_ = takes_store ? _172_ : _175_;
+  assign _177_ = tokens_load != 1'h1;
+  assign _178_ = given[0] | _177_;
+  assign _179_ = & tokens_load;
+  assign _180_ = ~ _179_;
+  assign _001_ = given[0] ? _180_ : has_load;
+  assign _002_ = head[8] ? _178_ : _001_;
+  assign _003_ = ~ _002_;
+  assign _004_ = queue_popped[8] & _003_;
+  assign _005_ = tokens_dsp != 1'h1;
+  assign _006_ = given[1] | _005_;
+  assign _007_ = & tokens_dsp;
+  assign _008_ = ~ _007_;
+  assign _009_ = given[1] ? _008_ : has_dsp;
+  assign _011_ = head[9] ? _006_ : _009_;
+  assign _012_ = ~ _011_;
+  assign _013_ = queue_popped[9] & _012_;
+  assign _014_ = _004_ | _013_;
+  assign _015_ = tokens_lut != 1'h1;
+  assign _016_ = given[2] | _015_;
+  assign _017_ = & tokens_lut;
+  assign _018_ = ~ _017_;
+  assign _019_ = given[2] ? _018_ : has_lut;
+  assign _020_ = head[10] ? _016_ : _019_;
+  assign _021_ = ~ _020_;
+  assign _022_ = queue_popped[10] & _021_;
+  assign _023_ = _014_ | _022_;
+  assign _024_ = tokens_sparse != 1'h1;
+  assign _025_ = given[3] | _024_;
+  assign _026_ = & tokens_sparse;
+  assign _027_ = ~ _026_;
+  assign _028_ = given[3] ? _027_ : has_sparse;
+  assign _029_ = head[11] ? _025_ : _028_;
+  assign _030_ = ~ _029_;
+  assign _032_ = queue_popped[11] & _030_;
+  assign _033_ = _023_ | _032_;
+  assign _034_ = tokens_vec != 1'h1;
+  assign _035_ = given[4] | _034_;
+  assign _036_ = & tokens_vec;
+  assign _037_ = ~ _036_;
+  assign _038_ = given[4] ? _037_ : has_vec;
+  assign _039_ = head[12] ? _035_ : _038_;
+  assign _040_ = ~ _039_;
+  assign _041_ = queue_popped[12] & _040_;
+  assign _043_ = _033_ | _041_;
+  assign _044_ = tokens_store != 1'h1;
+  assign _045_ = given[5] | _044_;
+  assign _046_ = & tokens_store;
+  assign _047_ = ~ _046_;
+  assign _048_ = given[5] ? _047_ : has_store;
+  assign _049_ = head[13] ? _045_ : _048_;
+  assign _050_ = ~ _049_;
+  assign _051_ = queue_popped[13] & _050_;
+  assign _052_ = _043_ | _051_;
+  assign _054_ = & tokens_load;
+  assign _055_ = ~ _054_;
+  assign _056_ = given[0] ? _055_ : has_load;
+  assign _057_ = ~ _056_;
+  assign _058_ = queue_kept[8] & _057_;
+  assign _059_ = & tokens_dsp;
+  assign _060_ = ~ _059_;
+  assign _061_ = given[1] ? _060_ : has_dsp;
+  assign _062_ = ~ _061_;
+  assign _064_ = queue_kept[9] & _062_;
+  assign _065_ = _058_ | _064_;
+  assign _066_ = & tokens_lut;
+  assign _067_ = ~ _066_;
+  assign _068_ = given[2] ? _067_ : has_lut;
+  assign _069_ = ~ _068_;
+  assign _070_ = queue_kept[10] & _069_;
+  assign _071_ = _065_ | _070_;
+  assign _072_ = & tokens_sparse;
+  assign _073_ = ~ _072_;
+  assign _075_ = given[3] ? _073_ : has_sparse;
+  assign _076_ = ~ _075_;
+  assign _077_ = queue_kept[11] & _076_;
+  assign _078_ = _071_ | _077_;
+  assign _079_ = & tokens_vec;
+  assign _080_ = ~ _079_;
+  assign _081_ = given[4] ? _080_ : has_vec;
+  assign _082_ = ~ _081_;
+  assign _083_ = queue_kept[12] & _082_;
+  assign _084_ = _078_ | _083_;
+  assign _085_ = & tokens_store;
+  assign _086_ = ~ _085_;
+  assign _087_ = given[5] ? _086_ : has_store;
   assign _088_ = ~ _087_;
-  assign _089_ = given[5] ? _088_ : has_store;
-  assign _090_ = ~ _089_;
-  assign _091_ = queue_kept[13] & _090_;
-  assign _092_ = _086_ | _091_;
-  assign _093_ = start ? _054_ : _092_;
-  assign _094_ = queue_popped[7:4] != 1'h1;
-  assign _095_ = queue_kept[7:4] != 1'h1;
-  assign _096_ = start ? _094_ : _095_;
+  assign _089_ = queue_kept[13] & _088_;
+  assign _090_ = _084_ | _089_;
+  assign _091_ = start ? _052_ : _090_;
+  assign _092_ = queue_popped[7:4] != 1'h1;
+  assign _093_ = queue_kept[7:4] != 1'h1;
+  assign _094_ = start ? _092_ : _093_;
   always @(posedge clk)
     if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
-    else busy <= _183_;
+    else busy <= _182_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _096_;
+    else single <= _094_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _093_;
+    else blocked <= _091_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _178_;
+    else has_store <= _176_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _172_[5:0];
+    else tokens_store <= _169_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _169_;
+    else has_vec <= _167_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _163_[5:0];
+    else tokens_vec <= _161_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _161_;
+    else has_sparse <= _159_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _155_[5:0];
+    else tokens_sparse <= _153_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _153_;
+    else has_lut <= _151_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _146_[5:0];
+    else tokens_lut <= _144_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _144_;
+    else has_dsp <= _142_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _138_[5:0];
+    else tokens_dsp <= _136_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _136_;
+    else has_load <= _134_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _130_[5:0];
-  assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = begins ? 1'h1 : _182_;
+    else tokens_load <= _127_[5:0];
+  assign _181_ = done ? 1'h0 : busy;
+  assign _182_ = begins ? 1'h1 : _181_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(_097_),
+    .full(_096_),
     .head(head),
     .kept(queue_kept),
-    .level(_098_),
-    .pop(start),
+    .level(_097_),
+    .pop(free),
     .popped(queue_popped),
     .push(push),
     .rst(rst),
@@ -20565,7 +20874,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
   assign queue_head = head;
-  assign queue_pop = start;
+  assign queue_pop = free;
   assign queue_push = push;
 endmodule
 
@@ -20644,7 +20953,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _071_;
   wire _072_;
   wire _073_;
-  wire _074_;
+  wire [5:0] _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -20655,7 +20964,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _082_;
   wire _083_;
   wire _084_;
-  wire [5:0] _085_;
+  wire _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -20667,8 +20976,8 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _094_;
   wire _095_;
   wire _096_;
-  wire _097_;
-  wire [4:0] _098_;
+  wire [4:0] _097_;
+  wire _098_;
   wire _099_;
   wire _100_;
   wire _101_;
@@ -20696,53 +21005,53 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _123_;
   wire _124_;
   wire _125_;
-  wire _126_;
-  wire _127_;
-  wire [6:0] _128_;
+  wire [6:0] _126_;
+  wire [7:0] _127_;
+  wire _128_;
   wire _129_;
-  wire [7:0] _130_;
+  wire _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
-  wire _135_;
-  wire _136_;
-  wire [6:0] _137_;
-  wire [7:0] _138_;
+  wire [6:0] _135_;
+  wire [7:0] _136_;
+  wire _137_;
+  wire _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
-  wire _143_;
-  wire _144_;
-  wire [6:0] _145_;
-  wire [7:0] _146_;
+  wire [6:0] _143_;
+  wire [7:0] _144_;
+  wire _145_;
+  wire _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
-  wire _152_;
-  wire _153_;
-  wire [6:0] _154_;
-  wire [7:0] _155_;
+  wire [6:0] _152_;
+  wire [7:0] _153_;
+  wire _154_;
+  wire _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
-  wire _160_;
-  wire _161_;
-  wire [6:0] _162_;
-  wire [7:0] _163_;
+  wire [6:0] _160_;
+  wire [7:0] _161_;
+  wire _162_;
+  wire _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
-  wire _168_;
-  wire _169_;
-  wire [6:0] _170_;
+  wire [6:0] _168_;
+  wire [7:0] _169_;
+  wire _170_;
   wire _171_;
-  wire [7:0] _172_;
+  wire _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -20753,7 +21062,6 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _180_;
   wire _181_;
   wire _182_;
-  wire _183_;
   output began;
   wire began;
   output begins;
@@ -20768,6 +21076,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   output ended;
   wire ended;
   wire ends;
+  wire free;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -20821,260 +21130,260 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   assign _000_ = ~ has_load;
   assign lacks[0] = head[8] & _000_;
   assign takes_load = start & head[8];
-  assign _108_ = ~ has_dsp;
-  assign lacks[1] = head[9] & _108_;
+  assign _107_ = ~ has_dsp;
+  assign lacks[1] = head[9] & _107_;
   assign takes_dsp = start & head[9];
-  assign _129_ = ~ has_lut;
-  assign lacks[2] = head[10] & _129_;
+  assign _128_ = ~ has_lut;
+  assign lacks[2] = head[10] & _128_;
   assign takes_lut = start & head[10];
-  assign _150_ = ~ has_sparse;
-  assign lacks[3] = head[11] & _150_;
+  assign _149_ = ~ has_sparse;
+  assign lacks[3] = head[11] & _149_;
   assign takes_sparse = start & head[11];
-  assign _171_ = ~ has_vec;
-  assign lacks[4] = head[12] & _171_;
+  assign _170_ = ~ has_vec;
+  assign lacks[4] = head[12] & _170_;
   assign takes_vec = start & head[12];
   assign _010_ = ~ has_store;
   assign lacks[5] = head[13] & _010_;
   assign takes_store = start & head[13];
   assign _031_ = ~ busy;
-  assign _042_ = queue_valid & _031_;
-  assign _053_ = ~ blocked;
-  assign start = _042_ & _053_;
-  assign _063_ = ~ single;
-  assign begins = start & _063_;
-  assign _074_ = start & single;
-  assign ended = busy ? done : _074_;
-  assign _085_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _042_ = ~ blocked;
+  assign free = _031_ & _042_;
+  assign start = queue_valid & free;
+  assign _053_ = ~ single;
+  assign begins = start & _053_;
+  assign _063_ = start & single;
+  assign ended = busy ? done : _063_;
+  assign _074_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _074_ : 6'h00;
+  assign _095_ = ~ busy;
+  assign _098_ = ~ queue_valid;
+  assign idle = _095_ & _098_;
   assign _099_ = ~ busy;
-  assign _100_ = ~ queue_valid;
-  assign idle = _099_ & _100_;
-  assign _101_ = ~ busy;
-  assign _102_ = _101_ & queue_valid;
-  assign waiting = _102_ & blocked;
+  assign _100_ = _099_ & queue_valid;
+  assign waiting = _100_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _103_ = & tokens_load;
-  assign _104_ = _103_ & given[0];
-  assign _105_ = ~ takes_load;
-  assign _106_ = _104_ & _105_;
-  assign _107_ = & tokens_dsp;
-  assign _109_ = _107_ & given[1];
-  assign _110_ = ~ takes_dsp;
-  assign _111_ = _109_ & _110_;
-  assign _112_ = & tokens_lut;
-  assign _113_ = _112_ & given[2];
-  assign _114_ = ~ takes_lut;
-  assign _115_ = _113_ & _114_;
-  assign _116_ = & tokens_sparse;
-  assign _117_ = _116_ & given[3];
-  assign _118_ = ~ takes_sparse;
-  assign _119_ = _117_ & _118_;
-  assign _120_ = & tokens_vec;
-  assign _121_ = _120_ & given[4];
-  assign _122_ = ~ takes_vec;
-  assign _123_ = _121_ & _122_;
-  assign _124_ = & tokens_store;
-  assign _125_ = _124_ & given[5];
-  assign _126_ = ~ takes_store;
-  assign _127_ = _125_ & _126_;
-  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
-  assign _128_ = tokens_load + given[0];
-  assign _130_ = _128_ - takes_load;
-  assign _131_ = tokens_load != 1'h1;
-  assign _132_ = given[0] | _131_;
-  assign _133_ = & tokens_load;
-  assign _134_ = ~ _133_;
-  assign _135_ = given[0] ? _134_ : has_load;
-  assign _136_ = takes_load ? _132_ : _135_;
-  assign _137_ = tokens_dsp + given[1];
-  assign _138_ = _137_ - takes_dsp;
-  assign _139_ = tokens_dsp != 1'h1;
-  assign _140_ = given[1] | _139_;
-  assign _141_ = & tokens_dsp;
-  assign _142_ = ~ _141_;
-  assign _143_ = given[1] ? _142_ : has_dsp;
-  assign _144_ = takes_dsp ? _140_ : _143_;
-  assign _145_ = tokens_lut + given[2];
-  assign _146_ = _145_ - takes_lut;
-  assign _147_ = tokens_lut != 1'h1;
-  assign _148_ = given[2] | _147_;
-  assign _149_ = & tokens_lut;
-  assign _151_ = ~ _149_;
-  assign _152_ = given[2] ? _151_ : has_lut;
-  assign _153_ = takes_lut ? _148_ : _152_;
-  assign _154_ = tokens_sparse + given[3];
-  assign _155_ = _154_ - takes_sparse;
-  assign _156_ = tokens_sparse != 1'h1;
-  assign _157_ = given[3] | _156_;
-  assign _158_ = & tokens_sparse;
-  assign _159_ = ~ _158_;
-  assign _160_ = given[3] ? _159_ : has_sparse;
-  assign _161_ = takes_sparse ? _157_ : _160_;
-  assign _162_ = tokens_vec + given[4];
-  assign _163_ = _162_ - takes_vec;
-  assign _164_ = tokens_vec != 1'h1;
-  assign _165_ = given[4] | _164_;
-  assign _166_ = & tokens_vec;
-  assign _167_ = ~ _166_;
-  assign _168_ = given[4] ? _167_ : has_vec;
-  assign _169_ = takes_vec ? _165_ : _168_;
-  assign _170_ = tokens_store + given[5];
-  assign _172_ = _170_ - takes_store;
-  assign _173_ = tokens_store != 1'h1;
-  assign _174_ = given[5] | _173_;
-  assign _175_ = & tokens_store;
-  assign _176_ = ~ _175_;
-  assign _177_ = given[5] ? _176_ : has_store;
-  assign _178_ = takes_store ? _174_ : _177_;
-  assign _179_ = tokens_load != 1'h1;
-  assign _180_ = given[0] | _179_;
-  assign _181_ = & tokens_load;
-  assign _001_ = ~ _181_;
-  assign _002_ = given[0] ? _001_ : has_load;
-  assign _003_ = head[8] ? _180_ : _002_;
-  assign _004_ = ~ _003_;
-  assign _005_ = queue_popped[8] & _004_;
-  assign _006_ = tokens_dsp != 1'h1;
-  assign _007_ = given[1] | _006_;
-  assign _008_ = & tokens_dsp;
-  assign _009_ = ~ _008_;
-  assign _011_ = given[1] ? _009_ : has_dsp;
-  assign _012_ = head[9] ? _007_ : _011_;
-  assign _013_ = ~ _012_;
-  assign _014_ = queue_popped[9] & _013_;
-  assign _015_ = _005_ | _014_;
-  assign _016_ = tokens_lut != 1'h1;
-  assign _017_ = given[2] | _016_;
-  assign _018_ = & tokens_lut;
-  assign _019_ = ~ _018_;
-  assign _020_ = given[2] ? _019_ : has_lut;
-  assign _021_ = head[10] ? _017_ : _020_;
-  assign _022_ = ~ _021_;
-  assign _023_ = queue_popped[10] & _022_;
-  assign _024_ = _015_ | _023_;
-  assign _025_ = tokens_sparse != 1'h1;
-  assign _026_ = given[3] | _025_;
-  assign _027_ = & tokens_sparse;
-  assign _028_ = ~ _027_;
-  assign _029_ = given[3] ? _028_ : has_sparse;
-  assign _030_ = head[11] ? _026_ : _029_;
-  assign _032_ = ~ _030_;
-  assign _033_ = queue_popped[11] & _032_;
-  assign _034_ = _024_ | _033_;
-  assign _035_ = tokens_vec != 1'h1;
-  assign _036_ = given[4] | _035_;
-  assign _037_ = & tokens_vec;
-  assign _038_ = ~ _037_;
-  assign _039_ = given[4] ? _038_ : has_vec;
-  assign _040_ = head[12] ? _036_ : _039_;
-  assign _041_ = ~ _040_;
-  assign _043_ = queue_popped[12] & _041_;
-  assign _044_ = _034_ | _043_;
-  assign _045_ = tokens_store != 1'h1;
-  assign _046_ = given[5] | _045_;
-  assign _047_ = & tokens_store;
-  assign _048_ = ~ _047_;
-  assign _049_ = given[5] ? _048_ : has_store;
-  assign _050_ = head[13] ? _046_ : _049_;
-  assign _051_ = ~ _050_;
-  assign _052_ = queue_popped[13] & _051_;
-  assign _054_ = _044_ | _052_;
-  assign _055_ = & tokens_load;
-  assign _056_ = ~ _055_;
-  assign _057_ = given[0] ? _056_ : has_load;
-  assign _058_ = ~ _057_;
-  assign _059_ = queue_kept[8] & _058_;
-  assign _060_ = & tokens_dsp;
-  assign _061_ = ~ _060_;
-  assign _062_ = given[1] ? _061_ : has_dsp;
-  assign _064_ = ~ _062_;
-  assign _065_ = queue_kept[9] & _064_;
-  assign _066_ = _059_ | _065_;
-  assign _067_ = & tokens_lut;
-  assign _068_ = ~ _067_;
-  assign _069_ = given[2] ? _068_ : has_lut;
-  assign _070_ = ~ _069_;
-  assign _071_ = queue_kept[10] & _070_;
-  assign _072_ = _066_ | _071_;
-  assign _073_ = & tokens_sparse;
-  assign _075_ = ~ _073_;
-  assign _076_ = given[3] ? _075_ : has_sparse;
-  assign _077_ = ~ _076_;
-  assign _078_ = queue_kept[11] & _077_;
-  assign _079_ = _072_ | _078_;
-  assign _080_ = & tokens_vec;
-  assign _081_ = ~ _080_;
-  assign _082_ = given[4] ? _081_ : has_vec;
-  assign _083_ = ~ _082_;
-  assign _084_ = queue_kept[12] & _083_;
-  assign _086_ = _079_ | _084_;
-  assign _087_ = & tokens_store;
+  assign _101_ = & tokens_load;
+  assign _102_ = _101_ & given[0];
+  assign _103_ = ~ takes_load;
+  assign _104_ = _102_ & _103_;
+  assign _105_ = & tokens_dsp;
+  assign _106_ = _105_ & given[1];
+  assign _108_ = ~ takes_dsp;
+  assign _109_ = _106_ & _108_;
+  assign _110_ = & tokens_lut;
+  assign _111_ = _110_ & given[2];
+  assign _112_ = ~ takes_lut;
+  assign _113_ = _111_ & _112_;
+  assign _114_ = & tokens_sparse;
+  assign _115_ = _114_ & given[3];
+  assign _116_ = ~ takes_sparse;
+  assign _117_ = _115_ & _116_;
+  assign _118_ = & tokens_vec;
+  assign _119_ = _118_ & given[4];
+  assign _120_ = ~ takes_vec;
+  assign _121_ = _119_ & _120_;
+  assign _122_ = & tokens_store;
+  assign _123_ = _122_ & given[5];
+  assign _124_ = ~ takes_store;
+  assign _125_ = _123_ & _124_;
+  assign overflow = | { _125_, _121_, _117_, _113_, _109_, _104_ };
+  assign _126_ = tokens_load + given[0];
+  assign _127_ = _126_ - takes_load;
+  assign _129_ = tokens_load != 1'h1;
+  assign _130_ = given[0] | _129_;
+  assign _131_ = & tokens_load;
+  assign _132_ = ~ _131_;
+  assign _133_ = given[0] ? _132_ : has_load;
+  assign _134_ = takes_load ? _130_ : _133_;
+  assign _135_ = tokens_dsp + given[1];
+  assign _136_ = _135_ - takes_dsp;
+  assign _137_ = tokens_dsp != 1'h1;
+  assign _138_ = given[1] | _137_;
+  assign _139_ = & tokens_dsp;
+  assign _140_ = ~ _139_;
+  assign _141_ = given[1] ? _140_ : has_dsp;
+  assign _142_ = takes_dsp ? _138_ : _141_;
+  assign _143_ = tokens_lut + given[2];
+  assign _144_ = _143_ - takes_lut;
+  assign _145_ = tokens_lut != 1'h1;
+  assign _146_ = given[2] | _145_;
+  assign _147_ = & tokens_lut;
+  assign _148_ = ~ _147_;
+  assign _150_ = given[2] ? _148_ : has_lut;
+  assign _151_ = takes_lut ? _146_ : _150_;
+  assign _152_ = tokens_sparse + given[3];
+  assign _153_ = _152_ - takes_sparse;
+  assign _154_ = tokens_sparse != 1'h1;
+  assign _155_ = given[3] | _154_;
+  assign _156_ = & tokens_sparse;
+  assign _157_ = ~ _156_;
+  assign _158_ = given[3] ? _157_ : has_sparse;
+  assign _159_ = takes_sparse ? _155_ : _158_;
+  assign _160_ = tokens_vec + given[4];
+  assign _161_ = _160_ - takes_vec;
+  assign _162_ = tokens_vec != 1'h1;
+  assign _163_ = given[4] | _162_;
+  assign _164_ = & tokens_vec;
+  assign _165_ = ~ _164_;
+  assign _166_ = given[4] ? _165_ : has_vec;
+  assign _167_ = takes_vec ? _163_ : _166_;
+  assign _168_ = tokens_store + given[5];
+  assign _169_ = _168_ - takes_store;
+  assign _171_ = tokens_store != 1'h1;
+  assign _172_ = given[5] | _171_;
+  assign _173_ = & tokens_store;
+  assign _174_ = ~ _173_;
+  assign _175_ = given[5] ? _174_ : has_store;
+  assign _176_ = takes_store ? _172_ : _175_;
+  assign _177_ = tokens_load != 1'h1;
+  assign _178_ = given[0] | _177_;
+  assign _179_ = & tokens_load;
+  assign _180_ = ~ _179_;
+  assign _001_ = given[0] ? _180_ : has_load;
+  assign _002_ = head[8] ? _178_ : _001_;
+  assign _003_ = ~ _002_;
+  assign _004_ = queue_popped[8] & _003_;
+  assign _005_ = tokens_dsp != 1'h1;
+  assign _006_ = given[1] | _005_;
+  assign _007_ = & tokens_dsp;
+  assign _008_ = ~ _007_;
+  assign _009_ = given[1] ? _008_ : has_dsp;
+  assign _011_ = head[9] ? _006_ : _009_;
+  assign _012_ = ~ _011_;
+  assign _013_ = queue_popped[9] & _012_;
+  assign _014_ = _004_ | _013_;
+  assign _015_ = tokens_lut != 1'h1;
+  assign _016_ = given[2] | _015_;
+  assign _017_ = & tokens_lut;
+  assign _018_ = ~ _017_;
+  assign _019_ = given[2] ? _018_ : has_lut;
+  assign _020_ = head[10] ? _016_ : _019_;
+  assign _021_ = ~ _020_;
+  assign _022_ = queue_popped[10] & _021_;
+  assign _023_ = _014_ | _022_;
+  assign _024_ = tokens_sparse != 1'h1;
+  assign _025_ = given[3] | _024_;
+  assign _026_ = & tokens_sparse;
+  assign _027_ = ~ _026_;
+  assign _028_ = given[3] ? _027_ : has_sparse;
+  assign _029_ = head[11] ? _025_ : _028_;
+  assign _030_ = ~ _029_;
+  assign _032_ = queue_popped[11] & _030_;
+  assign _033_ = _023_ | _032_;
+  assign _034_ = tokens_vec != 1'h1;
+  assign _035_ = given[4] | _034_;
+  assign _036_ = & tokens_vec;
+  assign _037_ = ~ _036_;
+  assign _038_ = given[4] ? _037_ : has_vec;
+  assign _039_ = head[12] ? _035_ : _038_;
+  assign _040_ = ~ _039_;
+  assign _041_ = queue_popped[12] & _040_;
+  assign _043_ = _033_ | _041_;
+  assign _044_ = tokens_store != 1'h1;
+  assign _045_ = given[5] | _044_;
+  assign _046_ = & tokens_store;
+  assign _047_ = ~ _046_;
+  assign _048_ = given[5] ? _047_ : has_store;
+  assign _049_ = head[13] ? _045_ : _048_;
+  assign _050_ = ~ _049_;
+  assign _051_ = queue_popped[13] & _050_;
+  assign _052_ = _043_ | _051_;
+  assign _054_ = & tokens_load;
+  assign _055_ = ~ _054_;
+  assign _056_ = given[0] ? _055_ : has_load;
+  assign _057_ = ~ _056_;
+  assign _058_ = queue_kept[8] & _057_;
+  assign _059_ = & tokens_dsp;
+  assign _060_ = ~ _059_;
+  assign _061_ = given[1] ? _060_ : has_dsp;
+  assign _062_ = ~ _061_;
+  assign _064_ = queue_kept[9] & _062_;
+  assign _065_ = _058_ | _064_;
+  assign _066_ = & tokens_lut;
+  assign _067_ = ~ _066_;
+  assign _068_ = given[2] ? _067_ : has_lut;
+  assign _069_ = ~ _068_;
+  assign _070_ = queue_kept[10] & _069_;
+  assign _071_ = _065_ | _070_;
+  assign _072_ = & tokens_sparse;
+  assign _073_ = ~ _072_;
+  assign _075_ = given[3] ? _073_ : has_sparse;
+  assign _076_ = ~ _075_;
+  assign _077_ = queue_kept[11] & _076_;
+  assign _078_ = _071_ | _077_;
+  assign _079_ = & tokens_vec;
+  assign _080_ = ~ _079_;
+  assign _081_ = given[4] ? _080_ : has_vec;
+  assign _082_ = ~ _081_;
+  assign _083_ = queue_kept[12] & _082_;
+  assign _084_ = _078_ | _083_;
+  assign _085_ = & tokens_store;
+  assign _086_ = ~ _085_;
+  assign _087_ = given[5] ? _086_ : has_store;
   assign _088_ = ~ _087_;
-  assign _089_ = given[5] ? _088_ : has_store;
-  assign _090_ = ~ _089_;
-  assign _091_ = queue_kept[13] & _090_;
-  assign _092_ = _086_ | _091_;
-  assign _093_ = start ? _054_ : _092_;
-  assign _094_ = queue_popped[7:4] != 2'h2;
-  assign _095_ = queue_kept[7:4] != 2'h2;
-  assign _096_ = start ? _094_ : _095_;
+  assign _089_ = queue_kept[13] & _088_;
+  assign _090_ = _084_ | _089_;
+  assign _091_ = start ? _052_ : _090_;
+  assign _092_ = queue_popped[7:4] != 2'h2;
+  assign _093_ = queue_kept[7:4] != 2'h2;
+  assign _094_ = start ? _092_ : _093_;
   always @(posedge clk)
     if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
-    else busy <= _183_;
+    else busy <= _182_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _096_;
+    else single <= _094_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _093_;
+    else blocked <= _091_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _178_;
+    else has_store <= _176_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _172_[5:0];
+    else tokens_store <= _169_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _169_;
+    else has_vec <= _167_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _163_[5:0];
+    else tokens_vec <= _161_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _161_;
+    else has_sparse <= _159_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _155_[5:0];
+    else tokens_sparse <= _153_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _153_;
+    else has_lut <= _151_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _146_[5:0];
+    else tokens_lut <= _144_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _144_;
+    else has_dsp <= _142_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _138_[5:0];
+    else tokens_dsp <= _136_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _136_;
+    else has_load <= _134_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _130_[5:0];
-  assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = begins ? 1'h1 : _182_;
+    else tokens_load <= _127_[5:0];
+  assign _181_ = done ? 1'h0 : busy;
+  assign _182_ = begins ? 1'h1 : _181_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(_097_),
+    .full(_096_),
     .head(head),
     .kept(queue_kept),
-    .level(_098_),
-    .pop(start),
+    .level(_097_),
+    .pop(free),
     .popped(queue_popped),
     .push(push),
     .rst(rst),
@@ -21086,7 +21395,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
   assign queue_head = head;
-  assign queue_pop = start;
+  assign queue_pop = free;
   assign queue_push = push;
 endmodule
 
@@ -21165,7 +21474,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _071_;
   wire _072_;
   wire _073_;
-  wire _074_;
+  wire [5:0] _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -21176,7 +21485,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _082_;
   wire _083_;
   wire _084_;
-  wire [5:0] _085_;
+  wire _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -21188,8 +21497,8 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _094_;
   wire _095_;
   wire _096_;
-  wire _097_;
-  wire [4:0] _098_;
+  wire [4:0] _097_;
+  wire _098_;
   wire _099_;
   wire _100_;
   wire _101_;
@@ -21217,53 +21526,53 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _123_;
   wire _124_;
   wire _125_;
-  wire _126_;
-  wire _127_;
-  wire [6:0] _128_;
+  wire [6:0] _126_;
+  wire [7:0] _127_;
+  wire _128_;
   wire _129_;
-  wire [7:0] _130_;
+  wire _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
-  wire _135_;
-  wire _136_;
-  wire [6:0] _137_;
-  wire [7:0] _138_;
+  wire [6:0] _135_;
+  wire [7:0] _136_;
+  wire _137_;
+  wire _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
-  wire _143_;
-  wire _144_;
-  wire [6:0] _145_;
-  wire [7:0] _146_;
+  wire [6:0] _143_;
+  wire [7:0] _144_;
+  wire _145_;
+  wire _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
-  wire _152_;
-  wire _153_;
-  wire [6:0] _154_;
-  wire [7:0] _155_;
+  wire [6:0] _152_;
+  wire [7:0] _153_;
+  wire _154_;
+  wire _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
-  wire _160_;
-  wire _161_;
-  wire [6:0] _162_;
-  wire [7:0] _163_;
+  wire [6:0] _160_;
+  wire [7:0] _161_;
+  wire _162_;
+  wire _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
-  wire _168_;
-  wire _169_;
-  wire [6:0] _170_;
+  wire [6:0] _168_;
+  wire [7:0] _169_;
+  wire _170_;
   wire _171_;
-  wire [7:0] _172_;
+  wire _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -21274,7 +21583,6 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _180_;
   wire _181_;
   wire _182_;
-  wire _183_;
   output began;
   wire began;
   output begins;
@@ -21289,6 +21597,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   output ended;
   wire ended;
   wire ends;
+  wire free;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -21342,260 +21651,260 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   assign _000_ = ~ has_load;
   assign lacks[0] = head[8] & _000_;
   assign takes_load = start & head[8];
-  assign _108_ = ~ has_dsp;
-  assign lacks[1] = head[9] & _108_;
+  assign _107_ = ~ has_dsp;
+  assign lacks[1] = head[9] & _107_;
   assign takes_dsp = start & head[9];
-  assign _129_ = ~ has_lut;
-  assign lacks[2] = head[10] & _129_;
+  assign _128_ = ~ has_lut;
+  assign lacks[2] = head[10] & _128_;
   assign takes_lut = start & head[10];
-  assign _150_ = ~ has_sparse;
-  assign lacks[3] = head[11] & _150_;
+  assign _149_ = ~ has_sparse;
+  assign lacks[3] = head[11] & _149_;
   assign takes_sparse = start & head[11];
-  assign _171_ = ~ has_vec;
-  assign lacks[4] = head[12] & _171_;
+  assign _170_ = ~ has_vec;
+  assign lacks[4] = head[12] & _170_;
   assign takes_vec = start & head[12];
   assign _010_ = ~ has_store;
   assign lacks[5] = head[13] & _010_;
   assign takes_store = start & head[13];
   assign _031_ = ~ busy;
-  assign _042_ = queue_valid & _031_;
-  assign _053_ = ~ blocked;
-  assign start = _042_ & _053_;
-  assign _063_ = ~ single;
-  assign begins = start & _063_;
-  assign _074_ = start & single;
-  assign ended = busy ? done : _074_;
-  assign _085_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _042_ = ~ blocked;
+  assign free = _031_ & _042_;
+  assign start = queue_valid & free;
+  assign _053_ = ~ single;
+  assign begins = start & _053_;
+  assign _063_ = start & single;
+  assign ended = busy ? done : _063_;
+  assign _074_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _074_ : 6'h00;
+  assign _095_ = ~ busy;
+  assign _098_ = ~ queue_valid;
+  assign idle = _095_ & _098_;
   assign _099_ = ~ busy;
-  assign _100_ = ~ queue_valid;
-  assign idle = _099_ & _100_;
-  assign _101_ = ~ busy;
-  assign _102_ = _101_ & queue_valid;
-  assign waiting = _102_ & blocked;
+  assign _100_ = _099_ & queue_valid;
+  assign waiting = _100_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _103_ = & tokens_load;
-  assign _104_ = _103_ & given[0];
-  assign _105_ = ~ takes_load;
-  assign _106_ = _104_ & _105_;
-  assign _107_ = & tokens_dsp;
-  assign _109_ = _107_ & given[1];
-  assign _110_ = ~ takes_dsp;
-  assign _111_ = _109_ & _110_;
-  assign _112_ = & tokens_lut;
-  assign _113_ = _112_ & given[2];
-  assign _114_ = ~ takes_lut;
-  assign _115_ = _113_ & _114_;
-  assign _116_ = & tokens_sparse;
-  assign _117_ = _116_ & given[3];
-  assign _118_ = ~ takes_sparse;
-  assign _119_ = _117_ & _118_;
-  assign _120_ = & tokens_vec;
-  assign _121_ = _120_ & given[4];
-  assign _122_ = ~ takes_vec;
-  assign _123_ = _121_ & _122_;
-  assign _124_ = & tokens_store;
-  assign _125_ = _124_ & given[5];
-  assign _126_ = ~ takes_store;
-  assign _127_ = _125_ & _126_;
-  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
-  assign _128_ = tokens_load + given[0];
-  assign _130_ = _128_ - takes_load;
-  assign _131_ = tokens_load != 1'h1;
-  assign _132_ = given[0] | _131_;
-  assign _133_ = & tokens_load;
-  assign _134_ = ~ _133_;
-  assign _135_ = given[0] ? _134_ : has_load;
-  assign _136_ = takes_load ? _132_ : _135_;
-  assign _137_ = tokens_dsp + given[1];
-  assign _138_ = _137_ - takes_dsp;
-  assign _139_ = tokens_dsp != 1'h1;
-  assign _140_ = given[1] | _139_;
-  assign _141_ = & tokens_dsp;
-  assign _142_ = ~ _141_;
-  assign _143_ = given[1] ? _142_ : has_dsp;
-  assign _144_ = takes_dsp ? _140_ : _143_;
-  assign _145_ = tokens_lut + given[2];
-  assign _146_ = _145_ - takes_lut;
-  assign _147_ = tokens_lut != 1'h1;
-  assign _148_ = given[2] | _147_;
-  assign _149_ = & tokens_lut;
-  assign _151_ = ~ _149_;
-  assign _152_ = given[2] ? _151_ : has_lut;
-  assign _153_ = takes_lut ? _148_ : _152_;
-  assign _154_ = tokens_sparse + given[3];
-  assign _155_ = _154_ - takes_sparse;
-  assign _156_ = tokens_sparse != 1'h1;
-  assign _157_ = given[3] | _156_;
-  assign _158_ = & tokens_sparse;
-  assign _159_ = ~ _158_;
-  assign _160_ = given[3] ? _159_ : has_sparse;
-  assign _161_ = takes_sparse ? _157_ : _160_;
-  assign _162_ = tokens_vec + given[4];
-  assign _163_ = _162_ - takes_vec;
-  assign _164_ = tokens_vec != 1'h1;
-  assign _165_ = given[4] | _164_;
-  assign _166_ = & tokens_vec;
-  assign _167_ = ~ _166_;
-  assign _168_ = given[4] ? _167_ : has_vec;
-  assign _169_ = takes_vec ? _165_ : _168_;
-  assign _170_ = tokens_store + given[5];
-  assign _172_ = _170_ - takes_store;
-  assign _173_ = tokens_store != 1'h1;
-  assign _174_ = given[5] | _173_;
-  assign _175_ = & tokens_store;
-  assign _176_ = ~ _175_;
-  assign _177_ = given[5] ? _176_ : has_store;
-  assign _178_ = takes_store ? _174_ : _177_;
-  assign _179_ = tokens_load != 1'h1;
-  assign _180_ = given[0] | _179_;
-  assign _181_ = & tokens_load;
-  assign _001_ = ~ _181_;
-  assign _002_ = given[0] ? _001_ : has_load;
-  assign _003_ = head[8] ? _180_ : _002_;
-  assign _004_ = ~ _003_;
-  assign _005_ = queue_popped[8] & _004_;
-  assign _006_ = tokens_dsp != 1'h1;
-  assign _007_ = given[1] | _006_;
-  assign _008_ = & tokens_dsp;
-  assign _009_ = ~ _008_;
-  assign _011_ = given[1] ? _009_ : has_dsp;
-  assign _012_ = head[9] ? _007_ : _011_;
-  assign _013_ = ~ _012_;
-  assign _014_ = queue_popped[9] & _013_;
-  assign _015_ = _005_ | _014_;
-  assign _016_ = tokens_lut != 1'h1;
-  assign _017_ = given[2] | _016_;
-  assign _018_ = & tokens_lut;
-  assign _019_ = ~ _018_;
-  assign _020_ = given[2] ? _019_ : has_lut;
-  assign _021_ = head[10] ? _017_ : _020_;
-  assign _022_ = ~ _021_;
-  assign _023_ = queue_popped[10] & _022_;
-  assign _024_ = _015_ | _023_;
-  assign _025_ = tokens_sparse != 1'h1;
-  assign _026_ = given[3] | _025_;
-  assign _027_ = & tokens_sparse;
-  assign _028_ = ~ _027_;
-  assign _029_ = given[3] ? _028_ : has_sparse;
-  assign _030_ = head[11] ? _026_ : _029_;
-  assign _032_ = ~ _030_;
-  assign _033_ = queue_popped[11] & _032_;
-  assign _034_ = _024_ | _033_;
-  assign _035_ = tokens_vec != 1'h1;
-  assign _036_ = given[4] | _035_;
-  assign _037_ = & tokens_vec;
-  assign _038_ = ~ _037_;
-  assign _039_ = given[4] ? _038_ : has_vec;
-  assign _040_ = head[12] ? _036_ : _039_;
-  assign _041_ = ~ _040_;
-  assign _043_ = queue_popped[12] & _041_;
-  assign _044_ = _034_ | _043_;
-  assign _045_ = tokens_store != 1'h1;
-  assign _046_ = given[5] | _045_;
-  assign _047_ = & tokens_store;
-  assign _048_ = ~ _047_;
-  assign _049_ = given[5] ? _048_ : has_store;
-  assign _050_ = head[13] ? _046_ : _049_;
-  assign _051_ = ~ _050_;
-  assign _052_ = queue_popped[13] & _051_;
-  assign _054_ = _044_ | _052_;
-  assign _055_ = & tokens_load;
-  assign _056_ = ~ _055_;
-  assign _057_ = given[0] ? _056_ : has_load;
-  assign _058_ = ~ _057_;
-  assign _059_ = queue_kept[8] & _058_;
-  assign _060_ = & tokens_dsp;
-  assign _061_ = ~ _060_;
-  assign _062_ = given[1] ? _061_ : has_dsp;
-  assign _064_ = ~ _062_;
-  assign _065_ = queue_kept[9] & _064_;
-  assign _066_ = _059_ | _065_;
-  assign _067_ = & tokens_lut;
-  assign _068_ = ~ _067_;
-  assign _069_ = given[2] ? _068_ : has_lut;
-  assign _070_ = ~ _069_;
-  assign _071_ = queue_kept[10] & _070_;
-  assign _072_ = _066_ | _071_;
-  assign _073_ = & tokens_sparse;
-  assign _075_ = ~ _073_;
-  assign _076_ = given[3] ? _075_ : has_sparse;
-  assign _077_ = ~ _076_;
-  assign _078_ = queue_kept[11] & _077_;
-  assign _079_ = _072_ | _078_;
-  assign _080_ = & tokens_vec;
-  assign _081_ = ~ _080_;
-  assign _082_ = given[4] ? _081_ : has_vec;
-  assign _083_ = ~ _082_;
-  assign _084_ = queue_kept[12] & _083_;
-  assign _086_ = _079_ | _084_;
-  assign _087_ = & tokens_store;
+  assign _101_ = & tokens_load;
+  assign _102_ = _101_ & given[0];
+  assign _103_ = ~ takes_load;
+  assign _104_ = _102_ & _103_;
+  assign _105_ = & tokens_dsp;
+  assign _106_ = _105_ & given[1];
+  assign _108_ = ~ takes_dsp;
+  assign _109_ = _106_ & _108_;
+  assign _110_ = & tokens_lut;
+  assign _111_ = _110_ & given[2];
+  assign _112_ = ~ takes_lut;
+  assign _113_ = _111_ & _112_;
+  assign _114_ = & tokens_sparse;
+  assign _115_ = _114_ & given[3];
+  assign _116_ = ~ takes_sparse;
+  assign _117_ = _115_ & _116_;
+  assign _118_ = & tokens_vec;
+  assign _119_ = _118_ & given[4];
+  assign _120_ = ~ takes_vec;
+  assign _121_ = _119_ & _120_;
+  assign _122_ = & tokens_store;
+  assign _123_ = _122_ & given[5];
+  assign _124_ = ~ takes_store;
+  assign _125_ = _123_ & _124_;
+  assign overflow = | { _125_, _121_, _117_, _113_, _109_, _104_ };
+  assign _126_ = tokens_load + given[0];
+  assign _127_ = _126_ - takes_load;
+  assign _129_ = tokens_load != 1'h1;
+  assign _130_ = given[0] | _129_;
+  assign _131_ = & tokens_load;
+  assign _132_ = ~ _131_;
+  assign _133_ = given[0] ? _132_ : has_load;
+  assign _134_ = takes_load ? _130_ : _133_;
+  assign _135_ = tokens_dsp + given[1];
+  assign _136_ = _135_ - takes_dsp;
+  assign _137_ = tokens_dsp != 1'h1;
+  assign _138_ = given[1] | _137_;
+  assign _139_ = & tokens_dsp;
+  assign _140_ = ~ _139_;
+  assign _141_ = given[1] ? _140_ : has_dsp;
+  assign _142_ = takes_dsp ? _138_ : _141_;
+  assign _143_ = tokens_lut + given[2];
+  assign _144_ = _143_ - takes_lut;
+  assign _145_ = tokens_lut != 1'h1;
+  assign _146_ = given[2] | _145_;
+  assign _147_ = & tokens_lut;
+  assign _148_ = ~ _147_;
+  assign _150_ = given[2] ? _148_ : has_lut;
+  assign _151_ = takes_lut ? _146_ : _150_;
+  assign _152_ = tokens_sparse + given[3];
+  assign _153_ = _152_ - takes_sparse;
+  assign _154_ = tokens_sparse != 1'h1;
+  assign _155_ = given[3] | _154_;
+  assign _156_ = & tokens_sparse;
+  assign _157_ = ~ _156_;
+  assign _158_ = given[3] ? _157_ : has_sparse;
+  assign _159_ = takes_sparse ? _155_ : _158_;
+  assign _160_ = tokens_vec + given[4];
+  assign _161_ = _160_ - takes_vec;
+  assign _162_ = tokens_vec != 1'h1;
+  assign _163_ = given[4] | _162_;
+  assign _164_ = & tokens_vec;
+  assign _165_ = ~ _164_;
+  assign _166_ = given[4] ? _165_ : has_vec;
+  assign _167_ = takes_vec ? _163_ : _166_;
+  assign _168_ = tokens_store + given[5];
+  assign _169_ = _168_ - takes_store;
+  assign _171_ = tokens_store != 1'h1;
+  assign _172_ = given[5] | _171_;
+  assign _173_ = & tokens_store;
+  assign _174_ = ~ _173_;
+  assign _175_ = given[5] ? _174_ : has_store;
+  assign _176_ = takes_store ? _172_ : _175_;
+  assign _177_ = tokens_load != 1'h1;
+  assign _178_ = given[0] | _177_;
+  assign _179_ = & tokens_load;
+  assign _180_ = ~ _179_;
+  assign _001_ = given[0] ? _180_ : has_load;
+  assign _002_ = head[8] ? _178_ : _001_;
+  assign _003_ = ~ _002_;
+  assign _004_ = queue_popped[8] & _003_;
+  assign _005_ = tokens_dsp != 1'h1;
+  assign _006_ = given[1] | _005_;
+  assign _007_ = & tokens_dsp;
+  assign _008_ = ~ _007_;
+  assign _009_ = given[1] ? _008_ : has_dsp;
+  assign _011_ = head[9] ? _006_ : _009_;
+  assign _012_ = ~ _011_;
+  assign _013_ = queue_popped[9] & _012_;
+  assign _014_ = _004_ | _013_;
+  assign _015_ = tokens_lut != 1'h1;
+  assign _016_ = given[2] | _015_;
+  assign _017_ = & tokens_lut;
+  assign _018_ = ~ _017_;
+  assign _019_ = given[2] ? _018_ : has_lut;
+  assign _020_ = head[10] ? _016_ : _019_;
+  assign _021_ = ~ _020_;
+  assign _022_ = queue_popped[10] & _021_;
+  assign _023_ = _014_ | _022_;
+  assign _024_ = tokens_sparse != 1'h1;
+  assign _025_ = given[3] | _024_;
+  assign _026_ = & tokens_sparse;
+  assign _027_ = ~ _026_;
+  assign _028_ = given[3] ? _027_ : has_sparse;
+  assign _029_ = head[11] ? _025_ : _028_;
+  assign _030_ = ~ _029_;
+  assign _032_ = queue_popped[11] & _030_;
+  assign _033_ = _023_ | _032_;
+  assign _034_ = tokens_vec != 1'h1;
+  assign _035_ = given[4] | _034_;
+  assign _036_ = & tokens_vec;
+  assign _037_ = ~ _036_;
+  assign _038_ = given[4] ? _037_ : has_vec;
+  assign _039_ = head[12] ? _035_ : _038_;
+  assign _040_ = ~ _039_;
+  assign _041_ = queue_popped[12] & _040_;
+  assign _043_ = _033_ | _041_;
+  assign _044_ = tokens_store != 1'h1;
+  assign _045_ = given[5] | _044_;
+  assign _046_ = & tokens_store;
+  assign _047_ = ~ _046_;
+  assign _048_ = given[5] ? _047_ : has_store;
+  assign _049_ = head[13] ? _045_ : _048_;
+  assign _050_ = ~ _049_;
+  assign _051_ = queue_popped[13] & _050_;
+  assign _052_ = _043_ | _051_;
+  assign _054_ = & tokens_load;
+  assign _055_ = ~ _054_;
+  assign _056_ = given[0] ? _055_ : has_load;
+  assign _057_ = ~ _056_;
+  assign _058_ = queue_kept[8] & _057_;
+  assign _059_ = & tokens_dsp;
+  assign _060_ = ~ _059_;
+  assign _061_ = given[1] ? _060_ : has_dsp;
+  assign _062_ = ~ _061_;
+  assign _064_ = queue_kept[9] & _062_;
+  assign _065_ = _058_ | _064_;
+  assign _066_ = & tokens_lut;
+  assign _067_ = ~ _066_;
+  assign _068_ = given[2] ? _067_ : has_lut;
+  assign _069_ = ~ _068_;
+  assign _070_ = queue_kept[10] & _069_;
+  assign _071_ = _065_ | _070_;
+  assign _072_ = & tokens_sparse;
+  assign _073_ = ~ _072_;
+  assign _075_ = given[3] ? _073_ : has_sparse;
+  assign _076_ = ~ _075_;
+  assign _077_ = queue_kept[11] & _076_;
+  assign _078_ = _071_ | _077_;
+  assign _079_ = & tokens_vec;
+  assign _080_ = ~ _079_;
+  assign _081_ = given[4] ? _080_ : has_vec;
+  assign _082_ = ~ _081_;
+  assign _083_ = queue_kept[12] & _082_;
+  assign _084_ = _078_ | _083_;
+  assign _085_ = & tokens_store;
+  assign _086_ = ~ _085_;
+  assign _087_ = given[5] ? _086_ : has_store;
   assign _088_ = ~ _087_;
-  assign _089_ = given[5] ? _088_ : has_store;
-  assign _090_ = ~ _089_;
-  assign _091_ = queue_kept[13] & _090_;
-  assign _092_ = _086_ | _091_;
-  assign _093_ = start ? _054_ : _092_;
-  assign _094_ = queue_popped[7:4] != 2'h3;
-  assign _095_ = queue_kept[7:4] != 2'h3;
-  assign _096_ = start ? _094_ : _095_;
+  assign _089_ = queue_kept[13] & _088_;
+  assign _090_ = _084_ | _089_;
+  assign _091_ = start ? _052_ : _090_;
+  assign _092_ = queue_popped[7:4] != 2'h3;
+  assign _093_ = queue_kept[7:4] != 2'h3;
+  assign _094_ = start ? _092_ : _093_;
   always @(posedge clk)
     if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
-    else busy <= _183_;
+    else busy <= _182_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _096_;
+    else single <= _094_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _093_;
+    else blocked <= _091_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _178_;
+    else has_store <= _176_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _172_[5:0];
+    else tokens_store <= _169_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _169_;
+    else has_vec <= _167_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _163_[5:0];
+    else tokens_vec <= _161_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _161_;
+    else has_sparse <= _159_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _155_[5:0];
+    else tokens_sparse <= _153_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _153_;
+    else has_lut <= _151_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _146_[5:0];
+    else tokens_lut <= _144_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _144_;
+    else has_dsp <= _142_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _138_[5:0];
+    else tokens_dsp <= _136_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _136_;
+    else has_load <= _134_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _130_[5:0];
-  assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = begins ? 1'h1 : _182_;
+    else tokens_load <= _127_[5:0];
+  assign _181_ = done ? 1'h0 : busy;
+  assign _182_ = begins ? 1'h1 : _181_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(_097_),
+    .full(_096_),
     .head(head),
     .kept(queue_kept),
-    .level(_098_),
-    .pop(start),
+    .level(_097_),
+    .pop(free),
     .popped(queue_popped),
     .push(push),
     .rst(rst),
@@ -21607,7 +21916,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
   assign queue_head = head;
-  assign queue_pop = start;
+  assign queue_pop = free;
   assign queue_push = push;
 endmodule
 
@@ -23085,7 +23394,7 @@ module accelerator_turn_bank_transpose(write_address, write_data, read_address, 
   assign write__en = write_en;
 endmodule
 
-module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming, coming_marked, i);
+module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming, coming_marked, comes, comes_marked, i);
   wire [4:0] _000_;
   wire _001_;
   wire _002_;
@@ -23101,8 +23410,8 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   wire _012_;
   wire [4:0] _013_;
   wire _014_;
-  wire _015_;
-  wire _016_;
+  wire [4:0] _015_;
+  wire [4:0] _016_;
   wire _017_;
   wire [4:0] _018_;
   wire [4:0] _019_;
@@ -23120,8 +23429,8 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   wire [4:0] _031_;
   wire [4:0] _032_;
   wire [4:0] _033_;
-  wire [4:0] _034_;
-  wire [4:0] _035_;
+  wire _034_;
+  wire _035_;
   wire _036_;
   wire _037_;
   wire _038_;
@@ -23129,7 +23438,6 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   wire _040_;
   wire _041_;
   wire _042_;
-  wire _043_;
   wire [4:0] bank_0_read_address;
   wire [7:0] bank_0_read_data;
   wire [4:0] bank_0_write_address;
@@ -23214,6 +23522,10 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   reg block_marked = 1'h0;
   input clk;
   wire clk;
+  output comes;
+  reg comes = 1'h0;
+  output comes_marked;
+  wire comes_marked;
   output coming;
   reg coming = 1'h0;
   output coming_marked;
@@ -23285,7 +23597,7 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   wire [7:0] gather_3_8;
   wire [7:0] gather_3_9;
   wire given_all;
-  reg giving = 1'h0;
+  wire giving;
   reg half = 1'h0;
   reg half_was = 1'h0;
   input [127:0] i;
@@ -23454,24 +23766,26 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   assign spread_3_13 = row[3] ? spread_2_5 : spread_2_13;
   assign spread_3_14 = row[3] ? spread_2_6 : spread_2_14;
   assign spread_3_15 = row[3] ? spread_2_7 : spread_2_15;
-  assign { _018_[4], bank_0_write_address[3:0] } = 1'h0 - row_was;
-  assign { _019_[4], bank_1_write_address[3:0] } = 1'h1 - row_was;
-  assign { _020_[4], bank_2_write_address[3:0] } = 2'h2 - row_was;
-  assign { _021_[4], bank_3_write_address[3:0] } = 2'h3 - row_was;
-  assign { _022_[4], bank_4_write_address[3:0] } = 3'h4 - row_was;
-  assign { _023_[4], bank_5_write_address[3:0] } = 3'h5 - row_was;
-  assign { _024_[4], bank_6_write_address[3:0] } = 3'h6 - row_was;
-  assign { _025_[4], bank_7_write_address[3:0] } = 3'h7 - row_was;
-  assign { _026_[4], bank_8_write_address[3:0] } = 4'h8 - row_was;
-  assign { _027_[4], bank_9_write_address[3:0] } = 4'h9 - row_was;
-  assign { _029_[4], bank_10_write_address[3:0] } = 4'ha - row_was;
-  assign { _030_[4], bank_11_write_address[3:0] } = 4'hb - row_was;
-  assign { _031_[4], bank_12_write_address[3:0] } = 4'hc - row_was;
-  assign { _032_[4], bank_13_write_address[3:0] } = 4'hd - row_was;
-  assign { _033_[4], bank_14_write_address[3:0] } = 4'he - row_was;
-  assign { _034_[4], bank_15_write_address[3:0] } = 4'hf - row_was;
-  assign _035_ = number + 1'h1;
-  assign given_all = _035_ == count;
+  assign { _015_[4], bank_0_write_address[3:0] } = 1'h0 - row_was;
+  assign { _016_[4], bank_1_write_address[3:0] } = 1'h1 - row_was;
+  assign { _018_[4], bank_2_write_address[3:0] } = 2'h2 - row_was;
+  assign { _019_[4], bank_3_write_address[3:0] } = 2'h3 - row_was;
+  assign { _020_[4], bank_4_write_address[3:0] } = 3'h4 - row_was;
+  assign { _021_[4], bank_5_write_address[3:0] } = 3'h5 - row_was;
+  assign { _022_[4], bank_6_write_address[3:0] } = 3'h6 - row_was;
+  assign { _023_[4], bank_7_write_address[3:0] } = 3'h7 - row_was;
+  assign { _024_[4], bank_8_write_address[3:0] } = 4'h8 - row_was;
+  assign { _025_[4], bank_9_write_address[3:0] } = 4'h9 - row_was;
+  assign { _026_[4], bank_10_write_address[3:0] } = 4'ha - row_was;
+  assign { _027_[4], bank_11_write_address[3:0] } = 4'hb - row_was;
+  assign { _029_[4], bank_12_write_address[3:0] } = 4'hc - row_was;
+  assign { _030_[4], bank_13_write_address[3:0] } = 4'hd - row_was;
+  assign { _031_[4], bank_14_write_address[3:0] } = 4'he - row_was;
+  assign { _032_[4], bank_15_write_address[3:0] } = 4'hf - row_was;
+  assign _033_ = number + 1'h1;
+  assign given_all = _033_ == count;
+  assign _034_ = comes & given_all;
+  assign comes_marked = _034_ & kept_mark;
   assign gather_0_0 = number_was[0] ? bank_1_read_data : bank_0_read_data;
   assign gather_0_1 = number_was[0] ? bank_2_read_data : bank_1_read_data;
   assign gather_0_2 = number_was[0] ? bank_3_read_data : bank_2_read_data;
@@ -23548,13 +23862,13 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
     number_was <= number;
   assign _000_ = row + 1'h1;
   assign _011_ = last ? 5'h00 : _000_;
-  assign _016_ = ~ half;
+  assign _014_ = ~ half;
   assign _017_ = write & last;
   assign _028_ = write & last;
-  assign _036_ = row >= 1'h1;
-  assign _037_ = row >= 2'h2;
-  assign _038_ = row >= 2'h3;
-  assign _039_ = row >= 3'h4;
+  assign _035_ = row >= 1'h1;
+  assign _036_ = row >= 2'h2;
+  assign _037_ = row >= 2'h3;
+  assign _038_ = row >= 3'h4;
   assign _001_ = row >= 3'h5;
   assign _002_ = row >= 3'h6;
   assign _003_ = row >= 3'h7;
@@ -23567,8 +23881,6 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   assign _010_ = row >= 4'he;
   assign _012_ = row >= 4'hf;
   assign _013_ = number + 1'h1;
-  assign _014_ = giving & given_all;
-  assign _015_ = _014_ & kept_mark;
   always @(posedge clk)
     if (!present[0]) o[7:0] <= 8'h00;
     else o[7:0] <= gather_3_0;
@@ -23619,22 +23931,22 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
     else o[127:120] <= gather_3_15;
   always @(posedge clk)
     if (rst) coming_marked <= 1'h0;
-    else coming_marked <= _015_;
+    else coming_marked <= comes_marked;
   always @(posedge clk)
     if (rst) coming <= 1'h0;
-    else coming <= giving;
+    else coming <= comes;
   always @(posedge clk)
     if (block_ended) read_half <= half_was;
   always @(posedge clk)
     if (block_ended) kept_mark <= block_marked;
   always @(posedge clk)
     if (block_ended) number <= 4'h0;
-    else if (giving) number <= _013_[3:0];
+    else if (comes) number <= _013_[3:0];
   always @(posedge clk)
-    if (rst) giving <= 1'h0;
-    else giving <= _043_;
+    if (rst) comes <= 1'h0;
+    else comes <= _042_;
   always @(posedge clk)
-    if (_028_) present <= { _012_, _010_, _009_, _008_, _007_, _006_, _005_, _004_, _003_, _002_, _001_, _039_, _038_, _037_, _036_, 1'h1 };
+    if (_028_) present <= { _012_, _010_, _009_, _008_, _007_, _006_, _005_, _004_, _003_, _002_, _001_, _038_, _037_, _036_, _035_, 1'h1 };
   always @(posedge clk)
     if (rst) block_ended <= 1'h0;
     else block_ended <= _017_;
@@ -23643,14 +23955,14 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
     else written <= write;
   always @(posedge clk)
     if (rst) half <= 1'h0;
-    else if (_040_) half <= _016_;
+    else if (_039_) half <= _014_;
   always @(posedge clk)
     if (rst) row <= 4'h0;
     else if (write) row <= _011_[3:0];
-  assign _040_ = & { write, last };
-  assign _041_ = given_all ? 1'h0 : giving;
-  assign _042_ = giving ? _041_ : giving;
-  assign _043_ = block_ended ? 1'h1 : _042_;
+  assign _039_ = & { write, last };
+  assign _040_ = given_all ? 1'h0 : comes;
+  assign _041_ = comes ? _040_ : comes;
+  assign _042_ = block_ended ? 1'h1 : _041_;
   accelerator_turn_bank_transpose bank_0 (
     .clk(clk),
     .read_address({ read_half, number }),
@@ -23779,22 +24091,22 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
     .write_data(turned[79:72]),
     .write_en(written)
   );
-  assign _018_[3:0] = bank_0_write_address[3:0];
-  assign _019_[3:0] = bank_1_write_address[3:0];
-  assign _020_[3:0] = bank_2_write_address[3:0];
-  assign _021_[3:0] = bank_3_write_address[3:0];
-  assign _022_[3:0] = bank_4_write_address[3:0];
-  assign _023_[3:0] = bank_5_write_address[3:0];
-  assign _024_[3:0] = bank_6_write_address[3:0];
-  assign _025_[3:0] = bank_7_write_address[3:0];
-  assign _026_[3:0] = bank_8_write_address[3:0];
-  assign _027_[3:0] = bank_9_write_address[3:0];
-  assign _029_[3:0] = bank_10_write_address[3:0];
-  assign _030_[3:0] = bank_11_write_address[3:0];
-  assign _031_[3:0] = bank_12_write_address[3:0];
-  assign _032_[3:0] = bank_13_write_address[3:0];
-  assign _033_[3:0] = bank_14_write_address[3:0];
-  assign _034_[3:0] = bank_15_write_address[3:0];
+  assign _015_[3:0] = bank_0_write_address[3:0];
+  assign _016_[3:0] = bank_1_write_address[3:0];
+  assign _018_[3:0] = bank_2_write_address[3:0];
+  assign _019_[3:0] = bank_3_write_address[3:0];
+  assign _020_[3:0] = bank_4_write_address[3:0];
+  assign _021_[3:0] = bank_5_write_address[3:0];
+  assign _022_[3:0] = bank_6_write_address[3:0];
+  assign _023_[3:0] = bank_7_write_address[3:0];
+  assign _024_[3:0] = bank_8_write_address[3:0];
+  assign _025_[3:0] = bank_9_write_address[3:0];
+  assign _026_[3:0] = bank_10_write_address[3:0];
+  assign _027_[3:0] = bank_11_write_address[3:0];
+  assign _029_[3:0] = bank_12_write_address[3:0];
+  assign _030_[3:0] = bank_13_write_address[3:0];
+  assign _031_[3:0] = bank_14_write_address[3:0];
+  assign _032_[3:0] = bank_15_write_address[3:0];
   assign bank_0_read_address = { read_half, number };
   assign bank_0_write_address[4] = half_was;
   assign bank_0_write_data = turned[7:0];
@@ -23859,6 +24171,7 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   assign bank_9_write_address[4] = half_was;
   assign bank_9_write_data = turned[79:72];
   assign bank_9_write_en = written;
+  assign giving = comes;
   assign part_0 = bank_0_write_address[3:0];
   assign part_1 = bank_1_write_address[3:0];
   assign part_10 = bank_10_write_address[3:0];
@@ -23882,8 +24195,8 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
 , scale_en, scale_address, scale_data, start);
   wire _000_;
   wire _001_;
-  wire [10:0] _002_;
-  wire _003_;
+  wire _002_;
+  wire [10:0] _003_;
   wire _004_;
   wire _005_;
   wire _006_;
@@ -23894,52 +24207,52 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire [3:0] _011_;
   wire _012_;
   wire _013_;
-  wire [10:0] _014_;
-  wire [2:0] _015_;
-  wire _016_;
-  wire [127:0] _017_;
+  wire _014_;
+  wire [10:0] _015_;
+  wire [2:0] _016_;
+  wire _017_;
   wire [127:0] _018_;
   wire [127:0] _019_;
-  wire _020_;
+  wire [127:0] _020_;
   wire _021_;
   wire _022_;
   wire _023_;
   wire _024_;
   wire _025_;
   wire _026_;
-  wire [3:0] _027_;
+  wire _027_;
   wire _028_;
-  wire [3:0] _029_;
-  wire _030_;
-  wire [3:0] _031_;
+  wire _029_;
+  wire [3:0] _030_;
+  wire _031_;
   wire [3:0] _032_;
   wire _033_;
   wire [3:0] _034_;
-  wire _035_;
+  wire [3:0] _035_;
   wire _036_;
-  wire _037_;
-  wire [9:0] _038_;
-  wire [4:0] _039_;
-  wire [9:0] _040_;
-  wire [127:0] _041_;
-  wire [3:0] _042_;
-  wire [4:0] _043_;
-  wire [4:0] _044_;
-  wire _045_;
-  wire _046_;
-  wire _047_;
+  wire [3:0] _037_;
+  wire _038_;
+  wire _039_;
+  wire _040_;
+  wire [9:0] _041_;
+  wire [4:0] _042_;
+  wire [9:0] _043_;
+  wire [127:0] _044_;
+  wire [3:0] _045_;
+  wire [4:0] _046_;
+  wire [4:0] _047_;
   wire _048_;
-  wire [3:0] _049_;
+  wire _049_;
   wire _050_;
   wire _051_;
-  wire _052_;
+  wire [3:0] _052_;
   wire _053_;
   wire _054_;
   wire _055_;
-  wire [3:0] _056_;
+  wire _056_;
   wire _057_;
   wire _058_;
-  wire _059_;
+  wire [3:0] _059_;
   wire _060_;
   wire _061_;
   wire _062_;
@@ -23951,10 +24264,10 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _068_;
   wire _069_;
   wire _070_;
-  wire [3:0] _071_;
+  wire _071_;
   wire _072_;
   wire _073_;
-  wire _074_;
+  wire [3:0] _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -23973,10 +24286,10 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _090_;
   wire _091_;
   wire _092_;
-  wire [3:0] _093_;
+  wire _093_;
   wire _094_;
   wire _095_;
-  wire _096_;
+  wire [3:0] _096_;
   wire _097_;
   wire _098_;
   wire _099_;
@@ -23994,36 +24307,37 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _111_;
   wire _112_;
   wire _113_;
-  wire [4:0] _114_;
-  wire [3:0] _115_;
-  wire [15:0] _116_;
-  wire [7:0] _117_;
-  wire _118_;
-  wire _119_;
-  wire _120_;
-  wire _121_;
+  wire _114_;
+  wire _115_;
+  wire _116_;
+  wire _117_;
+  wire [3:0] _118_;
+  wire [4:0] _119_;
+  wire [15:0] _120_;
+  wire [7:0] _121_;
   wire _122_;
   wire _123_;
   wire _124_;
   wire _125_;
   wire _126_;
   wire _127_;
-  wire [127:0] _128_;
-  wire [127:0] _129_;
-  wire [127:0] _130_;
-  wire [9:0] _131_;
-  wire [9:0] _132_;
-  wire _133_;
-  wire _134_;
-  wire _135_;
-  wire [3:0] _136_;
-  wire [3:0] _137_;
+  wire _128_;
+  wire _129_;
+  wire _130_;
+  wire [127:0] _131_;
+  wire [127:0] _132_;
+  wire [127:0] _133_;
+  wire [9:0] _134_;
+  wire [9:0] _135_;
+  wire _136_;
+  wire _137_;
   wire _138_;
-  wire _139_;
-  wire _140_;
+  wire [3:0] _139_;
+  wire [3:0] _140_;
   wire _141_;
   wire _142_;
   wire _143_;
+  wire _144_;
   output [12:0] acc_address;
   wire [12:0] acc_address;
   input [511:0] acc_data;
@@ -24072,7 +24386,6 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire finish_0;
   reg finish_1 = 1'h0;
   reg finish_2 = 1'h0;
-  reg finish_3 = 1'h0;
   reg first_0 = 1'h0;
   reg first_1 = 1'h0;
   reg first_2 = 1'h0;
@@ -24468,8 +24781,8 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg read_2 = 1'h0;
   reg read_3 = 1'h0;
   reg reading = 1'h0;
-  reg [8:0] result_delay = 9'h000;
-  reg [8:0] result_final_delay = 9'h000;
+  reg [7:0] result_delay = 8'h00;
+  reg [7:0] result_final_delay = 8'h00;
   wire round_0;
   reg round_1 = 1'h0;
   reg round_2 = 1'h0;
@@ -24522,7 +24835,6 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire slot_0;
   reg slot_1 = 1'h0;
   reg slot_2 = 1'h0;
-  reg slot_3 = 1'h0;
   wire softmax_block;
   reg softmax_digit = 1'h0;
   reg [12:0] softmax_keep = 13'h0000;
@@ -24536,6 +24848,10 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg [4:0] softmax_shift = 5'h00;
   wire softmax_starts;
   wire softmax_valid;
+  wire soon;
+  reg soon_delay = 1'h0;
+  wire soon_final;
+  reg soon_final_delay = 1'h0;
   wire [14:0] source_address;
   wire [14:0] source_base;
   reg [5:0] source_count_0 = 6'h00;
@@ -24577,8 +24893,7 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg transpose_turn_mark = 1'h0;
   wire [127:0] transpose_turn_o;
   wire transpose_turn_write;
-  reg turned = 1'h0;
-  reg turned_final = 1'h0;
+  reg value_delay = 1'h0;
   wire [15:0] weight;
   wire whole_0;
   reg whole_1 = 1'h0;
@@ -24597,49 +24912,49 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg write_en = 1'h0;
   wire written;
   wire [7:0] zero;
-  assign _035_ = | head[27:24];
-  assign asked_requantise = ~ _035_;
-  assign _060_ = | { head[27:25], _049_[0] };
-  assign asked_raw = ~ _060_;
-  assign _082_ = | { head[27:26], _071_[1], head[24] };
-  assign asked_sum = ~ _082_;
-  assign _104_ = | { head[27:26], _093_[1:0] };
-  assign asked_max = ~ _104_;
-  assign _000_ = | { head[27], _115_[2], head[25:24] };
+  assign _038_ = | head[27:24];
+  assign asked_requantise = ~ _038_;
+  assign _063_ = | { head[27:25], _052_[0] };
+  assign asked_raw = ~ _063_;
+  assign _085_ = | { head[27:26], _074_[1], head[24] };
+  assign asked_sum = ~ _085_;
+  assign _107_ = | { head[27:26], _096_[1:0] };
+  assign asked_max = ~ _107_;
+  assign _000_ = | { head[27], _118_[2], head[25:24] };
   assign asked_product = ~ _000_;
   assign _022_ = | { head[27], _011_[2], head[25], _011_[0] };
   assign asked_copy = ~ _022_;
-  assign _028_ = | { head[27], _027_[2:1], head[24] };
-  assign asked_transpose = ~ _028_;
-  assign _030_ = | { head[27], _029_[2:0] };
-  assign asked_planes = ~ _030_;
-  assign _033_ = | { _032_[3], head[26:24] };
-  assign asked_softmax = ~ _033_;
-  assign _036_ = | { _034_[3], head[26:25], _034_[0] };
-  assign asked_columns = ~ _036_;
-  assign _037_ = | { asked_columns, asked_transpose };
-  assign source_count_2 = _037_ ? 12'h001 : set_0_n0;
-  assign _039_ = head[83:80] - 1'h1;
-  assign _042_ = _036_ ? 4'h0 : 4'hf;
-  assign _043_ = _030_ ? { 1'h0, _042_ } : _039_;
-  assign { _044_[4], least_asked } = _060_ ? _043_ : 5'h03;
+  assign _031_ = | { head[27], _030_[2:1], head[24] };
+  assign asked_transpose = ~ _031_;
+  assign _033_ = | { head[27], _032_[2:0] };
+  assign asked_planes = ~ _033_;
+  assign _036_ = | { _035_[3], head[26:24] };
+  assign asked_softmax = ~ _036_;
+  assign _039_ = | { _037_[3], head[26:25], _037_[0] };
+  assign asked_columns = ~ _039_;
+  assign _040_ = | { asked_columns, asked_transpose };
+  assign source_count_2 = _040_ ? 12'h001 : set_0_n0;
+  assign _042_ = head[83:80] - 1'h1;
+  assign _045_ = _039_ ? 4'h0 : 4'hf;
+  assign _046_ = _033_ ? { 1'h0, _045_ } : _042_;
+  assign { _047_[4], least_asked } = _063_ ? _046_ : 5'h03;
   assign read = active & reading;
   assign last_read = read & source_ends[1];
-  assign _045_ = | block_left;
-  assign _046_ = ~ _045_;
-  assign _047_ = active & _046_;
-  assign _048_ = ~ reading;
-  assign _050_ = _048_ | source_ends[1];
-  assign block_ends = _047_ & _050_;
-  assign _051_ = ~ source_ends[1];
-  assign _052_ = read & _051_;
-  assign source_step = _052_ | block_ends;
+  assign _048_ = | block_left;
+  assign _049_ = ~ _048_;
+  assign _050_ = active & _049_;
+  assign _051_ = ~ reading;
+  assign _053_ = _051_ | source_ends[1];
+  assign block_ends = _050_ & _053_;
+  assign _054_ = ~ source_ends[1];
+  assign _055_ = read & _054_;
+  assign source_step = _055_ | block_ends;
   assign acc_en = read & from_acc;
-  assign _053_ = ~ from_acc;
-  assign act_en = read & _053_;
+  assign _056_ = ~ from_acc;
+  assign act_en = read & _056_;
   assign finish_0 = block_ends & source_ends[4];
-  assign _054_ = | { op_softmax, op_product, op_max, op_sum, op_requantise };
-  assign whole_0 = last_read & _054_;
+  assign _057_ = | { op_softmax, op_product, op_max, op_sum, op_requantise };
+  assign whole_0 = last_read & _057_;
   assign lane_0_digits = op_requantise & set_0_digits;
   assign lane_1_digits = op_requantise & set_0_digits;
   assign lane_2_digits = op_requantise & set_0_digits;
@@ -24660,27 +24975,26 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   assign parameters_end = from_acc ? round_1 : round_4;
   assign complete = from_acc ? whole_4 : whole_7;
   assign completes = from_acc ? final_4 : final_7;
-  assign _055_ = | { op_columns, op_transpose };
-  assign transpose_turn_write = _055_ & read_3;
-  assign _056_ = _030_ ? 4'h1 : head[83:80];
-  assign target_count_0 = _060_ ? _056_ : 4'h4;
-  assign _057_ = op_copy | op_raw;
   assign _058_ = | { op_columns, op_transpose };
-  assign _059_ = | { op_product, op_max, op_sum, op_requantise };
-  assign softmax_valid = result_delay[8] & op_softmax;
-  assign _061_ = | { asked_softmax, asked_raw, asked_requantise };
-  assign _062_ = ! head[7:4];
-  assign _063_ = start & _062_;
-  assign _064_ = ! head[7:4];
-  assign _065_ = start & _064_;
+  assign transpose_turn_write = _058_ & read_3;
+  assign _059_ = _033_ ? 4'h1 : head[83:80];
+  assign target_count_0 = _063_ ? _059_ : 4'h4;
+  assign _060_ = op_copy | op_raw;
+  assign _061_ = | { op_columns, op_transpose };
+  assign _062_ = | { op_product, op_max, op_sum, op_requantise };
+  assign softmax_valid = value_delay & op_softmax;
+  assign _064_ = op_softmax & softmax_out_valid;
+  assign target_step = soon_delay | _064_;
+  assign put_final = op_softmax ? target_ends[3] : soon_final_delay;
+  assign _065_ = | { asked_softmax, asked_raw, asked_requantise };
   assign _066_ = ! head[7:4];
   assign _067_ = start & _066_;
   assign _068_ = ! head[7:4];
   assign _069_ = start & _068_;
   assign _070_ = ! head[7:4];
-  assign _072_ = start & _070_;
-  assign _073_ = ! head[7:4];
-  assign _074_ = start & _073_;
+  assign _071_ = start & _070_;
+  assign _072_ = ! head[7:4];
+  assign _073_ = start & _072_;
   assign _075_ = ! head[7:4];
   assign _076_ = start & _075_;
   assign _077_ = ! head[7:4];
@@ -24688,75 +25002,79 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   assign _079_ = ! head[7:4];
   assign _080_ = start & _079_;
   assign _081_ = ! head[7:4];
-  assign _083_ = start & _081_;
-  assign _084_ = ! head[7:4];
-  assign _085_ = start & _084_;
+  assign _082_ = start & _081_;
+  assign _083_ = ! head[7:4];
+  assign _084_ = start & _083_;
   assign _086_ = ! head[7:4];
   assign _087_ = start & _086_;
-  assign _088_ = head[7:4] == 1'h1;
+  assign _088_ = ! head[7:4];
   assign _089_ = start & _088_;
-  assign _090_ = head[7:4] == 1'h1;
+  assign _090_ = ! head[7:4];
   assign _091_ = start & _090_;
   assign _092_ = head[7:4] == 1'h1;
-  assign _094_ = start & _092_;
-  assign _095_ = head[7:4] == 1'h1;
-  assign _096_ = start & _095_;
+  assign _093_ = start & _092_;
+  assign _094_ = head[7:4] == 1'h1;
+  assign _095_ = start & _094_;
   assign _097_ = head[7:4] == 1'h1;
   assign _098_ = start & _097_;
-  assign _099_ = head[7:4] == 2'h2;
+  assign _099_ = head[7:4] == 1'h1;
   assign _100_ = start & _099_;
-  assign _101_ = head[7:4] == 2'h2;
+  assign _101_ = head[7:4] == 1'h1;
   assign _102_ = start & _101_;
   assign _103_ = head[7:4] == 2'h2;
-  assign _105_ = start & _103_;
-  assign _106_ = head[7:4] == 2'h2;
-  assign _107_ = start & _106_;
+  assign _104_ = start & _103_;
+  assign _105_ = head[7:4] == 2'h2;
+  assign _106_ = start & _105_;
   assign _108_ = head[7:4] == 2'h2;
   assign _109_ = start & _108_;
   assign _110_ = head[7:4] == 2'h2;
   assign _111_ = start & _110_;
-  assign _112_ = ~ odd_0;
-  assign _113_ = | block_left;
-  assign _114_ = block_left - 1'h1;
-  assign _116_ = odd_2 ? set_2_weight1 : set_2_weight0;
-  assign _117_ = odd_2 ? set_0_zero1 : set_0_zero0;
-  assign _118_ = op_product & odd_2;
-  assign _119_ = op_product | op_max;
-  assign _120_ = first_5 | _119_;
-  assign _121_ = from_acc ? first_2 : _120_;
-  assign _122_ = ~ from_acc;
-  assign _123_ = _122_ | read_1;
-  assign _001_ = par_en & parameters_end;
-  assign _002_ = par_address + set_2_parameter_n2;
-  assign _003_ = head[7:4] == 3'h4;
-  assign _004_ = start & _003_;
-  assign _005_ = head[7:4] == 3'h4;
-  assign _006_ = start & _005_;
-  assign _007_ = head[7:4] == 3'h4;
-  assign _008_ = start & _007_;
-  assign _009_ = head[7:4] == 3'h4;
-  assign _010_ = start & _009_;
-  assign _012_ = head[7:4] == 3'h4;
-  assign _013_ = start & _012_;
-  assign _014_ = scale_address + 1'h1;
-  assign _015_ = quarter + 1'h1;
-  assign _016_ = | { op_columns, op_transpose };
-  assign _017_ = quarter[0] ? { lane_15_term, lane_14_term, lane_13_term, lane_12_term } : { lane_11_term, lane_10_term, lane_9_term, lane_8_term };
-  assign _018_ = quarter[0] ? { lane_7_term, lane_6_term, lane_5_term, lane_4_term } : { lane_3_term, lane_2_term, lane_1_term, lane_0_term };
-  assign _019_ = quarter[1] ? _017_ : _018_;
-  assign _020_ = | { op_columns, op_planes };
-  assign _021_ = ~ _020_;
-  assign _023_ = target_step & _021_;
-  assign _024_ = target_step & put_final;
-  assign _025_ = target_step & op_columns;
+  assign _112_ = head[7:4] == 2'h2;
+  assign _113_ = start & _112_;
+  assign _114_ = head[7:4] == 2'h2;
+  assign _115_ = start & _114_;
+  assign _116_ = ~ odd_0;
+  assign _117_ = | block_left;
+  assign _119_ = block_left - 1'h1;
+  assign _120_ = odd_2 ? set_2_weight1 : set_2_weight0;
+  assign _121_ = odd_2 ? set_0_zero1 : set_0_zero0;
+  assign _122_ = op_product & odd_2;
+  assign _123_ = op_product | op_max;
+  assign _124_ = first_5 | _123_;
+  assign _125_ = from_acc ? first_2 : _124_;
+  assign _126_ = ~ from_acc;
+  assign _001_ = _126_ | read_1;
+  assign _002_ = par_en & parameters_end;
+  assign _003_ = par_address + set_2_parameter_n2;
+  assign _004_ = head[7:4] == 3'h4;
+  assign _005_ = start & _004_;
+  assign _006_ = head[7:4] == 3'h4;
+  assign _007_ = start & _006_;
+  assign _008_ = head[7:4] == 3'h4;
+  assign _009_ = start & _008_;
+  assign _010_ = head[7:4] == 3'h4;
+  assign _012_ = start & _010_;
+  assign _013_ = head[7:4] == 3'h4;
+  assign _014_ = start & _013_;
+  assign _015_ = scale_address + 1'h1;
+  assign _016_ = quarter + 1'h1;
+  assign _017_ = | { op_columns, op_transpose };
+  assign _018_ = quarter[0] ? { lane_15_term, lane_14_term, lane_13_term, lane_12_term } : { lane_11_term, lane_10_term, lane_9_term, lane_8_term };
+  assign _019_ = quarter[0] ? { lane_7_term, lane_6_term, lane_5_term, lane_4_term } : { lane_3_term, lane_2_term, lane_1_term, lane_0_term };
+  assign _020_ = quarter[1] ? _018_ : _019_;
+  assign _021_ = | { op_columns, op_planes };
+  assign _023_ = ~ _021_;
+  assign _024_ = target_step & _023_;
+  assign _025_ = target_step & put_final;
+  assign _026_ = target_step & op_columns;
   always @(posedge clk)
-    block_left <= _031_;
+    block_left <= _034_;
   always @(posedge clk)
-    lane_0_chain <= _118_;
+    lane_0_chain <= _122_;
   always @(posedge clk)
-    par_address <= _038_;
+    par_address <= _041_;
   always @(posedge clk)
-    result_final_delay <= { result_final_delay[7:0], completes };
+    result_final_delay <= { result_final_delay[6:0], completes };
   always @(posedge clk)
     write_address <= target_address;
   always @(posedge clk)
@@ -24764,54 +25082,56 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   always @(posedge clk)
     round_delay <= { round_delay[7:0], round_4 };
   always @(posedge clk)
-    scale_address <= _040_;
+    scale_address <= _043_;
   always @(posedge clk)
-    write_data <= _041_;
+    soon_final_delay <= soon_final;
+  always @(posedge clk)
+    write_data <= _044_;
   always @(posedge clk)
     if (rst) operand_en <= 1'h0;
-    else operand_en <= _025_;
+    else operand_en <= _026_;
   always @(posedge clk)
     if (begins) operand_spread <= head[84];
   always @(posedge clk)
     if (rst) done <= 1'h0;
-    else done <= _024_;
+    else done <= _025_;
   always @(posedge clk)
     if (rst) write_en <= 1'h0;
-    else write_en <= _023_;
+    else write_en <= _024_;
   always @(posedge clk)
     if (begins) quarter <= 2'h0;
-    else if (target_step) quarter <= _015_[1:0];
+    else if (target_step) quarter <= _016_[1:0];
   always @(posedge clk)
-    if (_013_) softmax_shift <= head[55:51];
+    if (rst) soon_delay <= 1'h0;
+    else soon_delay <= soon;
   always @(posedge clk)
-    if (_010_) set_4_parameter <= head[50:39];
+    if (_014_) softmax_shift <= head[55:51];
   always @(posedge clk)
-    if (_008_) softmax_digit <= head[38];
+    if (_012_) set_4_parameter <= head[50:39];
   always @(posedge clk)
-    if (_006_) softmax_keep_step <= head[37];
+    if (_009_) softmax_digit <= head[38];
   always @(posedge clk)
-    if (_004_) softmax_keep <= head[36:24];
+    if (_007_) softmax_keep_step <= head[37];
   always @(posedge clk)
-    if (rst) turned_final <= 1'h0;
-    else turned_final <= transpose_turn_coming_marked;
+    if (_005_) softmax_keep <= head[36:24];
   always @(posedge clk)
-    if (rst) turned <= 1'h0;
-    else turned <= transpose_turn_coming;
+    if (rst) value_delay <= 1'h0;
+    else value_delay <= result_delay[7];
   always @(posedge clk)
-    if (rst) result_delay <= 9'h000;
-    else result_delay <= { result_delay[7:0], complete };
+    if (rst) result_delay <= 8'h00;
+    else result_delay <= { result_delay[6:0], complete };
   always @(posedge clk)
     if (rst) lane_0_take <= 1'h0;
-    else lane_0_take <= _123_;
+    else lane_0_take <= _001_;
   always @(posedge clk)
     if (rst) lane_0_load <= 1'h0;
-    else lane_0_load <= _121_;
+    else lane_0_load <= _125_;
   always @(posedge clk)
     if (!op_product) lane_0_zero <= 8'h00;
-    else lane_0_zero <= _117_;
+    else lane_0_zero <= _121_;
   always @(posedge clk)
     if (!op_sum) lane_0_weight <= 16'h0001;
-    else lane_0_weight <= _116_;
+    else lane_0_weight <= _120_;
   always @(posedge clk)
     if (rst) final_7 <= 1'h0;
     else final_7 <= final_6;
@@ -24918,17 +25238,11 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     if (rst) read_1 <= 1'h0;
     else read_1 <= read;
   always @(posedge clk)
-    if (rst) finish_3 <= 1'h0;
-    else finish_3 <= finish_2;
-  always @(posedge clk)
     if (rst) finish_2 <= 1'h0;
     else finish_2 <= finish_1;
   always @(posedge clk)
     if (rst) finish_1 <= 1'h0;
     else finish_1 <= finish_0;
-  always @(posedge clk)
-    if (rst) slot_3 <= 1'h0;
-    else slot_3 <= slot_2;
   always @(posedge clk)
     if (rst) slot_2 <= 1'h0;
     else slot_2 <= slot_1;
@@ -24939,64 +25253,64 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     if (begins) least <= least_asked;
   always @(posedge clk)
     if (rst) active <= 1'h0;
-    else active <= _135_;
+    else active <= _138_;
   always @(posedge clk)
-    if (_125_) reading <= 1'h1;
-    else if (_124_) reading <= 1'h0;
+    if (_128_) reading <= 1'h1;
+    else if (_127_) reading <= 1'h0;
   always @(posedge clk)
-    if (_126_) odd_0 <= 1'h0;
-    else if (read) odd_0 <= _112_;
+    if (_129_) odd_0 <= 1'h0;
+    else if (read) odd_0 <= _116_;
   always @(posedge clk)
-    if (_127_) first_0 <= 1'h1;
+    if (_130_) first_0 <= 1'h1;
     else if (read) first_0 <= 1'h0;
   always @(posedge clk)
-    if (_111_) set_2_weight1 <= head[117:102];
+    if (_115_) set_2_weight1 <= head[117:102];
   always @(posedge clk)
-    if (_109_) set_2_weight0 <= head[101:86];
+    if (_113_) set_2_weight0 <= head[101:86];
   always @(posedge clk)
-    if (_107_) set_2_parameter_n2 <= head[85:78];
+    if (_111_) set_2_parameter_n2 <= head[85:78];
   always @(posedge clk)
-    if (_105_) set_2_n2 <= head[77:60];
+    if (_109_) set_2_n2 <= head[77:60];
   always @(posedge clk)
-    if (_102_) set_2_n1 <= head[59:42];
+    if (_106_) set_2_n1 <= head[59:42];
   always @(posedge clk)
-    if (_100_) set_2_n0 <= head[41:24];
+    if (_104_) set_2_n0 <= head[41:24];
   always @(posedge clk)
-    if (_098_) set_1_n2 <= head[123:104];
+    if (_102_) set_1_n2 <= head[123:104];
   always @(posedge clk)
-    if (_096_) set_1_n1 <= head[103:84];
+    if (_100_) set_1_n1 <= head[103:84];
   always @(posedge clk)
-    if (_094_) set_1_n0 <= head[83:64];
+    if (_098_) set_1_n0 <= head[83:64];
   always @(posedge clk)
-    if (_091_) set_1_r1 <= head[63:44];
+    if (_095_) set_1_r1 <= head[63:44];
   always @(posedge clk)
-    if (_089_) set_1_r0 <= head[43:24];
+    if (_093_) set_1_r0 <= head[43:24];
   always @(posedge clk)
-    if (_087_) set_0_digits <= head[113];
+    if (_091_) set_0_digits <= head[113];
   always @(posedge clk)
-    if (_085_) set_0_zero1 <= head[112:105];
+    if (_089_) set_0_zero1 <= head[112:105];
   always @(posedge clk)
-    if (_083_) set_0_zero0 <= head[104:97];
+    if (_087_) set_0_zero0 <= head[104:97];
   always @(posedge clk)
-    if (_080_) lane_0_high <= head[96:89];
+    if (_084_) lane_0_high <= head[96:89];
   always @(posedge clk)
-    if (_078_) lane_0_low <= head[88:81];
+    if (_082_) lane_0_low <= head[88:81];
   always @(posedge clk)
-    if (_076_) lane_0_zero_point <= head[80:73];
+    if (_080_) lane_0_zero_point <= head[80:73];
   always @(posedge clk)
-    if (_074_) lane_0_rounding <= head[72];
+    if (_078_) lane_0_rounding <= head[72];
   always @(posedge clk)
-    if (_072_) source_count_4 <= head[71:60];
+    if (_076_) source_count_4 <= head[71:60];
   always @(posedge clk)
-    if (_069_) source_count_3 <= head[59:48];
+    if (_073_) source_count_3 <= head[59:48];
   always @(posedge clk)
-    if (_067_) set_0_n0 <= head[47:36];
+    if (_071_) set_0_n0 <= head[47:36];
   always @(posedge clk)
-    if (_065_) source_count_1 <= head[35:30];
+    if (_069_) source_count_1 <= head[35:30];
   always @(posedge clk)
-    if (_063_) source_count_0 <= head[29:24];
+    if (_067_) source_count_0 <= head[29:24];
   always @(posedge clk)
-    if (begins) from_acc <= _061_;
+    if (begins) from_acc <= _065_;
   always @(posedge clk)
     if (begins) op_columns <= asked_columns;
   always @(posedge clk)
@@ -25017,41 +25331,39 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     if (begins) op_raw <= asked_raw;
   always @(posedge clk)
     if (begins) op_requantise <= asked_requantise;
-  assign _124_ = & { source_ends[1], read };
-  assign _125_ = | { block_ends, begins };
-  assign _126_ = | { block_ends, begins };
-  assign _127_ = | { block_ends, begins };
-  assign _049_[0] = ~ head[24];
-  assign _071_[1] = ~ head[25];
-  assign _093_[1:0] = ~ head[25:24];
-  assign _115_[2] = ~ head[26];
+  assign _127_ = & { source_ends[1], read };
+  assign _128_ = | { block_ends, begins };
+  assign _129_ = | { block_ends, begins };
+  assign _130_ = | { block_ends, begins };
+  assign _052_[0] = ~ head[24];
+  assign _074_[1] = ~ head[25];
+  assign _096_[1:0] = ~ head[25:24];
+  assign _118_[2] = ~ head[26];
   assign { _011_[2], _011_[0] } = ~ { head[26], head[24] };
-  assign _027_[2:1] = ~ head[26:25];
-  assign _029_[2:0] = ~ head[26:24];
-  assign _032_[3] = ~ head[27];
-  assign { _034_[3], _034_[0] } = ~ { head[27], head[24] };
-  assign _128_ = _016_ ? (* full_case = 32'd1 *) transpose_turn_o : { lane_15_y, lane_14_y, lane_13_y, lane_12_y, lane_11_y, lane_10_y, lane_9_y, lane_8_y, lane_7_y, lane_6_y, lane_5_y, lane_4_y, lane_3_y, lane_2_y, lane_1_y, lane_0_y };
-  assign _129_ = op_copy ? (* full_case = 32'd1 *) { lane_15_x, lane_14_x, lane_13_x, lane_12_x, lane_11_x, lane_10_x, lane_9_x, lane_8_x, lane_7_x, lane_6_x, lane_5_x, lane_4_x, lane_3_x, lane_2_x, lane_1_x, lane_0_x } : _128_;
-  assign _130_ = op_raw ? (* full_case = 32'd1 *) _019_ : _129_;
-  assign _041_ = op_softmax ? softmax_out : _130_;
-  assign _131_ = scale_en ? _014_[9:0] : scale_address;
-  assign _040_ = begins ? set_4_parameter[9:0] : _131_;
-  assign _132_ = _001_ ? _002_[9:0] : par_address;
-  assign _038_ = begins ? head[77:68] : _132_;
-  assign _133_ = source_ends[4] ? 1'h0 : active;
-  assign _134_ = block_ends ? _133_ : active;
-  assign _135_ = begins ? 1'h1 : _134_;
-  assign _136_ = _113_ ? _114_[3:0] : block_left;
-  assign _137_ = block_ends ? least : _136_;
-  assign _031_ = begins ? least_asked : _137_;
-  assign _138_ = _057_ ? finish_3 : 1'h0;
-  assign _139_ = _058_ ? turned_final : _138_;
-  assign _140_ = _059_ ? result_final_delay[8] : _139_;
-  assign put_final = op_softmax ? target_ends[3] : _140_;
-  assign _141_ = _057_ ? slot_3 : 1'h0;
-  assign _142_ = _058_ ? turned : _141_;
-  assign _143_ = _059_ ? result_delay[8] : _142_;
-  assign target_step = op_softmax ? softmax_out_valid : _143_;
+  assign _030_[2:1] = ~ head[26:25];
+  assign _032_[2:0] = ~ head[26:24];
+  assign _035_[3] = ~ head[27];
+  assign { _037_[3], _037_[0] } = ~ { head[27], head[24] };
+  assign _131_ = _017_ ? (* full_case = 32'd1 *) transpose_turn_o : { lane_15_y, lane_14_y, lane_13_y, lane_12_y, lane_11_y, lane_10_y, lane_9_y, lane_8_y, lane_7_y, lane_6_y, lane_5_y, lane_4_y, lane_3_y, lane_2_y, lane_1_y, lane_0_y };
+  assign _132_ = op_copy ? (* full_case = 32'd1 *) { lane_15_x, lane_14_x, lane_13_x, lane_12_x, lane_11_x, lane_10_x, lane_9_x, lane_8_x, lane_7_x, lane_6_x, lane_5_x, lane_4_x, lane_3_x, lane_2_x, lane_1_x, lane_0_x } : _131_;
+  assign _133_ = op_raw ? (* full_case = 32'd1 *) _020_ : _132_;
+  assign _044_ = op_softmax ? softmax_out : _133_;
+  assign _134_ = scale_en ? _015_[9:0] : scale_address;
+  assign _043_ = begins ? set_4_parameter[9:0] : _134_;
+  assign _135_ = _002_ ? _003_[9:0] : par_address;
+  assign _041_ = begins ? head[77:68] : _135_;
+  assign _136_ = source_ends[4] ? 1'h0 : active;
+  assign _137_ = block_ends ? _136_ : active;
+  assign _138_ = begins ? 1'h1 : _137_;
+  assign _139_ = _117_ ? _119_[3:0] : block_left;
+  assign _140_ = block_ends ? least : _139_;
+  assign _034_ = begins ? least_asked : _140_;
+  assign _141_ = _060_ ? finish_2 : 1'h0;
+  assign _142_ = _061_ ? transpose_turn_coming_marked : _141_;
+  assign soon_final = _062_ ? result_final_delay[7] : _142_;
+  assign _143_ = _060_ ? slot_2 : 1'h0;
+  assign _144_ = _061_ ? transpose_turn_coming : _143_;
+  assign soon = _062_ ? result_delay[7] : _144_;
   accelerator_vec_lane lane_0 (
     .acc_data(acc_data[31:0]),
     .act_data(act_data[7:0]),
@@ -25445,7 +25757,7 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     .last(row_delay[8]),
     .logits({ lane_15_logit, lane_14_logit, lane_13_logit, lane_12_logit, lane_11_logit, lane_10_logit, lane_9_logit, lane_8_logit, lane_7_logit, lane_6_logit, lane_5_logit, lane_4_logit, lane_3_logit, lane_2_logit, lane_1_logit, lane_0_logit }),
     .out(softmax_out),
-    .out_last(_026_),
+    .out_last(_029_),
     .out_valid(softmax_out_valid),
     .rst(rst),
     .scale(scale_data),
@@ -25490,6 +25802,8 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   );
   accelerator_turn_transpose transpose_turn (
     .clk(clk),
+    .comes(_027_),
+    .comes_marked(_028_),
     .coming(transpose_turn_coming),
     .coming_marked(transpose_turn_coming_marked),
     .count(5'h10),
@@ -25500,16 +25814,16 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     .rst(rst),
     .write(transpose_turn_write)
   );
-  assign { _027_[3], _027_[0] } = { head[27], head[24] };
-  assign _034_[2:1] = head[26:25];
-  assign _032_[2:0] = head[26:24];
-  assign _029_[3] = head[27];
+  assign _032_[3] = head[27];
+  assign _037_[2:1] = head[26:25];
+  assign { _030_[3], _030_[0] } = { head[27], head[24] };
+  assign _035_[2:0] = head[26:24];
   assign { _011_[3], _011_[1] } = { head[27], head[25] };
-  assign _044_[3:0] = least_asked;
-  assign _049_[3:1] = head[27:25];
-  assign { _071_[3:2], _071_[0] } = { head[27:26], head[24] };
-  assign _093_[3:2] = head[27:26];
-  assign { _115_[3], _115_[1:0] } = { head[27], head[25:24] };
+  assign _047_[3:0] = least_asked;
+  assign _052_[3:1] = head[27:25];
+  assign { _074_[3:2], _074_[0] } = { head[27:26], head[24] };
+  assign _096_[3:2] = head[27:26];
+  assign { _118_[3], _118_[1:0] } = { head[27], head[25:24] };
   assign acc_address = act_address[12:0];
   assign all_written = done;
   assign ask_parameters = par_en;
@@ -26264,27 +26578,27 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire _04_;
   wire _05_;
   wire _06_;
-  wire [5:0] _07_;
-  wire [6:0] _08_;
-  wire _09_;
-  wire _10_;
+  wire _07_;
+  wire _08_;
+  wire [5:0] _09_;
+  wire [6:0] _10_;
   wire _11_;
   wire _12_;
   wire _13_;
   wire _14_;
   wire _15_;
-  wire [9:0] _16_;
+  wire _16_;
   wire _17_;
-  wire _18_;
-  wire [9:0] _19_;
-  wire [9:0] _20_;
+  wire [9:0] _18_;
+  wire _19_;
+  wire _20_;
   wire _21_;
-  wire _22_;
-  wire [4:0] _23_;
-  wire [8:0] _24_;
-  wire [8:0] _25_;
-  wire _26_;
-  wire _27_;
+  wire [9:0] _22_;
+  wire [9:0] _23_;
+  wire _24_;
+  wire [4:0] _25_;
+  wire [8:0] _26_;
+  wire [8:0] _27_;
   wire _28_;
   wire _29_;
   wire _30_;
@@ -26293,6 +26607,8 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire _33_;
   wire _34_;
   wire _35_;
+  wire _36_;
+  wire _37_;
   wire accept;
   output beat;
   wire beat;
@@ -26368,82 +26684,84 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   assign _00_ = ~ m_axi_awvalid;
   assign _11_ = _00_ | m_axi_awready;
   assign _21_ = flying != 5'h10;
-  assign _26_ = _11_ & _21_;
-  assign _27_ = ~ drain;
-  assign burst_ready = _26_ & _27_;
-  assign accept = burst_valid & burst_ready;
-  assign _28_ = ~ m_axi_wvalid;
-  assign _29_ = _28_ | m_axi_wready;
-  assign room = owed_valid & _29_;
-  assign _30_ = ~ drain;
-  assign beat_ready = room & _30_;
-  assign _31_ = beat_valid | drain;
-  assign move = room & _31_;
+  assign _28_ = _11_ & _21_;
+  assign _29_ = ~ drain;
+  assign burst_ready = _28_ & _29_;
+  assign _30_ = burst_valid & burst_ready;
+  assign _31_ = ~ drain;
+  assign accept = _30_ & _31_;
+  assign _32_ = ~ m_axi_wvalid;
+  assign _33_ = _32_ | m_axi_wready;
+  assign room = owed_valid & _33_;
+  assign _01_ = ~ drain;
+  assign beat_ready = room & _01_;
+  assign _02_ = beat_valid | drain;
+  assign move = room & _02_;
   assign last = number == owed_head;
   assign owed_pop = move & last;
   assign beat = m_axi_wvalid & m_axi_wready;
-  assign _01_ = ~ m_axi_awvalid;
-  assign _02_ = none_flying & _01_;
-  assign _03_ = ~ m_axi_wvalid;
-  assign idle = _02_ & _03_;
-  assign _04_ = m_axi_bvalid & m_axi_bresp[1];
-  assign _05_ = ~ drain;
-  assign _06_ = _04_ & _05_;
-  assign error = _06_ ? m_axi_bresp : 2'h0;
-  assign _07_ = flying + accept;
-  assign _08_ = _07_ - m_axi_bvalid;
-  assign _09_ = ~ accept;
-  assign _10_ = flying == 1'h1;
-  assign _12_ = m_axi_bvalid ? _10_ : none_flying;
-  assign _13_ = _09_ & _12_;
-  assign _14_ = ~ m_axi_awvalid;
-  assign _15_ = _14_ | m_axi_awready;
-  assign _16_ = burst_beats - 1'h1;
-  assign _17_ = ~ m_axi_wvalid;
-  assign _18_ = _17_ | m_axi_wready;
-  assign _19_ = number + 1'h1;
-  assign _20_ = last ? 10'h001 : _19_;
+  assign _03_ = ~ m_axi_awvalid;
+  assign _04_ = none_flying & _03_;
+  assign _05_ = ~ m_axi_wvalid;
+  assign idle = _04_ & _05_;
+  assign _06_ = m_axi_bvalid & m_axi_bresp[1];
+  assign _07_ = ~ drain;
+  assign _08_ = _06_ & _07_;
+  assign error = _08_ ? m_axi_bresp : 2'h0;
+  assign _09_ = flying + accept;
+  assign _10_ = _09_ - m_axi_bvalid;
+  assign _12_ = ~ accept;
+  assign _13_ = flying == 1'h1;
+  assign _14_ = m_axi_bvalid ? _13_ : none_flying;
+  assign _15_ = _12_ & _14_;
+  assign _16_ = ~ m_axi_awvalid;
+  assign _17_ = _16_ | m_axi_awready;
+  assign _18_ = burst_beats - 1'h1;
+  assign _19_ = ~ m_axi_wvalid;
+  assign _20_ = _19_ | m_axi_wready;
+  assign _22_ = number + 1'h1;
+  assign _23_ = last ? 10'h001 : _22_;
   always @(posedge clk)
-    if (rst) m_axi_awvalid <= 1'h0;
-    else m_axi_awvalid <= _35_;
-  always @(posedge clk)
-    if (rst) m_axi_wlast <= 1'h0;
-    else if (_18_) m_axi_wlast <= last;
-  always @(posedge clk)
-    if (_18_)
+    if (_20_)
       if (drain) m_axi_wstrb <= 64'h0000000000000000;
       else m_axi_wstrb <= beat_strobe;
   always @(posedge clk)
-    if (_18_) m_axi_wdata <= beat_data;
+    if (_20_) m_axi_wdata <= beat_data;
   always @(posedge clk)
-    if (_15_) m_axi_awlen <= _16_[7:0];
+    if (_17_) m_axi_awlen <= _18_[7:0];
   always @(posedge clk)
-    if (_15_) m_axi_awaddr <= burst_address;
+    if (_17_) m_axi_awaddr <= burst_address;
   always @(posedge clk)
     if (rst) none_flying <= 1'h1;
-    else none_flying <= _13_;
+    else none_flying <= _15_;
   always @(posedge clk)
     if (rst) flying <= 5'h00;
-    else flying <= _08_[4:0];
+    else flying <= _10_[4:0];
   always @(posedge clk)
     if (rst) m_axi_wvalid <= 1'h0;
-    else m_axi_wvalid <= _33_;
+    else m_axi_wvalid <= _35_;
   always @(posedge clk)
     if (rst) number <= 9'h001;
-    else if (move) number <= _20_[8:0];
-  assign _32_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
-  assign _33_ = move ? 1'h1 : _32_;
-  assign _34_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
-  assign _35_ = accept ? 1'h1 : _34_;
+    else if (move) number <= _23_[8:0];
+  always @(posedge clk)
+    if (rst) m_axi_awvalid <= 1'h0;
+    else m_axi_awvalid <= _37_;
+  always @(posedge clk)
+    if (rst) m_axi_wlast <= 1'h0;
+    else if (_20_) m_axi_wlast <= last;
+  assign _34_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
+  assign _35_ = move ? 1'h1 : _34_;
+  assign _36_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
+  assign _37_ = accept ? 1'h1 : _36_;
   accelerator_fifo_owed owed (
     .clk(clk),
     .data(burst_beats),
-    .full(_22_),
+    .full(_24_),
     .head(owed_head),
-    .kept(_25_),
-    .level(_23_),
+    .kept(_27_),
+    .level(_25_),
     .pop(owed_pop),
-    .popped(_24_),
+    .popped(_26_),
     .push(accept),
     .rst(rst),
     .valid(owed_valid)

@@ -74,12 +74,12 @@ module accelerator(
   wire _012_;
   wire _013_;
   wire _014_;
-  wire [1:0] _015_;
-  wire [1:0] _016_;
+  wire _015_;
+  wire _016_;
   wire _017_;
-  wire [2:0] _018_;
-  wire [2:0] _019_;
-  wire [2:0] _020_;
+  wire _018_;
+  wire _019_;
+  wire _020_;
   wire _021_;
   wire _022_;
   wire _023_;
@@ -100,12 +100,12 @@ module accelerator(
   wire _038_;
   wire _039_;
   wire _040_;
-  wire [3:0] _041_;
-  wire [3:0] _042_;
+  wire _041_;
+  wire _042_;
   wire _043_;
-  wire [3:0] _044_;
-  wire [3:0] _045_;
-  wire [3:0] _046_;
+  wire _044_;
+  wire _045_;
+  wire _046_;
   wire _047_;
   wire _048_;
   wire _049_;
@@ -176,19 +176,19 @@ module accelerator(
   wire _114_;
   wire _115_;
   wire _116_;
-  wire [3:0] _117_;
-  wire [3:0] _118_;
+  wire _117_;
+  wire _118_;
   wire _119_;
-  wire _120_;
-  wire [3:0] _121_;
-  wire [3:0] _122_;
+  wire [1:0] _120_;
+  wire [1:0] _121_;
+  wire _122_;
   wire _123_;
   wire _124_;
-  wire [3:0] _125_;
-  wire [3:0] _126_;
-  wire [3:0] _127_;
-  wire _128_;
-  wire _129_;
+  wire _125_;
+  wire [2:0] _126_;
+  wire _127_;
+  wire [2:0] _128_;
+  wire [2:0] _129_;
   wire _130_;
   wire _131_;
   wire _132_;
@@ -216,10 +216,10 @@ module accelerator(
   wire _154_;
   wire _155_;
   wire _156_;
-  wire _157_;
-  wire _158_;
-  wire _159_;
-  wire _160_;
+  wire [3:0] _157_;
+  wire [3:0] _158_;
+  wire [3:0] _159_;
+  wire [3:0] _160_;
   wire _161_;
   wire _162_;
   wire _163_;
@@ -274,12 +274,12 @@ module accelerator(
   wire _212_;
   wire _213_;
   wire _214_;
-  wire [1:0] _215_;
-  wire [1:0] _216_;
+  wire _215_;
+  wire _216_;
   wire _217_;
-  wire [1:0] _218_;
+  wire _218_;
   wire _219_;
-  wire [1:0] _220_;
+  wire _220_;
   wire _221_;
   wire _222_;
   wire _223_;
@@ -297,6 +297,123 @@ module accelerator(
   wire _235_;
   wire _236_;
   wire _237_;
+  wire _238_;
+  wire _239_;
+  wire _240_;
+  wire _241_;
+  wire _242_;
+  wire _243_;
+  wire _244_;
+  wire _245_;
+  wire [3:0] _246_;
+  wire _247_;
+  wire [3:0] _248_;
+  wire _249_;
+  wire _250_;
+  wire _251_;
+  wire _252_;
+  wire [3:0] _253_;
+  wire [3:0] _254_;
+  wire _255_;
+  wire _256_;
+  wire _257_;
+  wire _258_;
+  wire [3:0] _259_;
+  wire [3:0] _260_;
+  wire _261_;
+  wire _262_;
+  wire _263_;
+  wire _264_;
+  wire _265_;
+  wire _266_;
+  wire _267_;
+  wire _268_;
+  wire _269_;
+  wire _270_;
+  wire _271_;
+  wire _272_;
+  wire _273_;
+  wire _274_;
+  wire _275_;
+  wire _276_;
+  wire _277_;
+  wire _278_;
+  wire _279_;
+  wire _280_;
+  wire _281_;
+  wire _282_;
+  wire _283_;
+  wire _284_;
+  wire _285_;
+  wire _286_;
+  wire _287_;
+  wire _288_;
+  wire _289_;
+  wire _290_;
+  wire _291_;
+  wire _292_;
+  wire _293_;
+  wire _294_;
+  wire _295_;
+  wire _296_;
+  wire _297_;
+  wire _298_;
+  wire _299_;
+  wire _300_;
+  wire _301_;
+  wire _302_;
+  wire _303_;
+  wire _304_;
+  wire _305_;
+  wire _306_;
+  wire _307_;
+  wire _308_;
+  wire _309_;
+  wire _310_;
+  wire _311_;
+  wire _312_;
+  wire _313_;
+  wire _314_;
+  wire _315_;
+  wire _316_;
+  wire _317_;
+  wire _318_;
+  wire _319_;
+  wire _320_;
+  wire _321_;
+  wire _322_;
+  wire _323_;
+  wire _324_;
+  wire _325_;
+  wire _326_;
+  wire _327_;
+  wire [1:0] _328_;
+  wire [1:0] _329_;
+  wire _330_;
+  wire [1:0] _331_;
+  wire _332_;
+  wire [1:0] _333_;
+  wire _334_;
+  wire _335_;
+  wire _336_;
+  wire _337_;
+  wire _338_;
+  wire _339_;
+  wire _340_;
+  wire _341_;
+  wire _342_;
+  wire _343_;
+  wire _344_;
+  wire [7:0] _345_;
+  wire [7:0] _346_;
+  wire [7:0] _347_;
+  wire _348_;
+  wire _349_;
+  wire _350_;
+  wire _351_;
+  wire _352_;
+  wire _353_;
+  wire _354_;
   wire acc_buffer_conflict;
   wire [7:0] acc_buffer_dsp_address;
   wire [127:0] acc_buffer_dsp_data;
@@ -335,7 +452,7 @@ module accelerator(
   wire control_dsp_wait;
   reg [7:0] control_dsp_waiting = 8'h00;
   wire control_error;
-  wire [7:0] control_error_code;
+  reg [7:0] control_error_code = 8'h00;
   reg [3:0] control_error_engine = 4'h0;
   reg [31:0] control_error_instruction = 32'd0;
   wire control_irq;
@@ -587,10 +704,10 @@ module accelerator(
   wire [63:0] plane_buffer_lut_data;
   wire plane_buffer_lut_en;
   wire [31:0] position;
-  wire quell;
+  reg quell = 1'h1;
   wire reads_beat;
   wire [63:0] reads_data;
-  reg reads_drain = 1'h1;
+  wire reads_drain;
   wire [1:0] reads_error;
   wire [31:0] reads_fetch_address;
   wire [8:0] reads_fetch_beats;
@@ -761,347 +878,462 @@ module accelerator(
   wire [7:0] writes_m_axi_wstrb;
   wire writes_m_axi_wvalid;
   assign settled = reads_idle & store_engine_port_idle;
-  assign _000_ = | reads_error;
-  assign _107_ = dispatch_illegal | _000_;
-  assign _147_ = | writes_error;
-  assign _153_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _160_ = _147_ | _153_;
-  assign _170_ = _107_ | _160_;
-  assign _181_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _201_ = ~ load_shell_busy;
-  assign _001_ = ~ dispatch_load_began;
-  assign _012_ = _201_ & _001_;
-  assign _022_ = ~ dsp_shell_busy;
-  assign _032_ = ~ dispatch_dsp_began;
-  assign _043_ = _022_ & _032_;
-  assign _054_ = ~ lut_shell_busy;
-  assign _064_ = ~ dispatch_lut_began;
-  assign _075_ = _054_ & _064_;
-  assign _085_ = ~ vec_shell_busy;
-  assign _096_ = ~ dispatch_vec_began;
-  assign _108_ = _085_ & _096_;
-  assign _119_ = ~ store_shell_busy;
-  assign _123_ = ~ dispatch_store_began;
-  assign _124_ = _119_ & _123_;
-  assign _130_ = & { _124_, _108_, _075_, _043_, _012_ };
-  assign _141_ = dispatch_stuck & _130_;
-  assign _143_ = _141_ | dispatch_truncated;
-  assign _144_ = _181_ | _143_;
-  assign _145_ = _170_ | _144_;
-  assign _146_ = _145_ | control_stop;
-  assign stop = dispatch_halted | _146_;
-  assign _148_ = ! { 4'h0, control_error_code[3:0] };
-  assign _149_ = | { 4'h0, control_error_code[3:0] };
-  assign _150_ = load_shell_busy & load_engine_stall;
-  assign _151_ = ~ _150_;
-  assign _152_ = load_shell_busy & _151_;
-  assign control_load_run = _152_ | dispatch_load_began;
+  assign _000_ = ~ quell;
+  assign _106_ = running & _000_;
+  assign _202_ = dispatch_illegal & _106_;
+  assign _275_ = | reads_error;
+  assign _286_ = ~ quell;
+  assign _297_ = running & _286_;
+  assign _302_ = _275_ & _297_;
+  assign _310_ = _202_ | _302_;
+  assign _321_ = | writes_error;
+  assign _001_ = ~ quell;
+  assign _012_ = running & _001_;
+  assign _023_ = _321_ & _012_;
+  assign _034_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _045_ = ~ quell;
+  assign _056_ = running & _045_;
+  assign _063_ = _034_ & _056_;
+  assign _074_ = _023_ | _063_;
+  assign _085_ = _310_ | _074_;
+  assign _127_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _134_ = ~ quell;
+  assign _141_ = running & _134_;
+  assign _152_ = _127_ & _141_;
+  assign _173_ = ~ load_shell_busy;
+  assign _181_ = ~ dispatch_load_began;
+  assign _191_ = _173_ & _181_;
+  assign _203_ = ~ dsp_shell_busy;
+  assign _214_ = ~ dispatch_dsp_began;
+  assign _225_ = _203_ & _214_;
+  assign _236_ = ~ lut_shell_busy;
+  assign _247_ = ~ dispatch_lut_began;
+  assign _255_ = _236_ & _247_;
+  assign _256_ = ~ vec_shell_busy;
+  assign _257_ = ~ dispatch_vec_began;
+  assign _258_ = _256_ & _257_;
+  assign _268_ = ~ store_shell_busy;
+  assign _276_ = ~ dispatch_store_began;
+  assign _277_ = _268_ & _276_;
+  assign _278_ = & { _277_, _258_, _255_, _225_, _191_ };
+  assign _279_ = dispatch_stuck & _278_;
+  assign _280_ = ~ quell;
+  assign _281_ = running & _280_;
+  assign _282_ = _279_ & _281_;
+  assign _283_ = ~ quell;
+  assign _284_ = running & _283_;
+  assign _285_ = dispatch_truncated & _284_;
+  assign _287_ = _282_ | _285_;
+  assign _288_ = _152_ | _287_;
+  assign _289_ = _085_ | _288_;
+  assign _290_ = ~ quell;
+  assign _291_ = running & _290_;
+  assign _292_ = control_stop & _291_;
+  assign _293_ = _289_ | _292_;
+  assign stop = dispatch_halted | _293_;
+  assign _294_ = ! control_error_code;
+  assign _295_ = | control_error_code;
+  assign _296_ = load_shell_busy & load_engine_stall;
+  assign _298_ = ~ _296_;
+  assign _299_ = load_shell_busy & _298_;
+  assign control_load_run = _299_ | dispatch_load_began;
   assign control_load_stall = load_shell_busy & load_engine_stall;
   assign control_dsp_run = dsp_shell_busy | dispatch_dsp_began;
   assign control_lut_run = lut_shell_busy | dispatch_lut_began;
   assign control_vec_run = vec_shell_busy | dispatch_vec_began;
-  assign _154_ = store_shell_busy & store_engine_stall;
-  assign _155_ = ~ _154_;
-  assign _156_ = store_shell_busy & _155_;
-  assign control_store_run = _156_ | dispatch_store_began;
+  assign _300_ = store_shell_busy & store_engine_stall;
+  assign _301_ = ~ _300_;
+  assign _303_ = store_shell_busy & _301_;
+  assign control_store_run = _303_ | dispatch_store_began;
   assign control_store_stall = store_shell_busy & store_engine_stall;
-  assign _157_ = | reads_error;
-  assign _158_ = dispatch_illegal | _157_;
-  assign _159_ = | writes_error;
-  assign _161_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _162_ = _159_ | _161_;
-  assign _163_ = _158_ | _162_;
-  assign _164_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _165_ = ~ load_shell_busy;
-  assign _166_ = ~ dispatch_load_began;
-  assign _167_ = _165_ & _166_;
-  assign _168_ = ~ dsp_shell_busy;
-  assign _169_ = ~ dispatch_dsp_began;
-  assign _171_ = _168_ & _169_;
-  assign _172_ = ~ lut_shell_busy;
-  assign _173_ = ~ dispatch_lut_began;
-  assign _174_ = _172_ & _173_;
-  assign _175_ = ~ vec_shell_busy;
-  assign _176_ = ~ dispatch_vec_began;
-  assign _177_ = _175_ & _176_;
-  assign _178_ = ~ store_shell_busy;
-  assign _179_ = ~ dispatch_store_began;
-  assign _180_ = _178_ & _179_;
-  assign _182_ = & { _180_, _177_, _174_, _171_, _167_ };
-  assign _183_ = dispatch_stuck & _182_;
-  assign _184_ = _183_ | dispatch_truncated;
-  assign _185_ = _164_ | _184_;
-  assign _186_ = _163_ | _185_;
-  assign _187_ = _186_ | control_stop;
-  assign _188_ = | reads_error;
-  assign _189_ = dispatch_illegal | _188_;
-  assign _190_ = | writes_error;
-  assign _191_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _192_ = _190_ | _191_;
-  assign _193_ = _189_ | _192_;
-  assign _194_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _195_ = ~ load_shell_busy;
-  assign _196_ = ~ dispatch_load_began;
-  assign _197_ = _195_ & _196_;
-  assign _198_ = ~ dsp_shell_busy;
-  assign _199_ = ~ dispatch_dsp_began;
-  assign _200_ = _198_ & _199_;
-  assign _202_ = ~ lut_shell_busy;
-  assign _203_ = ~ dispatch_lut_began;
-  assign _204_ = _202_ & _203_;
-  assign _205_ = ~ vec_shell_busy;
-  assign _206_ = ~ dispatch_vec_began;
-  assign _207_ = _205_ & _206_;
-  assign _208_ = ~ store_shell_busy;
-  assign _209_ = ~ dispatch_store_began;
-  assign _210_ = _208_ & _209_;
-  assign _211_ = & { _210_, _207_, _204_, _200_, _197_ };
-  assign _002_ = dispatch_stuck & _211_;
-  assign _003_ = _002_ | dispatch_truncated;
-  assign _004_ = _194_ | _003_;
-  assign _005_ = _193_ | _004_;
-  assign _006_ = | reads_error;
-  assign _007_ = dispatch_illegal | _006_;
-  assign _008_ = | writes_error;
-  assign _009_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _010_ = _008_ | _009_;
-  assign _011_ = _007_ | _010_;
-  assign _013_ = | reads_error;
-  assign _014_ = dispatch_illegal | _013_;
-  assign _015_ = reads_error[0] ? 2'h3 : 2'h2;
-  assign _016_ = dispatch_illegal ? 2'h1 : _015_;
-  assign _017_ = | writes_error;
-  assign _018_ = writes_error[0] ? 3'h5 : 3'h4;
-  assign _019_ = _017_ ? _018_ : 3'h7;
-  assign _020_ = _014_ ? { 1'h0, _016_ } : _019_;
-  assign _021_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _023_ = ~ load_shell_busy;
-  assign _024_ = ~ dispatch_load_began;
-  assign _025_ = _023_ & _024_;
-  assign _026_ = ~ dsp_shell_busy;
-  assign _027_ = ~ dispatch_dsp_began;
-  assign _028_ = _026_ & _027_;
-  assign _029_ = ~ lut_shell_busy;
-  assign _030_ = ~ dispatch_lut_began;
-  assign _031_ = _029_ & _030_;
-  assign _033_ = ~ vec_shell_busy;
-  assign _034_ = ~ dispatch_vec_began;
-  assign _035_ = _033_ & _034_;
-  assign _036_ = ~ store_shell_busy;
-  assign _037_ = ~ dispatch_store_began;
-  assign _038_ = _036_ & _037_;
-  assign _039_ = & { _038_, _035_, _031_, _028_, _025_ };
-  assign _040_ = dispatch_stuck & _039_;
-  assign _041_ = _040_ ? 4'h6 : 4'h9;
-  assign _042_ = _021_ ? 4'h8 : _041_;
-  assign _044_ = _011_ ? { 1'h0, _020_ } : _042_;
-  assign _045_ = _005_ ? _044_ : 4'ha;
-  assign _046_ = _187_ ? _045_ : 4'h0;
-  assign _047_ = | reads_error;
-  assign _048_ = dispatch_illegal | _047_;
-  assign _049_ = | writes_error;
+  assign _304_ = ~ quell;
+  assign _305_ = running & _304_;
+  assign _306_ = dispatch_illegal & _305_;
+  assign _307_ = | reads_error;
+  assign _308_ = ~ quell;
+  assign _309_ = running & _308_;
+  assign _311_ = _307_ & _309_;
+  assign _312_ = _306_ | _311_;
+  assign _313_ = | writes_error;
+  assign _314_ = ~ quell;
+  assign _315_ = running & _314_;
+  assign _316_ = _313_ & _315_;
+  assign _317_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _318_ = ~ quell;
+  assign _319_ = running & _318_;
+  assign _320_ = _317_ & _319_;
+  assign _322_ = _316_ | _320_;
+  assign _323_ = _312_ | _322_;
+  assign _324_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _325_ = ~ quell;
+  assign _326_ = running & _325_;
+  assign _327_ = _324_ & _326_;
+  assign _002_ = ~ load_shell_busy;
+  assign _003_ = ~ dispatch_load_began;
+  assign _004_ = _002_ & _003_;
+  assign _005_ = ~ dsp_shell_busy;
+  assign _006_ = ~ dispatch_dsp_began;
+  assign _007_ = _005_ & _006_;
+  assign _008_ = ~ lut_shell_busy;
+  assign _009_ = ~ dispatch_lut_began;
+  assign _010_ = _008_ & _009_;
+  assign _011_ = ~ vec_shell_busy;
+  assign _013_ = ~ dispatch_vec_began;
+  assign _014_ = _011_ & _013_;
+  assign _015_ = ~ store_shell_busy;
+  assign _016_ = ~ dispatch_store_began;
+  assign _017_ = _015_ & _016_;
+  assign _018_ = & { _017_, _014_, _010_, _007_, _004_ };
+  assign _019_ = dispatch_stuck & _018_;
+  assign _020_ = ~ quell;
+  assign _021_ = running & _020_;
+  assign _022_ = _019_ & _021_;
+  assign _024_ = ~ quell;
+  assign _025_ = running & _024_;
+  assign _026_ = dispatch_truncated & _025_;
+  assign _027_ = _022_ | _026_;
+  assign _028_ = _327_ | _027_;
+  assign _029_ = _323_ | _028_;
+  assign _030_ = ~ quell;
+  assign _031_ = running & _030_;
+  assign _032_ = control_stop & _031_;
+  assign _033_ = _029_ | _032_;
+  assign _035_ = ! control_error_code;
+  assign _036_ = _033_ & _035_;
+  assign _037_ = ~ quell;
+  assign _038_ = running & _037_;
+  assign _039_ = dispatch_illegal & _038_;
+  assign _040_ = | reads_error;
+  assign _041_ = ~ quell;
+  assign _042_ = running & _041_;
+  assign _043_ = _040_ & _042_;
+  assign _044_ = _039_ | _043_;
+  assign _046_ = | writes_error;
+  assign _047_ = ~ quell;
+  assign _048_ = running & _047_;
+  assign _049_ = _046_ & _048_;
   assign _050_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _051_ = _049_ | _050_;
-  assign _052_ = _048_ | _051_;
-  assign _053_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _055_ = ~ load_shell_busy;
-  assign _056_ = ~ dispatch_load_began;
-  assign _057_ = _055_ & _056_;
-  assign _058_ = ~ dsp_shell_busy;
-  assign _059_ = ~ dispatch_dsp_began;
-  assign _060_ = _058_ & _059_;
-  assign _061_ = ~ lut_shell_busy;
-  assign _062_ = ~ dispatch_lut_began;
-  assign _063_ = _061_ & _062_;
-  assign _065_ = ~ vec_shell_busy;
-  assign _066_ = ~ dispatch_vec_began;
+  assign _051_ = ~ quell;
+  assign _052_ = running & _051_;
+  assign _053_ = _050_ & _052_;
+  assign _054_ = _049_ | _053_;
+  assign _055_ = _044_ | _054_;
+  assign _057_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _058_ = ~ quell;
+  assign _059_ = running & _058_;
+  assign _060_ = _057_ & _059_;
+  assign _061_ = ~ load_shell_busy;
+  assign _062_ = ~ dispatch_load_began;
+  assign _064_ = _061_ & _062_;
+  assign _065_ = ~ dsp_shell_busy;
+  assign _066_ = ~ dispatch_dsp_began;
   assign _067_ = _065_ & _066_;
-  assign _068_ = ~ store_shell_busy;
-  assign _069_ = ~ dispatch_store_began;
+  assign _068_ = ~ lut_shell_busy;
+  assign _069_ = ~ dispatch_lut_began;
   assign _070_ = _068_ & _069_;
-  assign _071_ = & { _070_, _067_, _063_, _060_, _057_ };
-  assign _072_ = dispatch_stuck & _071_;
-  assign _073_ = _072_ | dispatch_truncated;
-  assign _074_ = _053_ | _073_;
-  assign _076_ = _052_ | _074_;
-  assign _077_ = _076_ | control_stop;
-  assign _078_ = | reads_error;
-  assign _079_ = dispatch_illegal | _078_;
-  assign _080_ = | writes_error;
-  assign _081_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _082_ = _080_ | _081_;
-  assign _083_ = _079_ | _082_;
-  assign _084_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
-  assign _086_ = ~ load_shell_busy;
-  assign _087_ = ~ dispatch_load_began;
-  assign _088_ = _086_ & _087_;
-  assign _089_ = ~ dsp_shell_busy;
-  assign _090_ = ~ dispatch_dsp_began;
-  assign _091_ = _089_ & _090_;
-  assign _092_ = ~ lut_shell_busy;
-  assign _093_ = ~ dispatch_lut_began;
-  assign _094_ = _092_ & _093_;
-  assign _095_ = ~ vec_shell_busy;
-  assign _097_ = ~ dispatch_vec_began;
-  assign _098_ = _095_ & _097_;
-  assign _099_ = ~ store_shell_busy;
-  assign _100_ = ~ dispatch_store_began;
-  assign _101_ = _099_ & _100_;
-  assign _102_ = & { _101_, _098_, _094_, _091_, _088_ };
-  assign _103_ = dispatch_stuck & _102_;
-  assign _104_ = _103_ | dispatch_truncated;
-  assign _105_ = _084_ | _104_;
-  assign _106_ = _083_ | _105_;
-  assign _109_ = | reads_error;
-  assign _110_ = dispatch_illegal | _109_;
-  assign _111_ = | writes_error;
-  assign _112_ = | { acc_buffer_conflict, act_buffer_conflict };
-  assign _113_ = _111_ | _112_;
-  assign _114_ = _110_ | _113_;
-  assign _115_ = | reads_error;
-  assign _116_ = dispatch_illegal | _115_;
-  assign _117_ = load_engine_data_valid ? 4'h0 : 4'hf;
-  assign _118_ = dispatch_illegal ? load_shell_word[3:0] : _117_;
-  assign _120_ = | writes_error;
-  assign _121_ = _120_ ? 4'h5 : 4'hf;
-  assign _122_ = _116_ ? _118_ : _121_;
-  assign _125_ = _114_ ? _122_ : 4'hf;
-  assign _126_ = _106_ ? _125_ : 4'hf;
-  assign _127_ = _077_ ? _126_ : 4'hf;
-  assign _128_ = ~ reads_drain;
-  assign _129_ = running & _128_;
-  assign _131_ = ~ reads_drain;
+  assign _071_ = ~ vec_shell_busy;
+  assign _072_ = ~ dispatch_vec_began;
+  assign _073_ = _071_ & _072_;
+  assign _075_ = ~ store_shell_busy;
+  assign _076_ = ~ dispatch_store_began;
+  assign _077_ = _075_ & _076_;
+  assign _078_ = & { _077_, _073_, _070_, _067_, _064_ };
+  assign _079_ = dispatch_stuck & _078_;
+  assign _080_ = ~ quell;
+  assign _081_ = running & _080_;
+  assign _082_ = _079_ & _081_;
+  assign _083_ = ~ quell;
+  assign _084_ = running & _083_;
+  assign _086_ = dispatch_truncated & _084_;
+  assign _087_ = _082_ | _086_;
+  assign _088_ = _060_ | _087_;
+  assign _089_ = _055_ | _088_;
+  assign _090_ = ~ quell;
+  assign _091_ = running & _090_;
+  assign _092_ = dispatch_illegal & _091_;
+  assign _093_ = | reads_error;
+  assign _094_ = ~ quell;
+  assign _095_ = running & _094_;
+  assign _096_ = _093_ & _095_;
+  assign _097_ = _092_ | _096_;
+  assign _098_ = | writes_error;
+  assign _099_ = ~ quell;
+  assign _100_ = running & _099_;
+  assign _101_ = _098_ & _100_;
+  assign _102_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _103_ = ~ quell;
+  assign _104_ = running & _103_;
+  assign _105_ = _102_ & _104_;
+  assign _107_ = _101_ | _105_;
+  assign _108_ = _097_ | _107_;
+  assign _109_ = ~ quell;
+  assign _110_ = running & _109_;
+  assign _111_ = dispatch_illegal & _110_;
+  assign _112_ = | reads_error;
+  assign _113_ = ~ quell;
+  assign _114_ = running & _113_;
+  assign _115_ = _112_ & _114_;
+  assign _116_ = _111_ | _115_;
+  assign _117_ = ~ quell;
+  assign _118_ = running & _117_;
+  assign _119_ = dispatch_illegal & _118_;
+  assign _120_ = reads_error[0] ? 2'h3 : 2'h2;
+  assign _121_ = _119_ ? 2'h1 : _120_;
+  assign _122_ = | writes_error;
+  assign _123_ = ~ quell;
+  assign _124_ = running & _123_;
+  assign _125_ = _122_ & _124_;
+  assign _126_ = writes_error[0] ? 3'h5 : 3'h4;
+  assign _128_ = _125_ ? _126_ : 3'h7;
+  assign _129_ = _116_ ? { 1'h0, _121_ } : _128_;
+  assign _130_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _131_ = ~ quell;
   assign _132_ = running & _131_;
-  assign _133_ = ~ reads_drain;
-  assign _134_ = running & _133_;
-  assign _135_ = ~ reads_drain;
-  assign _136_ = running & _135_;
-  assign _137_ = ~ reads_drain;
-  assign _138_ = running & _137_;
+  assign _133_ = _130_ & _132_;
+  assign _135_ = ~ load_shell_busy;
+  assign _136_ = ~ dispatch_load_began;
+  assign _137_ = _135_ & _136_;
+  assign _138_ = ~ dsp_shell_busy;
+  assign _139_ = ~ dispatch_dsp_began;
+  assign _140_ = _138_ & _139_;
+  assign _142_ = ~ lut_shell_busy;
+  assign _143_ = ~ dispatch_lut_began;
+  assign _144_ = _142_ & _143_;
+  assign _145_ = ~ vec_shell_busy;
+  assign _146_ = ~ dispatch_vec_began;
+  assign _147_ = _145_ & _146_;
+  assign _148_ = ~ store_shell_busy;
+  assign _149_ = ~ dispatch_store_began;
+  assign _150_ = _148_ & _149_;
+  assign _151_ = & { _150_, _147_, _144_, _140_, _137_ };
+  assign _153_ = dispatch_stuck & _151_;
+  assign _154_ = ~ quell;
+  assign _155_ = running & _154_;
+  assign _156_ = _153_ & _155_;
+  assign _157_ = _156_ ? 4'h6 : 4'h9;
+  assign _158_ = _133_ ? 4'h8 : _157_;
+  assign _159_ = _108_ ? { 1'h0, _129_ } : _158_;
+  assign _160_ = _089_ ? _159_ : 4'ha;
+  assign _161_ = ~ quell;
+  assign _162_ = running & _161_;
+  assign _163_ = dispatch_illegal & _162_;
+  assign _164_ = | reads_error;
+  assign _165_ = ~ quell;
+  assign _166_ = running & _165_;
+  assign _167_ = _164_ & _166_;
+  assign _168_ = _163_ | _167_;
+  assign _169_ = | writes_error;
+  assign _170_ = ~ quell;
+  assign _171_ = running & _170_;
+  assign _172_ = _169_ & _171_;
+  assign _174_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _175_ = ~ quell;
+  assign _176_ = running & _175_;
+  assign _177_ = _174_ & _176_;
+  assign _178_ = _172_ | _177_;
+  assign _179_ = _168_ | _178_;
+  assign _180_ = | { store_shell_overflow, vec_shell_overflow, lut_shell_overflow, dsp_shell_overflow, load_shell_overflow };
+  assign _182_ = ~ quell;
+  assign _183_ = running & _182_;
+  assign _184_ = _180_ & _183_;
+  assign _185_ = ~ load_shell_busy;
+  assign _186_ = ~ dispatch_load_began;
+  assign _187_ = _185_ & _186_;
+  assign _188_ = ~ dsp_shell_busy;
+  assign _189_ = ~ dispatch_dsp_began;
+  assign _190_ = _188_ & _189_;
+  assign _192_ = ~ lut_shell_busy;
+  assign _193_ = ~ dispatch_lut_began;
+  assign _194_ = _192_ & _193_;
+  assign _195_ = ~ vec_shell_busy;
+  assign _196_ = ~ dispatch_vec_began;
+  assign _197_ = _195_ & _196_;
+  assign _198_ = ~ store_shell_busy;
+  assign _199_ = ~ dispatch_store_began;
+  assign _200_ = _198_ & _199_;
+  assign _201_ = & { _200_, _197_, _194_, _190_, _187_ };
+  assign _204_ = dispatch_stuck & _201_;
+  assign _205_ = ~ quell;
+  assign _206_ = running & _205_;
+  assign _207_ = _204_ & _206_;
+  assign _208_ = ~ quell;
+  assign _209_ = running & _208_;
+  assign _210_ = dispatch_truncated & _209_;
+  assign _211_ = _207_ | _210_;
+  assign _212_ = _184_ | _211_;
+  assign _213_ = _179_ | _212_;
+  assign _215_ = ~ quell;
+  assign _216_ = running & _215_;
+  assign _217_ = dispatch_illegal & _216_;
+  assign _218_ = | reads_error;
+  assign _219_ = ~ quell;
+  assign _220_ = running & _219_;
+  assign _221_ = _218_ & _220_;
+  assign _222_ = _217_ | _221_;
+  assign _223_ = | writes_error;
+  assign _224_ = ~ quell;
+  assign _226_ = running & _224_;
+  assign _227_ = _223_ & _226_;
+  assign _228_ = | { acc_buffer_conflict, act_buffer_conflict };
+  assign _229_ = ~ quell;
+  assign _230_ = running & _229_;
+  assign _231_ = _228_ & _230_;
+  assign _232_ = _227_ | _231_;
+  assign _233_ = _222_ | _232_;
+  assign _234_ = ~ quell;
+  assign _235_ = running & _234_;
+  assign _237_ = dispatch_illegal & _235_;
+  assign _238_ = | reads_error;
+  assign _239_ = ~ quell;
+  assign _240_ = running & _239_;
+  assign _241_ = _238_ & _240_;
+  assign _242_ = _237_ | _241_;
+  assign _243_ = ~ quell;
+  assign _244_ = running & _243_;
+  assign _245_ = dispatch_illegal & _244_;
+  assign _246_ = load_engine_data_valid ? 4'h0 : 4'hf;
+  assign _248_ = _245_ ? load_shell_word[3:0] : _246_;
+  assign _249_ = | writes_error;
+  assign _250_ = ~ quell;
+  assign _251_ = running & _250_;
+  assign _252_ = _249_ & _251_;
+  assign _253_ = _252_ ? 4'h5 : 4'hf;
+  assign _254_ = _242_ ? _248_ : _253_;
+  assign _259_ = _233_ ? _254_ : 4'hf;
+  assign _260_ = _213_ ? _259_ : 4'hf;
+  assign _261_ = ~ quell;
+  assign _262_ = running & _261_;
+  assign _263_ = ~ quell;
+  assign _264_ = running & _263_;
+  assign _265_ = ~ quell;
+  assign _266_ = running & _265_;
+  assign _267_ = ~ quell;
+  assign _269_ = running & _267_;
+  assign _270_ = ~ quell;
+  assign _271_ = running & _270_;
   always @(posedge clk)
     if (rst) control_store_waiting <= 8'h00;
-    else if (_138_) control_store_waiting <= store_shell_missing;
+    else if (_271_) control_store_waiting <= store_shell_missing;
   always @(posedge clk)
     if (rst) control_vec_waiting <= 8'h00;
-    else if (_136_) control_vec_waiting <= vec_shell_missing;
+    else if (_269_) control_vec_waiting <= vec_shell_missing;
   always @(posedge clk)
     if (rst) control_lut_waiting <= 8'h00;
-    else if (_134_) control_lut_waiting <= lut_shell_missing;
+    else if (_266_) control_lut_waiting <= lut_shell_missing;
   always @(posedge clk)
     if (rst) control_dsp_waiting <= 8'h00;
-    else if (_132_) control_dsp_waiting <= dsp_shell_missing;
+    else if (_264_) control_dsp_waiting <= dsp_shell_missing;
   always @(posedge clk)
     if (rst) control_load_waiting <= 8'h00;
-    else if (_129_) control_load_waiting <= load_shell_missing;
-  always @(posedge clk)
-    if (rst) control_error_instruction <= 32'd0;
-    else if (_212_) control_error_instruction <= dispatch_position;
-  always @(posedge clk)
-    if (rst) control_error_engine <= 4'h0;
-    else if (_213_) control_error_engine <= _127_;
+    else if (_262_) control_load_waiting <= load_shell_missing;
   always @(posedge clk)
     if (rst) state_state <= 2'h0;
-    else state_state <= _216_;
+    else state_state <= _329_;
   always @(posedge clk)
     if (rst) dispatch_go <= 1'h0;
-    else dispatch_go <= _222_;
+    else dispatch_go <= _335_;
   always @(posedge clk)
-    if (rst) reads_drain <= 1'h1;
-    else reads_drain <= _227_;
-  reg [3:0] _466_ = 4'h0;
+    if (rst) quell <= 1'h1;
+    else quell <= _340_;
   always @(posedge clk)
-    if (rst) _466_ <= 4'h0;
-    else if (_214_) _466_ <= _046_;
-  assign control_error_code[3:0] = _466_;
-  assign _212_ = state_state == 2'h1;
-  assign _213_ = state_state == 2'h1;
-  assign _214_ = state_state == 2'h1;
-  assign _215_ = settled ? 2'h0 : state_state;
-  function [1:0] _471_;
+    if (rst) control_error_instruction <= 32'd0;
+    else if (_036_) control_error_instruction <= dispatch_position;
+  always @(posedge clk)
+    if (rst) control_error_engine <= 4'h0;
+    else if (_036_) control_error_engine <= _260_;
+  always @(posedge clk)
+    if (rst) control_error_code <= 8'h00;
+    else control_error_code <= _347_;
+  assign _328_ = settled ? 2'h0 : state_state;
+  function [1:0] _701_;
     input [1:0] a;
     input [5:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _471_ = b[1:0];
+        _701_ = b[1:0];
       3'b?1?:
-        _471_ = b[3:2];
+        _701_ = b[3:2];
       3'b1??:
-        _471_ = b[5:4];
+        _701_ = b[5:4];
       default:
-        _471_ = a;
+        _701_ = a;
     endcase
   endfunction
-  assign _216_ = _471_(state_state, { _220_, _218_, _215_ }, { _221_, _219_, _217_ });
-  assign _217_ = state_state == 2'h2;
-  assign _218_ = stop ? 2'h2 : state_state;
-  assign _219_ = state_state == 2'h1;
-  assign _220_ = control_start ? 2'h1 : state_state;
-  assign _221_ = ! state_state;
-  function [0:0] _477_;
+  assign _329_ = _701_(state_state, { _333_, _331_, _328_ }, { _334_, _332_, _330_ });
+  assign _330_ = state_state == 2'h2;
+  assign _331_ = stop ? 2'h2 : state_state;
+  assign _332_ = state_state == 2'h1;
+  assign _333_ = control_start ? 2'h1 : state_state;
+  assign _334_ = ! state_state;
+  function [0:0] _707_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _477_ = b[0:0];
+        _707_ = b[0:0];
       2'b1?:
-        _477_ = b[1:1];
+        _707_ = b[1:1];
       default:
-        _477_ = a;
+        _707_ = a;
     endcase
   endfunction
-  assign _222_ = _477_(dispatch_go, { _224_, 1'h0 }, { _225_, _223_ });
-  assign _223_ = state_state == 2'h1;
-  assign _224_ = control_start ? 1'h1 : dispatch_go;
-  assign _225_ = ! state_state;
-  assign _226_ = settled ? 1'h0 : reads_drain;
-  function [0:0] _482_;
+  assign _335_ = _707_(dispatch_go, { _337_, 1'h0 }, { _338_, _336_ });
+  assign _336_ = state_state == 2'h1;
+  assign _337_ = control_start ? 1'h1 : dispatch_go;
+  assign _338_ = ! state_state;
+  assign _339_ = settled ? 1'h0 : quell;
+  function [0:0] _712_;
     input [0:0] a;
     input [2:0] b;
     input [2:0] s;
     (* parallel_case *)
     casez (s)
       3'b??1:
-        _482_ = b[0:0];
+        _712_ = b[0:0];
       3'b?1?:
-        _482_ = b[1:1];
+        _712_ = b[1:1];
       3'b1??:
-        _482_ = b[2:2];
+        _712_ = b[2:2];
       default:
-        _482_ = a;
+        _712_ = a;
     endcase
   endfunction
-  assign _227_ = _482_(reads_drain, { 1'h0, _229_, _226_ }, { _231_, _230_, _228_ });
-  assign _228_ = state_state == 2'h2;
-  assign _229_ = stop ? 1'h1 : reads_drain;
-  assign _230_ = state_state == 2'h1;
-  assign _231_ = ! state_state;
-  assign _232_ = settled ? _149_ : 1'h0;
-  assign control_error = _233_ ? _232_ : 1'h0;
-  assign _233_ = state_state == 2'h2;
-  assign _234_ = settled ? _148_ : 1'h0;
-  assign control_done = _235_ ? _234_ : 1'h0;
-  assign _235_ = state_state == 2'h2;
-  function [0:0] _493_;
+  assign _340_ = _712_(quell, { 1'h0, _342_, _339_ }, { _344_, _343_, _341_ });
+  assign _341_ = state_state == 2'h2;
+  assign _342_ = stop ? 1'h1 : quell;
+  assign _343_ = state_state == 2'h1;
+  assign _344_ = ! state_state;
+  assign _345_ = _036_ ? { 4'h0, _160_ } : control_error_code;
+  assign _346_ = control_start ? 8'h00 : _345_;
+  assign _347_ = _348_ ? _346_ : _345_;
+  assign _348_ = ! state_state;
+  assign _349_ = settled ? _295_ : 1'h0;
+  assign control_error = _350_ ? _349_ : 1'h0;
+  assign _350_ = state_state == 2'h2;
+  assign _351_ = settled ? _294_ : 1'h0;
+  assign control_done = _352_ ? _351_ : 1'h0;
+  assign _352_ = state_state == 2'h2;
+  function [0:0] _727_;
     input [0:0] a;
     input [1:0] b;
     input [1:0] s;
     (* parallel_case *)
     casez (s)
       2'b?1:
-        _493_ = b[0:0];
+        _727_ = b[0:0];
       2'b1?:
-        _493_ = b[1:1];
+        _727_ = b[1:1];
       default:
-        _493_ = a;
+        _727_ = a;
     endcase
   endfunction
-  assign running = _493_(1'h0, 2'h3, { _237_, _236_ });
-  assign _236_ = state_state == 2'h2;
-  assign _237_ = state_state == 2'h1;
+  assign running = _727_(1'h0, 2'h3, { _354_, _353_ });
+  assign _353_ = state_state == 2'h2;
+  assign _354_ = state_state == 2'h1;
   accelerator_scratchpad_acc acc_buffer (
     .clk(clk),
     .conflict(acc_buffer_conflict),
@@ -1147,7 +1379,7 @@ module accelerator(
     .dsp_wait(control_dsp_wait),
     .dsp_waiting(control_dsp_waiting),
     .error(control_error),
-    .error_code({ 4'h0, control_error_code[3:0] }),
+    .error_code(control_error_code),
     .error_engine(control_error_engine),
     .error_instruction(control_error_instruction),
     .irq(irq),
@@ -1227,7 +1459,7 @@ module accelerator(
     .read_beats(reads_fetch_beats),
     .read_ready(dispatch_read_ready),
     .read_valid(reads_fetch_valid),
-    .rst(reads_drain),
+    .rst(quell),
     .store_began(dispatch_store_began),
     .store_idle(dispatch_store_idle),
     .store_push(store_shell_push),
@@ -1249,7 +1481,7 @@ module accelerator(
     .clk(clk),
     .done(dsp_shell_done),
     .head(dsp_engine_head),
-    .rst(reads_drain),
+    .rst(quell),
     .start(dsp_engine_start),
     .weight_address(weight_buffer_dsp_address),
     .weight_data(dsp_engine_weight_data),
@@ -1269,7 +1501,7 @@ module accelerator(
     .missing(dsp_shell_missing),
     .overflow(dsp_shell_overflow),
     .push(dsp_shell_push),
-    .rst(reads_drain),
+    .rst(quell),
     .start(dsp_engine_start),
     .waiting(control_dsp_wait),
     .word(load_shell_word)
@@ -1286,7 +1518,7 @@ module accelerator(
     .read_beats(reads_load_beats),
     .read_ready(load_engine_read_ready),
     .read_valid(reads_load_valid),
-    .rst(reads_drain),
+    .rst(quell),
     .stall(load_engine_stall),
     .start(load_engine_start),
     .write_address(act_buffer_load_address),
@@ -1307,7 +1539,7 @@ module accelerator(
     .missing(load_shell_missing),
     .overflow(load_shell_overflow),
     .push(load_shell_push),
-    .rst(reads_drain),
+    .rst(quell),
     .start(load_engine_start),
     .waiting(control_load_wait),
     .word(load_shell_word)
@@ -1323,7 +1555,7 @@ module accelerator(
     .plane_address(lut_engine_plane_address),
     .plane_data(lut_engine_plane_data),
     .plane_en(lut_engine_plane_en),
-    .rst(reads_drain),
+    .rst(quell),
     .start(lut_engine_start),
     .weight_address(plane_buffer_lut_address),
     .weight_data(lut_engine_weight_data),
@@ -1343,14 +1575,14 @@ module accelerator(
     .missing(lut_shell_missing),
     .overflow(lut_shell_overflow),
     .push(lut_shell_push),
-    .rst(reads_drain),
+    .rst(quell),
     .start(lut_engine_start),
     .waiting(control_lut_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_parameter parameter_buffer (
     .clk(clk),
-    .conflict(_139_),
+    .conflict(_272_),
     .load_address(act_buffer_load_address[7:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[2]),
@@ -1361,7 +1593,7 @@ module accelerator(
   );
   accelerator_scratchpad_plane plane_buffer (
     .clk(clk),
-    .conflict(_142_),
+    .conflict(_274_),
     .load_address(act_buffer_load_address[6:0]),
     .load_data(act_buffer_load_data),
     .load_en(load_engine_write_en[3]),
@@ -1374,7 +1606,7 @@ module accelerator(
     .beat(control_read_beat),
     .clk(clk),
     .data(dispatch_data),
-    .drain(reads_drain),
+    .drain(quell),
     .error(reads_error),
     .fetch_address(reads_fetch_address),
     .fetch_beats(reads_fetch_beats),
@@ -1418,7 +1650,7 @@ module accelerator(
     .read_address(act_buffer_store_address),
     .read_data(store_engine_read_data),
     .read_en(act_buffer_store_en),
-    .rst(reads_drain),
+    .rst(quell),
     .stall(store_engine_stall),
     .start(store_engine_start)
   );
@@ -1436,7 +1668,7 @@ module accelerator(
     .missing(store_shell_missing),
     .overflow(store_shell_overflow),
     .push(store_shell_push),
-    .rst(reads_drain),
+    .rst(quell),
     .start(store_engine_start),
     .waiting(control_store_wait),
     .word(load_shell_word)
@@ -1458,7 +1690,7 @@ module accelerator(
     .plane_address(lut_engine_plane_address),
     .plane_data(lut_engine_plane_data),
     .plane_en(lut_engine_plane_en),
-    .rst(reads_drain),
+    .rst(quell),
     .start(vec_engine_start),
     .write_address(act_buffer_vec_write_address),
     .write_data(act_buffer_vec_write_data),
@@ -1478,14 +1710,14 @@ module accelerator(
     .missing(vec_shell_missing),
     .overflow(vec_shell_overflow),
     .push(vec_shell_push),
-    .rst(reads_drain),
+    .rst(quell),
     .start(vec_engine_start),
     .waiting(control_vec_wait),
     .word(load_shell_word)
   );
   accelerator_scratchpad_weight weight_buffer (
     .clk(clk),
-    .conflict(_140_),
+    .conflict(_273_),
     .dsp_address(weight_buffer_dsp_address),
     .dsp_data(dsp_engine_weight_data),
     .dsp_en(weight_buffer_dsp_en),
@@ -1505,7 +1737,7 @@ module accelerator(
     .burst_ready(store_engine_burst_ready),
     .burst_valid(writes_burst_valid),
     .clk(clk),
-    .drain(reads_drain),
+    .drain(quell),
     .error(writes_error),
     .idle(store_engine_port_idle),
     .m_axi_awaddr(m_axi_awaddr),
@@ -1529,11 +1761,10 @@ module accelerator(
   assign act_buffer_load_en = load_engine_write_en[0];
   assign act_buffer_store_data = store_engine_read_data;
   assign act_buffer_vec_data = vec_engine_act_data;
-  assign code = { 4'h0, control_error_code[3:0] };
+  assign code = control_error_code;
   assign control_dsp_done = dsp_shell_ended;
   assign control_dsp_idle = dispatch_dsp_idle;
   assign control_dsp_stall = 1'h0;
-  assign control_error_code[7:4] = 4'h0;
   assign control_irq = irq;
   assign control_load_done = load_shell_ended;
   assign control_load_idle = dispatch_load_idle;
@@ -1641,9 +1872,9 @@ module accelerator(
   assign plane_buffer_load_en = load_engine_write_en[3];
   assign plane_buffer_lut_data = lut_engine_weight_data;
   assign position = control_error_instruction;
-  assign quell = reads_drain;
   assign reads_beat = control_read_beat;
   assign reads_data = dispatch_data;
+  assign reads_drain = quell;
   assign reads_fetch_data = dispatch_data_valid;
   assign reads_fetch_ready = dispatch_read_ready;
   assign reads_load_data = load_engine_data_valid;
@@ -1706,7 +1937,7 @@ module accelerator(
   assign writes_beat = control_write_beat;
   assign writes_beat_ready = store_engine_beat_ready;
   assign writes_burst_ready = store_engine_burst_ready;
-  assign writes_drain = reads_drain;
+  assign writes_drain = quell;
   assign writes_idle = store_engine_port_idle;
   assign writes_m_axi_awaddr = m_axi_awaddr;
   assign writes_m_axi_awburst = m_axi_awburst;
@@ -5846,6 +6077,7 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
   wire rst;
   wire [3:0] second;
   wire [63:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -5858,11 +6090,12 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[4:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -5878,7 +6111,7 @@ module accelerator_fifo_fetch(data, pop, clk, rst, valid, head, full, level, pop
     else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _02_[3:0];
+    else if (take) read__addr <= _02_[3:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -5935,6 +6168,7 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
   wire rst;
   wire [1:0] second;
   wire shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -5947,11 +6181,12 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[2:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -5967,7 +6202,7 @@ module accelerator_fifo_order(data, pop, clk, rst, valid, head, full, level, pop
     else if (push) write__addr <= _03_[1:0];
   always @(posedge clk)
     if (rst) read__addr <= 2'h1;
-    else if (pop) read__addr <= _02_[1:0];
+    else if (take) read__addr <= _02_[1:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -6024,6 +6259,7 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
   wire rst;
   wire [1:0] second;
   wire [8:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -6036,11 +6272,12 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[2:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -6056,7 +6293,7 @@ module accelerator_fifo_owed(data, pop, clk, rst, valid, head, full, level, popp
     else if (push) write__addr <= _03_[1:0];
   always @(posedge clk)
     if (rst) read__addr <= 2'h1;
-    else if (pop) read__addr <= _02_[1:0];
+    else if (take) read__addr <= _02_[1:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -6104,6 +6341,7 @@ module accelerator_fifo_prefetch_32(data, pop, clk, rst, valid, head, full, leve
   wire [32:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -6116,8 +6354,9 @@ module accelerator_fifo_prefetch_32(data, pop, clk, rst, valid, head, full, leve
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -6127,7 +6366,7 @@ module accelerator_fifo_prefetch_32(data, pop, clk, rst, valid, head, full, leve
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 2'h0;
-    else if (pop) read__addr <= _08_[1:0];
+    else if (take) read__addr <= _08_[1:0];
   always @(posedge clk)
     if (rst) write__addr <= 2'h0;
     else if (push) write__addr <= _07_[1:0];
@@ -6185,6 +6424,7 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
   wire rst;
   wire [1:0] second;
   wire [127:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -6197,11 +6437,12 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[2:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -6217,7 +6458,7 @@ module accelerator_fifo_queue(data, pop, clk, rst, valid, head, full, level, pop
     else if (push) write__addr <= _03_[1:0];
   always @(posedge clk)
     if (rst) read__addr <= 2'h1;
-    else if (pop) read__addr <= _02_[1:0];
+    else if (take) read__addr <= _02_[1:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -6274,6 +6515,7 @@ module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popp
   wire rst;
   wire [3:0] second;
   wire [71:0] shown;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -6286,11 +6528,12 @@ module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popp
       memory[write__addr] <= data;
   end
   assign read__data = memory[read__addr];
+  assign take = pop & valid;
   assign few = ! level[4:1];
   assign popped = few ? data : read__data;
   assign kept = valid ? head : data;
   assign _00_ = level + push;
-  assign _04_ = _00_ - pop;
+  assign _04_ = _00_ - take;
   assign _05_ = level == 1'h1;
   assign _06_ = pop & _05_;
   assign _07_ = ~ _06_;
@@ -6306,7 +6549,7 @@ module accelerator_fifo_runs(data, pop, clk, rst, valid, head, full, level, popp
     else if (push) write__addr <= _03_[3:0];
   always @(posedge clk)
     if (rst) read__addr <= 4'h1;
-    else if (pop) read__addr <= _02_[3:0];
+    else if (take) read__addr <= _02_[3:0];
   always @(posedge clk)
     if (_11_) head <= _01_;
   always @(posedge clk)
@@ -6354,6 +6597,7 @@ module accelerator_fifo_store(data, pop, clk, rst, valid, head, full, level, pus
   wire [64:0] read__data;
   input rst;
   wire rst;
+  wire take;
   wire there;
   output valid;
   reg valid = 1'h0;
@@ -6366,8 +6610,9 @@ module accelerator_fifo_store(data, pop, clk, rst, valid, head, full, level, pus
       memory[write__addr] <= data;
   end
   assign head = memory[read__addr];
+  assign take = pop & valid;
   assign _00_ = level + push;
-  assign _01_ = _00_ - pop;
+  assign _01_ = _00_ - take;
   assign _02_ = level == 1'h1;
   assign _03_ = pop & _02_;
   assign _04_ = ~ _03_;
@@ -6377,7 +6622,7 @@ module accelerator_fifo_store(data, pop, clk, rst, valid, head, full, level, pus
   assign _08_ = read__addr + 1'h1;
   always @(posedge clk)
     if (rst) read__addr <= 3'h0;
-    else if (pop) read__addr <= _08_[2:0];
+    else if (take) read__addr <= _08_[2:0];
   always @(posedge clk)
     if (rst) write__addr <= 3'h0;
     else if (push) write__addr <= _07_[2:0];
@@ -10095,19 +10340,19 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _12_;
   wire _13_;
   wire _14_;
-  wire [3:0] _15_;
-  wire [4:0] _16_;
+  wire _15_;
+  wire _16_;
   wire _17_;
-  wire _18_;
-  wire [31:0] _19_;
-  wire [8:0] _20_;
-  wire [9:0] _21_;
+  wire [3:0] _18_;
+  wire [4:0] _19_;
+  wire _20_;
+  wire _21_;
   wire _22_;
-  wire _23_;
-  wire [2:0] _24_;
-  wire _25_;
+  wire [31:0] _23_;
+  wire [8:0] _24_;
+  wire [9:0] _25_;
   wire _26_;
-  wire _27_;
+  wire [2:0] _27_;
   wire _28_;
   wire _29_;
   wire _30_;
@@ -10115,6 +10360,8 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _32_;
   wire _33_;
   wire _34_;
+  wire _35_;
+  wire _36_;
   wire accept;
   output beat;
   wire beat;
@@ -10188,70 +10435,72 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   assign _00_ = ~ m_axi_arvalid;
   assign _11_ = _00_ | m_axi_arready;
   assign _22_ = flying != 3'h4;
-  assign _27_ = _11_ & _22_;
-  assign _28_ = ~ drain;
-  assign fetch_ready = _27_ & _28_;
-  assign _29_ = ~ fetch_valid;
-  assign load_ready = fetch_ready & _29_;
-  assign _30_ = fetch_valid | load_valid;
-  assign accept = fetch_ready & _30_;
+  assign _30_ = _11_ & _22_;
+  assign _31_ = ~ drain;
+  assign free = _30_ & _31_;
+  assign _32_ = ~ fetch_valid;
+  assign load_ready = free & _32_;
+  assign _33_ = fetch_valid ? fetch_valid : load_valid;
+  assign _34_ = free & _33_;
+  assign _01_ = ~ drain;
+  assign accept = _34_ & _01_;
   assign order_data = ~ fetch_valid;
-  assign _31_ = ~ order_head;
-  assign _32_ = _31_ | load_take;
-  assign _01_ = _32_ | drain;
-  assign m_axi_rready = order_valid & _01_;
+  assign _02_ = ~ order_head;
+  assign _03_ = _02_ | load_take;
+  assign _04_ = _03_ | drain;
+  assign m_axi_rready = order_valid & _04_;
   assign beat = m_axi_rvalid & m_axi_rready;
   assign order_pop = beat & m_axi_rlast;
-  assign _02_ = m_axi_rvalid & order_valid;
-  assign _03_ = ~ order_head;
-  assign _04_ = _02_ & _03_;
-  assign _05_ = ~ drain;
-  assign fetch_data = _04_ & _05_;
-  assign _06_ = m_axi_rvalid & order_valid;
-  assign _07_ = _06_ & order_head;
+  assign _05_ = m_axi_rvalid & order_valid;
+  assign _06_ = ~ order_head;
+  assign _07_ = _05_ & _06_;
   assign _08_ = ~ drain;
-  assign load_data = _07_ & _08_;
-  assign _09_ = ! flying;
-  assign _10_ = ~ m_axi_arvalid;
-  assign idle = _09_ & _10_;
-  assign _12_ = beat & m_axi_rresp[1];
-  assign _13_ = ~ drain;
-  assign _14_ = _12_ & _13_;
-  assign error = _14_ ? m_axi_rresp : 2'h0;
-  assign _15_ = flying + accept;
-  assign _16_ = _15_ - order_pop;
-  assign _17_ = ~ m_axi_arvalid;
-  assign _18_ = _17_ | m_axi_arready;
-  assign _19_ = fetch_valid ? fetch_address : load_address;
-  assign _20_ = fetch_valid ? fetch_beats : load_beats;
-  assign _21_ = _20_ - 1'h1;
+  assign fetch_data = _07_ & _08_;
+  assign _09_ = m_axi_rvalid & order_valid;
+  assign _10_ = _09_ & order_head;
+  assign _12_ = ~ drain;
+  assign load_data = _10_ & _12_;
+  assign _13_ = ! flying;
+  assign _14_ = ~ m_axi_arvalid;
+  assign idle = _13_ & _14_;
+  assign _15_ = beat & m_axi_rresp[1];
+  assign _16_ = ~ drain;
+  assign _17_ = _15_ & _16_;
+  assign error = _17_ ? m_axi_rresp : 2'h0;
+  assign _18_ = flying + accept;
+  assign _19_ = _18_ - order_pop;
+  assign _20_ = ~ m_axi_arvalid;
+  assign _21_ = _20_ | m_axi_arready;
+  assign _23_ = fetch_valid ? fetch_address : load_address;
+  assign _24_ = fetch_valid ? fetch_beats : load_beats;
+  assign _25_ = _24_ - 1'h1;
   always @(posedge clk)
     if (rst) m_axi_arvalid <= 1'h0;
-    else m_axi_arvalid <= _34_;
+    else m_axi_arvalid <= _36_;
   always @(posedge clk)
-    if (_18_) m_axi_arlen <= _21_[7:0];
+    if (_21_) m_axi_arlen <= _25_[7:0];
   always @(posedge clk)
-    if (_18_) m_axi_araddr <= _19_;
+    if (_21_) m_axi_araddr <= _23_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
-    else flying <= _16_[2:0];
-  assign _33_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
-  assign _34_ = accept ? 1'h1 : _33_;
+    else flying <= _19_[2:0];
+  assign _35_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
+  assign _36_ = accept ? 1'h1 : _35_;
   accelerator_fifo_order order (
     .clk(clk),
     .data(order_data),
-    .full(_23_),
+    .full(_26_),
     .head(order_head),
-    .kept(_26_),
-    .level(_24_),
+    .kept(_29_),
+    .level(_27_),
     .pop(order_pop),
-    .popped(_25_),
+    .popped(_28_),
     .push(accept),
     .rst(rst),
     .valid(order_valid)
   );
   assign data = m_axi_rdata;
-  assign free = fetch_ready;
+  assign fetch_ready = free;
   assign last = order_pop;
   assign m_axi_araddr_held = m_axi_araddr;
   assign m_axi_arburst = 2'h1;
@@ -11823,7 +12072,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _071_;
   wire _072_;
   wire _073_;
-  wire _074_;
+  wire [5:0] _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -11834,7 +12083,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _082_;
   wire _083_;
   wire _084_;
-  wire [5:0] _085_;
+  wire _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -11846,8 +12095,8 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _094_;
   wire _095_;
   wire _096_;
-  wire _097_;
-  wire [2:0] _098_;
+  wire [2:0] _097_;
+  wire _098_;
   wire _099_;
   wire _100_;
   wire _101_;
@@ -11875,53 +12124,53 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _123_;
   wire _124_;
   wire _125_;
-  wire _126_;
-  wire _127_;
-  wire [6:0] _128_;
+  wire [6:0] _126_;
+  wire [7:0] _127_;
+  wire _128_;
   wire _129_;
-  wire [7:0] _130_;
+  wire _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
-  wire _135_;
-  wire _136_;
-  wire [6:0] _137_;
-  wire [7:0] _138_;
+  wire [6:0] _135_;
+  wire [7:0] _136_;
+  wire _137_;
+  wire _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
-  wire _143_;
-  wire _144_;
-  wire [6:0] _145_;
-  wire [7:0] _146_;
+  wire [6:0] _143_;
+  wire [7:0] _144_;
+  wire _145_;
+  wire _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
-  wire _152_;
-  wire _153_;
-  wire [6:0] _154_;
-  wire [7:0] _155_;
+  wire [6:0] _152_;
+  wire [7:0] _153_;
+  wire _154_;
+  wire _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
-  wire _160_;
-  wire _161_;
-  wire [6:0] _162_;
-  wire [7:0] _163_;
+  wire [6:0] _160_;
+  wire [7:0] _161_;
+  wire _162_;
+  wire _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
-  wire _168_;
-  wire _169_;
-  wire [6:0] _170_;
+  wire [6:0] _168_;
+  wire [7:0] _169_;
+  wire _170_;
   wire _171_;
-  wire [7:0] _172_;
+  wire _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -11932,7 +12181,6 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   wire _180_;
   wire _181_;
   wire _182_;
-  wire _183_;
   output began;
   wire began;
   output begins;
@@ -11947,6 +12195,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   output ended;
   wire ended;
   wire ends;
+  wire free;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -12000,260 +12249,260 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   assign _000_ = ~ has_load;
   assign lacks[0] = head[8] & _000_;
   assign takes_load = start & head[8];
-  assign _108_ = ~ has_dsp;
-  assign lacks[1] = head[9] & _108_;
+  assign _107_ = ~ has_dsp;
+  assign lacks[1] = head[9] & _107_;
   assign takes_dsp = start & head[9];
-  assign _129_ = ~ has_lut;
-  assign lacks[2] = head[10] & _129_;
+  assign _128_ = ~ has_lut;
+  assign lacks[2] = head[10] & _128_;
   assign takes_lut = start & head[10];
-  assign _150_ = ~ has_sparse;
-  assign lacks[3] = head[11] & _150_;
+  assign _149_ = ~ has_sparse;
+  assign lacks[3] = head[11] & _149_;
   assign takes_sparse = start & head[11];
-  assign _171_ = ~ has_vec;
-  assign lacks[4] = head[12] & _171_;
+  assign _170_ = ~ has_vec;
+  assign lacks[4] = head[12] & _170_;
   assign takes_vec = start & head[12];
   assign _010_ = ~ has_store;
   assign lacks[5] = head[13] & _010_;
   assign takes_store = start & head[13];
   assign _031_ = ~ busy;
-  assign _042_ = queue_valid & _031_;
-  assign _053_ = ~ blocked;
-  assign start = _042_ & _053_;
-  assign _063_ = ~ single;
-  assign begins = start & _063_;
-  assign _074_ = start & single;
-  assign ended = busy ? done : _074_;
-  assign _085_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _042_ = ~ blocked;
+  assign free = _031_ & _042_;
+  assign start = queue_valid & free;
+  assign _053_ = ~ single;
+  assign begins = start & _053_;
+  assign _063_ = start & single;
+  assign ended = busy ? done : _063_;
+  assign _074_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _074_ : 6'h00;
+  assign _095_ = ~ busy;
+  assign _098_ = ~ queue_valid;
+  assign idle = _095_ & _098_;
   assign _099_ = ~ busy;
-  assign _100_ = ~ queue_valid;
-  assign idle = _099_ & _100_;
-  assign _101_ = ~ busy;
-  assign _102_ = _101_ & queue_valid;
-  assign waiting = _102_ & blocked;
+  assign _100_ = _099_ & queue_valid;
+  assign waiting = _100_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _103_ = & tokens_load;
-  assign _104_ = _103_ & given[0];
-  assign _105_ = ~ takes_load;
-  assign _106_ = _104_ & _105_;
-  assign _107_ = & tokens_dsp;
-  assign _109_ = _107_ & given[1];
-  assign _110_ = ~ takes_dsp;
-  assign _111_ = _109_ & _110_;
-  assign _112_ = & tokens_lut;
-  assign _113_ = _112_ & given[2];
-  assign _114_ = ~ takes_lut;
-  assign _115_ = _113_ & _114_;
-  assign _116_ = & tokens_sparse;
-  assign _117_ = _116_ & given[3];
-  assign _118_ = ~ takes_sparse;
-  assign _119_ = _117_ & _118_;
-  assign _120_ = & tokens_vec;
-  assign _121_ = _120_ & given[4];
-  assign _122_ = ~ takes_vec;
-  assign _123_ = _121_ & _122_;
-  assign _124_ = & tokens_store;
-  assign _125_ = _124_ & given[5];
-  assign _126_ = ~ takes_store;
-  assign _127_ = _125_ & _126_;
-  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
-  assign _128_ = tokens_load + given[0];
-  assign _130_ = _128_ - takes_load;
-  assign _131_ = tokens_load != 1'h1;
-  assign _132_ = given[0] | _131_;
-  assign _133_ = & tokens_load;
-  assign _134_ = ~ _133_;
-  assign _135_ = given[0] ? _134_ : has_load;
-  assign _136_ = takes_load ? _132_ : _135_;
-  assign _137_ = tokens_dsp + given[1];
-  assign _138_ = _137_ - takes_dsp;
-  assign _139_ = tokens_dsp != 1'h1;
-  assign _140_ = given[1] | _139_;
-  assign _141_ = & tokens_dsp;
-  assign _142_ = ~ _141_;
-  assign _143_ = given[1] ? _142_ : has_dsp;
-  assign _144_ = takes_dsp ? _140_ : _143_;
-  assign _145_ = tokens_lut + given[2];
-  assign _146_ = _145_ - takes_lut;
-  assign _147_ = tokens_lut != 1'h1;
-  assign _148_ = given[2] | _147_;
-  assign _149_ = & tokens_lut;
-  assign _151_ = ~ _149_;
-  assign _152_ = given[2] ? _151_ : has_lut;
-  assign _153_ = takes_lut ? _148_ : _152_;
-  assign _154_ = tokens_sparse + given[3];
-  assign _155_ = _154_ - takes_sparse;
-  assign _156_ = tokens_sparse != 1'h1;
-  assign _157_ = given[3] | _156_;
-  assign _158_ = & tokens_sparse;
-  assign _159_ = ~ _158_;
-  assign _160_ = given[3] ? _159_ : has_sparse;
-  assign _161_ = takes_sparse ? _157_ : _160_;
-  assign _162_ = tokens_vec + given[4];
-  assign _163_ = _162_ - takes_vec;
-  assign _164_ = tokens_vec != 1'h1;
-  assign _165_ = given[4] | _164_;
-  assign _166_ = & tokens_vec;
-  assign _167_ = ~ _166_;
-  assign _168_ = given[4] ? _167_ : has_vec;
-  assign _169_ = takes_vec ? _165_ : _168_;
-  assign _170_ = tokens_store + given[5];
-  assign _172_ = _170_ - takes_store;
-  assign _173_ = tokens_store != 1'h1;
-  assign _174_ = given[5] | _173_;
-  assign _175_ = & tokens_store;
-  assign _176_ = ~ _175_;
-  assign _177_ = given[5] ? _176_ : has_store;
-  assign _178_ = takes_store ? _174_ : _177_;
-  assign _179_ = tokens_load != 1'h1;
-  assign _180_ = given[0] | _179_;
-  assign _181_ = & tokens_load;
-  assign _001_ = ~ _181_;
-  assign _002_ = given[0] ? _001_ : has_load;
-  assign _003_ = head[8] ? _180_ : _002_;
-  assign _004_ = ~ _003_;
-  assign _005_ = queue_popped[8] & _004_;
-  assign _006_ = tokens_dsp != 1'h1;
-  assign _007_ = given[1] | _006_;
-  assign _008_ = & tokens_dsp;
-  assign _009_ = ~ _008_;
-  assign _011_ = given[1] ? _009_ : has_dsp;
-  assign _012_ = head[9] ? _007_ : _011_;
-  assign _013_ = ~ _012_;
-  assign _014_ = queue_popped[9] & _013_;
-  assign _015_ = _005_ | _014_;
-  assign _016_ = tokens_lut != 1'h1;
-  assign _017_ = given[2] | _016_;
-  assign _018_ = & tokens_lut;
-  assign _019_ = ~ _018_;
-  assign _020_ = given[2] ? _019_ : has_lut;
-  assign _021_ = head[10] ? _017_ : _020_;
-  assign _022_ = ~ _021_;
-  assign _023_ = queue_popped[10] & _022_;
-  assign _024_ = _015_ | _023_;
-  assign _025_ = tokens_sparse != 1'h1;
-  assign _026_ = given[3] | _025_;
-  assign _027_ = & tokens_sparse;
-  assign _028_ = ~ _027_;
-  assign _029_ = given[3] ? _028_ : has_sparse;
-  assign _030_ = head[11] ? _026_ : _029_;
-  assign _032_ = ~ _030_;
-  assign _033_ = queue_popped[11] & _032_;
-  assign _034_ = _024_ | _033_;
-  assign _035_ = tokens_vec != 1'h1;
-  assign _036_ = given[4] | _035_;
-  assign _037_ = & tokens_vec;
-  assign _038_ = ~ _037_;
-  assign _039_ = given[4] ? _038_ : has_vec;
-  assign _040_ = head[12] ? _036_ : _039_;
-  assign _041_ = ~ _040_;
-  assign _043_ = queue_popped[12] & _041_;
-  assign _044_ = _034_ | _043_;
-  assign _045_ = tokens_store != 1'h1;
-  assign _046_ = given[5] | _045_;
-  assign _047_ = & tokens_store;
-  assign _048_ = ~ _047_;
-  assign _049_ = given[5] ? _048_ : has_store;
-  assign _050_ = head[13] ? _046_ : _049_;
-  assign _051_ = ~ _050_;
-  assign _052_ = queue_popped[13] & _051_;
-  assign _054_ = _044_ | _052_;
-  assign _055_ = & tokens_load;
-  assign _056_ = ~ _055_;
-  assign _057_ = given[0] ? _056_ : has_load;
-  assign _058_ = ~ _057_;
-  assign _059_ = queue_kept[8] & _058_;
-  assign _060_ = & tokens_dsp;
-  assign _061_ = ~ _060_;
-  assign _062_ = given[1] ? _061_ : has_dsp;
-  assign _064_ = ~ _062_;
-  assign _065_ = queue_kept[9] & _064_;
-  assign _066_ = _059_ | _065_;
-  assign _067_ = & tokens_lut;
-  assign _068_ = ~ _067_;
-  assign _069_ = given[2] ? _068_ : has_lut;
-  assign _070_ = ~ _069_;
-  assign _071_ = queue_kept[10] & _070_;
-  assign _072_ = _066_ | _071_;
-  assign _073_ = & tokens_sparse;
-  assign _075_ = ~ _073_;
-  assign _076_ = given[3] ? _075_ : has_sparse;
-  assign _077_ = ~ _076_;
-  assign _078_ = queue_kept[11] & _077_;
-  assign _079_ = _072_ | _078_;
-  assign _080_ = & tokens_vec;
-  assign _081_ = ~ _080_;
-  assign _082_ = given[4] ? _081_ : has_vec;
-  assign _083_ = ~ _082_;
-  assign _084_ = queue_kept[12] & _083_;
-  assign _086_ = _079_ | _084_;
-  assign _087_ = & tokens_store;
+  assign _101_ = & tokens_load;
+  assign _102_ = _101_ & given[0];
+  assign _103_ = ~ takes_load;
+  assign _104_ = _102_ & _103_;
+  assign _105_ = & tokens_dsp;
+  assign _106_ = _105_ & given[1];
+  assign _108_ = ~ takes_dsp;
+  assign _109_ = _106_ & _108_;
+  assign _110_ = & tokens_lut;
+  assign _111_ = _110_ & given[2];
+  assign _112_ = ~ takes_lut;
+  assign _113_ = _111_ & _112_;
+  assign _114_ = & tokens_sparse;
+  assign _115_ = _114_ & given[3];
+  assign _116_ = ~ takes_sparse;
+  assign _117_ = _115_ & _116_;
+  assign _118_ = & tokens_vec;
+  assign _119_ = _118_ & given[4];
+  assign _120_ = ~ takes_vec;
+  assign _121_ = _119_ & _120_;
+  assign _122_ = & tokens_store;
+  assign _123_ = _122_ & given[5];
+  assign _124_ = ~ takes_store;
+  assign _125_ = _123_ & _124_;
+  assign overflow = | { _125_, _121_, _117_, _113_, _109_, _104_ };
+  assign _126_ = tokens_load + given[0];
+  assign _127_ = _126_ - takes_load;
+  assign _129_ = tokens_load != 1'h1;
+  assign _130_ = given[0] | _129_;
+  assign _131_ = & tokens_load;
+  assign _132_ = ~ _131_;
+  assign _133_ = given[0] ? _132_ : has_load;
+  assign _134_ = takes_load ? _130_ : _133_;
+  assign _135_ = tokens_dsp + given[1];
+  assign _136_ = _135_ - takes_dsp;
+  assign _137_ = tokens_dsp != 1'h1;
+  assign _138_ = given[1] | _137_;
+  assign _139_ = & tokens_dsp;
+  assign _140_ = ~ _139_;
+  assign _141_ = given[1] ? _140_ : has_dsp;
+  assign _142_ = takes_dsp ? _138_ : _141_;
+  assign _143_ = tokens_lut + given[2];
+  assign _144_ = _143_ - takes_lut;
+  assign _145_ = tokens_lut != 1'h1;
+  assign _146_ = given[2] | _145_;
+  assign _147_ = & tokens_lut;
+  assign _148_ = ~ _147_;
+  assign _150_ = given[2] ? _148_ : has_lut;
+  assign _151_ = takes_lut ? _146_ : _150_;
+  assign _152_ = tokens_sparse + given[3];
+  assign _153_ = _152_ - takes_sparse;
+  assign _154_ = tokens_sparse != 1'h1;
+  assign _155_ = given[3] | _154_;
+  assign _156_ = & tokens_sparse;
+  assign _157_ = ~ _156_;
+  assign _158_ = given[3] ? _157_ : has_sparse;
+  assign _159_ = takes_sparse ? _155_ : _158_;
+  assign _160_ = tokens_vec + given[4];
+  assign _161_ = _160_ - takes_vec;
+  assign _162_ = tokens_vec != 1'h1;
+  assign _163_ = given[4] | _162_;
+  assign _164_ = & tokens_vec;
+  assign _165_ = ~ _164_;
+  assign _166_ = given[4] ? _165_ : has_vec;
+  assign _167_ = takes_vec ? _163_ : _166_;
+  assign _168_ = tokens_store + given[5];
+  assign _169_ = _168_ - takes_store;
+  assign _171_ = tokens_store != 1'h1;
+  assign _172_ = given[5] | _171_;
+  assign _173_ = & tokens_store;
+  assign _174_ = ~ _173_;
+  assign _175_ = given[5] ? _174_ : has_store;
+  assign _176_ = takes_store ? _172_ : _175_;
+  assign _177_ = tokens_load != 1'h1;
+  assign _178_ = given[0] | _177_;
+  assign _179_ = & tokens_load;
+  assign _180_ = ~ _179_;
+  assign _001_ = given[0] ? _180_ : has_load;
+  assign _002_ = head[8] ? _178_ : _001_;
+  assign _003_ = ~ _002_;
+  assign _004_ = queue_popped[8] & _003_;
+  assign _005_ = tokens_dsp != 1'h1;
+  assign _006_ = given[1] | _005_;
+  assign _007_ = & tokens_dsp;
+  assign _008_ = ~ _007_;
+  assign _009_ = given[1] ? _008_ : has_dsp;
+  assign _011_ = head[9] ? _006_ : _009_;
+  assign _012_ = ~ _011_;
+  assign _013_ = queue_popped[9] & _012_;
+  assign _014_ = _004_ | _013_;
+  assign _015_ = tokens_lut != 1'h1;
+  assign _016_ = given[2] | _015_;
+  assign _017_ = & tokens_lut;
+  assign _018_ = ~ _017_;
+  assign _019_ = given[2] ? _018_ : has_lut;
+  assign _020_ = head[10] ? _016_ : _019_;
+  assign _021_ = ~ _020_;
+  assign _022_ = queue_popped[10] & _021_;
+  assign _023_ = _014_ | _022_;
+  assign _024_ = tokens_sparse != 1'h1;
+  assign _025_ = given[3] | _024_;
+  assign _026_ = & tokens_sparse;
+  assign _027_ = ~ _026_;
+  assign _028_ = given[3] ? _027_ : has_sparse;
+  assign _029_ = head[11] ? _025_ : _028_;
+  assign _030_ = ~ _029_;
+  assign _032_ = queue_popped[11] & _030_;
+  assign _033_ = _023_ | _032_;
+  assign _034_ = tokens_vec != 1'h1;
+  assign _035_ = given[4] | _034_;
+  assign _036_ = & tokens_vec;
+  assign _037_ = ~ _036_;
+  assign _038_ = given[4] ? _037_ : has_vec;
+  assign _039_ = head[12] ? _035_ : _038_;
+  assign _040_ = ~ _039_;
+  assign _041_ = queue_popped[12] & _040_;
+  assign _043_ = _033_ | _041_;
+  assign _044_ = tokens_store != 1'h1;
+  assign _045_ = given[5] | _044_;
+  assign _046_ = & tokens_store;
+  assign _047_ = ~ _046_;
+  assign _048_ = given[5] ? _047_ : has_store;
+  assign _049_ = head[13] ? _045_ : _048_;
+  assign _050_ = ~ _049_;
+  assign _051_ = queue_popped[13] & _050_;
+  assign _052_ = _043_ | _051_;
+  assign _054_ = & tokens_load;
+  assign _055_ = ~ _054_;
+  assign _056_ = given[0] ? _055_ : has_load;
+  assign _057_ = ~ _056_;
+  assign _058_ = queue_kept[8] & _057_;
+  assign _059_ = & tokens_dsp;
+  assign _060_ = ~ _059_;
+  assign _061_ = given[1] ? _060_ : has_dsp;
+  assign _062_ = ~ _061_;
+  assign _064_ = queue_kept[9] & _062_;
+  assign _065_ = _058_ | _064_;
+  assign _066_ = & tokens_lut;
+  assign _067_ = ~ _066_;
+  assign _068_ = given[2] ? _067_ : has_lut;
+  assign _069_ = ~ _068_;
+  assign _070_ = queue_kept[10] & _069_;
+  assign _071_ = _065_ | _070_;
+  assign _072_ = & tokens_sparse;
+  assign _073_ = ~ _072_;
+  assign _075_ = given[3] ? _073_ : has_sparse;
+  assign _076_ = ~ _075_;
+  assign _077_ = queue_kept[11] & _076_;
+  assign _078_ = _071_ | _077_;
+  assign _079_ = & tokens_vec;
+  assign _080_ = ~ _079_;
+  assign _081_ = given[4] ? _080_ : has_vec;
+  assign _082_ = ~ _081_;
+  assign _083_ = queue_kept[12] & _082_;
+  assign _084_ = _078_ | _083_;
+  assign _085_ = & tokens_store;
+  assign _086_ = ~ _085_;
+  assign _087_ = given[5] ? _086_ : has_store;
   assign _088_ = ~ _087_;
-  assign _089_ = given[5] ? _088_ : has_store;
-  assign _090_ = ~ _089_;
-  assign _091_ = queue_kept[13] & _090_;
-  assign _092_ = _086_ | _091_;
-  assign _093_ = start ? _054_ : _092_;
-  assign _094_ = queue_popped[7:4] != 1'h1;
-  assign _095_ = queue_kept[7:4] != 1'h1;
-  assign _096_ = start ? _094_ : _095_;
+  assign _089_ = queue_kept[13] & _088_;
+  assign _090_ = _084_ | _089_;
+  assign _091_ = start ? _052_ : _090_;
+  assign _092_ = queue_popped[7:4] != 1'h1;
+  assign _093_ = queue_kept[7:4] != 1'h1;
+  assign _094_ = start ? _092_ : _093_;
   always @(posedge clk)
     if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
-    else busy <= _183_;
+    else busy <= _182_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _096_;
+    else single <= _094_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _093_;
+    else blocked <= _091_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _178_;
+    else has_store <= _176_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _172_[5:0];
+    else tokens_store <= _169_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _169_;
+    else has_vec <= _167_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _163_[5:0];
+    else tokens_vec <= _161_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _161_;
+    else has_sparse <= _159_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _155_[5:0];
+    else tokens_sparse <= _153_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _153_;
+    else has_lut <= _151_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _146_[5:0];
+    else tokens_lut <= _144_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _144_;
+    else has_dsp <= _142_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _138_[5:0];
+    else tokens_dsp <= _136_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _136_;
+    else has_load <= _134_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _130_[5:0];
-  assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = begins ? 1'h1 : _182_;
+    else tokens_load <= _127_[5:0];
+  assign _181_ = done ? 1'h0 : busy;
+  assign _182_ = begins ? 1'h1 : _181_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(_097_),
+    .full(_096_),
     .head(head),
     .kept(queue_kept),
-    .level(_098_),
-    .pop(start),
+    .level(_097_),
+    .pop(free),
     .popped(queue_popped),
     .push(push),
     .rst(rst),
@@ -12265,7 +12514,7 @@ module accelerator_shell_1(word, given, done, clk, rst, gives, start, begins, he
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
   assign queue_head = head;
-  assign queue_pop = start;
+  assign queue_pop = free;
   assign queue_push = push;
 endmodule
 
@@ -12344,7 +12593,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _071_;
   wire _072_;
   wire _073_;
-  wire _074_;
+  wire [5:0] _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -12355,7 +12604,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _082_;
   wire _083_;
   wire _084_;
-  wire [5:0] _085_;
+  wire _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -12367,8 +12616,8 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _094_;
   wire _095_;
   wire _096_;
-  wire _097_;
-  wire [2:0] _098_;
+  wire [2:0] _097_;
+  wire _098_;
   wire _099_;
   wire _100_;
   wire _101_;
@@ -12396,53 +12645,53 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _123_;
   wire _124_;
   wire _125_;
-  wire _126_;
-  wire _127_;
-  wire [6:0] _128_;
+  wire [6:0] _126_;
+  wire [7:0] _127_;
+  wire _128_;
   wire _129_;
-  wire [7:0] _130_;
+  wire _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
-  wire _135_;
-  wire _136_;
-  wire [6:0] _137_;
-  wire [7:0] _138_;
+  wire [6:0] _135_;
+  wire [7:0] _136_;
+  wire _137_;
+  wire _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
-  wire _143_;
-  wire _144_;
-  wire [6:0] _145_;
-  wire [7:0] _146_;
+  wire [6:0] _143_;
+  wire [7:0] _144_;
+  wire _145_;
+  wire _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
-  wire _152_;
-  wire _153_;
-  wire [6:0] _154_;
-  wire [7:0] _155_;
+  wire [6:0] _152_;
+  wire [7:0] _153_;
+  wire _154_;
+  wire _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
-  wire _160_;
-  wire _161_;
-  wire [6:0] _162_;
-  wire [7:0] _163_;
+  wire [6:0] _160_;
+  wire [7:0] _161_;
+  wire _162_;
+  wire _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
-  wire _168_;
-  wire _169_;
-  wire [6:0] _170_;
+  wire [6:0] _168_;
+  wire [7:0] _169_;
+  wire _170_;
   wire _171_;
-  wire [7:0] _172_;
+  wire _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -12453,7 +12702,6 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   wire _180_;
   wire _181_;
   wire _182_;
-  wire _183_;
   output began;
   wire began;
   output begins;
@@ -12468,6 +12716,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   output ended;
   wire ended;
   wire ends;
+  wire free;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -12521,260 +12770,260 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   assign _000_ = ~ has_load;
   assign lacks[0] = head[8] & _000_;
   assign takes_load = start & head[8];
-  assign _108_ = ~ has_dsp;
-  assign lacks[1] = head[9] & _108_;
+  assign _107_ = ~ has_dsp;
+  assign lacks[1] = head[9] & _107_;
   assign takes_dsp = start & head[9];
-  assign _129_ = ~ has_lut;
-  assign lacks[2] = head[10] & _129_;
+  assign _128_ = ~ has_lut;
+  assign lacks[2] = head[10] & _128_;
   assign takes_lut = start & head[10];
-  assign _150_ = ~ has_sparse;
-  assign lacks[3] = head[11] & _150_;
+  assign _149_ = ~ has_sparse;
+  assign lacks[3] = head[11] & _149_;
   assign takes_sparse = start & head[11];
-  assign _171_ = ~ has_vec;
-  assign lacks[4] = head[12] & _171_;
+  assign _170_ = ~ has_vec;
+  assign lacks[4] = head[12] & _170_;
   assign takes_vec = start & head[12];
   assign _010_ = ~ has_store;
   assign lacks[5] = head[13] & _010_;
   assign takes_store = start & head[13];
   assign _031_ = ~ busy;
-  assign _042_ = queue_valid & _031_;
-  assign _053_ = ~ blocked;
-  assign start = _042_ & _053_;
-  assign _063_ = ~ single;
-  assign begins = start & _063_;
-  assign _074_ = start & single;
-  assign ended = busy ? done : _074_;
-  assign _085_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _042_ = ~ blocked;
+  assign free = _031_ & _042_;
+  assign start = queue_valid & free;
+  assign _053_ = ~ single;
+  assign begins = start & _053_;
+  assign _063_ = start & single;
+  assign ended = busy ? done : _063_;
+  assign _074_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _074_ : 6'h00;
+  assign _095_ = ~ busy;
+  assign _098_ = ~ queue_valid;
+  assign idle = _095_ & _098_;
   assign _099_ = ~ busy;
-  assign _100_ = ~ queue_valid;
-  assign idle = _099_ & _100_;
-  assign _101_ = ~ busy;
-  assign _102_ = _101_ & queue_valid;
-  assign waiting = _102_ & blocked;
+  assign _100_ = _099_ & queue_valid;
+  assign waiting = _100_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _103_ = & tokens_load;
-  assign _104_ = _103_ & given[0];
-  assign _105_ = ~ takes_load;
-  assign _106_ = _104_ & _105_;
-  assign _107_ = & tokens_dsp;
-  assign _109_ = _107_ & given[1];
-  assign _110_ = ~ takes_dsp;
-  assign _111_ = _109_ & _110_;
-  assign _112_ = & tokens_lut;
-  assign _113_ = _112_ & given[2];
-  assign _114_ = ~ takes_lut;
-  assign _115_ = _113_ & _114_;
-  assign _116_ = & tokens_sparse;
-  assign _117_ = _116_ & given[3];
-  assign _118_ = ~ takes_sparse;
-  assign _119_ = _117_ & _118_;
-  assign _120_ = & tokens_vec;
-  assign _121_ = _120_ & given[4];
-  assign _122_ = ~ takes_vec;
-  assign _123_ = _121_ & _122_;
-  assign _124_ = & tokens_store;
-  assign _125_ = _124_ & given[5];
-  assign _126_ = ~ takes_store;
-  assign _127_ = _125_ & _126_;
-  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
-  assign _128_ = tokens_load + given[0];
-  assign _130_ = _128_ - takes_load;
-  assign _131_ = tokens_load != 1'h1;
-  assign _132_ = given[0] | _131_;
-  assign _133_ = & tokens_load;
-  assign _134_ = ~ _133_;
-  assign _135_ = given[0] ? _134_ : has_load;
-  assign _136_ = takes_load ? _132_ : _135_;
-  assign _137_ = tokens_dsp + given[1];
-  assign _138_ = _137_ - takes_dsp;
-  assign _139_ = tokens_dsp != 1'h1;
-  assign _140_ = given[1] | _139_;
-  assign _141_ = & tokens_dsp;
-  assign _142_ = ~ _141_;
-  assign _143_ = given[1] ? _142_ : has_dsp;
-  assign _144_ = takes_dsp ? _140_ : _143_;
-  assign _145_ = tokens_lut + given[2];
-  assign _146_ = _145_ - takes_lut;
-  assign _147_ = tokens_lut != 1'h1;
-  assign _148_ = given[2] | _147_;
-  assign _149_ = & tokens_lut;
-  assign _151_ = ~ _149_;
-  assign _152_ = given[2] ? _151_ : has_lut;
-  assign _153_ = takes_lut ? _148_ : _152_;
-  assign _154_ = tokens_sparse + given[3];
-  assign _155_ = _154_ - takes_sparse;
-  assign _156_ = tokens_sparse != 1'h1;
-  assign _157_ = given[3] | _156_;
-  assign _158_ = & tokens_sparse;
-  assign _159_ = ~ _158_;
-  assign _160_ = given[3] ? _159_ : has_sparse;
-  assign _161_ = takes_sparse ? _157_ : _160_;
-  assign _162_ = tokens_vec + given[4];
-  assign _163_ = _162_ - takes_vec;
-  assign _164_ = tokens_vec != 1'h1;
-  assign _165_ = given[4] | _164_;
-  assign _166_ = & tokens_vec;
-  assign _167_ = ~ _166_;
-  assign _168_ = given[4] ? _167_ : has_vec;
-  assign _169_ = takes_vec ? _165_ : _168_;
-  assign _170_ = tokens_store + given[5];
-  assign _172_ = _170_ - takes_store;
-  assign _173_ = tokens_store != 1'h1;
-  assign _174_ = given[5] | _173_;
-  assign _175_ = & tokens_store;
-  assign _176_ = ~ _175_;
-  assign _177_ = given[5] ? _176_ : has_store;
-  assign _178_ = takes_store ? _174_ : _177_;
-  assign _179_ = tokens_load != 1'h1;
-  assign _180_ = given[0] | _179_;
-  assign _181_ = & tokens_load;
-  assign _001_ = ~ _181_;
-  assign _002_ = given[0] ? _001_ : has_load;
-  assign _003_ = head[8] ? _180_ : _002_;
-  assign _004_ = ~ _003_;
-  assign _005_ = queue_popped[8] & _004_;
-  assign _006_ = tokens_dsp != 1'h1;
-  assign _007_ = given[1] | _006_;
-  assign _008_ = & tokens_dsp;
-  assign _009_ = ~ _008_;
-  assign _011_ = given[1] ? _009_ : has_dsp;
-  assign _012_ = head[9] ? _007_ : _011_;
-  assign _013_ = ~ _012_;
-  assign _014_ = queue_popped[9] & _013_;
-  assign _015_ = _005_ | _014_;
-  assign _016_ = tokens_lut != 1'h1;
-  assign _017_ = given[2] | _016_;
-  assign _018_ = & tokens_lut;
-  assign _019_ = ~ _018_;
-  assign _020_ = given[2] ? _019_ : has_lut;
-  assign _021_ = head[10] ? _017_ : _020_;
-  assign _022_ = ~ _021_;
-  assign _023_ = queue_popped[10] & _022_;
-  assign _024_ = _015_ | _023_;
-  assign _025_ = tokens_sparse != 1'h1;
-  assign _026_ = given[3] | _025_;
-  assign _027_ = & tokens_sparse;
-  assign _028_ = ~ _027_;
-  assign _029_ = given[3] ? _028_ : has_sparse;
-  assign _030_ = head[11] ? _026_ : _029_;
-  assign _032_ = ~ _030_;
-  assign _033_ = queue_popped[11] & _032_;
-  assign _034_ = _024_ | _033_;
-  assign _035_ = tokens_vec != 1'h1;
-  assign _036_ = given[4] | _035_;
-  assign _037_ = & tokens_vec;
-  assign _038_ = ~ _037_;
-  assign _039_ = given[4] ? _038_ : has_vec;
-  assign _040_ = head[12] ? _036_ : _039_;
-  assign _041_ = ~ _040_;
-  assign _043_ = queue_popped[12] & _041_;
-  assign _044_ = _034_ | _043_;
-  assign _045_ = tokens_store != 1'h1;
-  assign _046_ = given[5] | _045_;
-  assign _047_ = & tokens_store;
-  assign _048_ = ~ _047_;
-  assign _049_ = given[5] ? _048_ : has_store;
-  assign _050_ = head[13] ? _046_ : _049_;
-  assign _051_ = ~ _050_;
-  assign _052_ = queue_popped[13] & _051_;
-  assign _054_ = _044_ | _052_;
-  assign _055_ = & tokens_load;
-  assign _056_ = ~ _055_;
-  assign _057_ = given[0] ? _056_ : has_load;
-  assign _058_ = ~ _057_;
-  assign _059_ = queue_kept[8] & _058_;
-  assign _060_ = & tokens_dsp;
-  assign _061_ = ~ _060_;
-  assign _062_ = given[1] ? _061_ : has_dsp;
-  assign _064_ = ~ _062_;
-  assign _065_ = queue_kept[9] & _064_;
-  assign _066_ = _059_ | _065_;
-  assign _067_ = & tokens_lut;
-  assign _068_ = ~ _067_;
-  assign _069_ = given[2] ? _068_ : has_lut;
-  assign _070_ = ~ _069_;
-  assign _071_ = queue_kept[10] & _070_;
-  assign _072_ = _066_ | _071_;
-  assign _073_ = & tokens_sparse;
-  assign _075_ = ~ _073_;
-  assign _076_ = given[3] ? _075_ : has_sparse;
-  assign _077_ = ~ _076_;
-  assign _078_ = queue_kept[11] & _077_;
-  assign _079_ = _072_ | _078_;
-  assign _080_ = & tokens_vec;
-  assign _081_ = ~ _080_;
-  assign _082_ = given[4] ? _081_ : has_vec;
-  assign _083_ = ~ _082_;
-  assign _084_ = queue_kept[12] & _083_;
-  assign _086_ = _079_ | _084_;
-  assign _087_ = & tokens_store;
+  assign _101_ = & tokens_load;
+  assign _102_ = _101_ & given[0];
+  assign _103_ = ~ takes_load;
+  assign _104_ = _102_ & _103_;
+  assign _105_ = & tokens_dsp;
+  assign _106_ = _105_ & given[1];
+  assign _108_ = ~ takes_dsp;
+  assign _109_ = _106_ & _108_;
+  assign _110_ = & tokens_lut;
+  assign _111_ = _110_ & given[2];
+  assign _112_ = ~ takes_lut;
+  assign _113_ = _111_ & _112_;
+  assign _114_ = & tokens_sparse;
+  assign _115_ = _114_ & given[3];
+  assign _116_ = ~ takes_sparse;
+  assign _117_ = _115_ & _116_;
+  assign _118_ = & tokens_vec;
+  assign _119_ = _118_ & given[4];
+  assign _120_ = ~ takes_vec;
+  assign _121_ = _119_ & _120_;
+  assign _122_ = & tokens_store;
+  assign _123_ = _122_ & given[5];
+  assign _124_ = ~ takes_store;
+  assign _125_ = _123_ & _124_;
+  assign overflow = | { _125_, _121_, _117_, _113_, _109_, _104_ };
+  assign _126_ = tokens_load + given[0];
+  assign _127_ = _126_ - takes_load;
+  assign _129_ = tokens_load != 1'h1;
+  assign _130_ = given[0] | _129_;
+  assign _131_ = & tokens_load;
+  assign _132_ = ~ _131_;
+  assign _133_ = given[0] ? _132_ : has_load;
+  assign _134_ = takes_load ? _130_ : _133_;
+  assign _135_ = tokens_dsp + given[1];
+  assign _136_ = _135_ - takes_dsp;
+  assign _137_ = tokens_dsp != 1'h1;
+  assign _138_ = given[1] | _137_;
+  assign _139_ = & tokens_dsp;
+  assign _140_ = ~ _139_;
+  assign _141_ = given[1] ? _140_ : has_dsp;
+  assign _142_ = takes_dsp ? _138_ : _141_;
+  assign _143_ = tokens_lut + given[2];
+  assign _144_ = _143_ - takes_lut;
+  assign _145_ = tokens_lut != 1'h1;
+  assign _146_ = given[2] | _145_;
+  assign _147_ = & tokens_lut;
+  assign _148_ = ~ _147_;
+  assign _150_ = given[2] ? _148_ : has_lut;
+  assign _151_ = takes_lut ? _146_ : _150_;
+  assign _152_ = tokens_sparse + given[3];
+  assign _153_ = _152_ - takes_sparse;
+  assign _154_ = tokens_sparse != 1'h1;
+  assign _155_ = given[3] | _154_;
+  assign _156_ = & tokens_sparse;
+  assign _157_ = ~ _156_;
+  assign _158_ = given[3] ? _157_ : has_sparse;
+  assign _159_ = takes_sparse ? _155_ : _158_;
+  assign _160_ = tokens_vec + given[4];
+  assign _161_ = _160_ - takes_vec;
+  assign _162_ = tokens_vec != 1'h1;
+  assign _163_ = given[4] | _162_;
+  assign _164_ = & tokens_vec;
+  assign _165_ = ~ _164_;
+  assign _166_ = given[4] ? _165_ : has_vec;
+  assign _167_ = takes_vec ? _163_ : _166_;
+  assign _168_ = tokens_store + given[5];
+  assign _169_ = _168_ - takes_store;
+  assign _171_ = tokens_store != 1'h1;
+  assign _172_ = given[5] | _171_;
+  assign _173_ = & tokens_store;
+  assign _174_ = ~ _173_;
+  assign _175_ = given[5] ? _174_ : has_store;
+  assign _176_ = takes_store ? _172_ : _175_;
+  assign _177_ = tokens_load != 1'h1;
+  assign _178_ = given[0] | _177_;
+  assign _179_ = & tokens_load;
+  assign _180_ = ~ _179_;
+  assign _001_ = given[0] ? _180_ : has_load;
+  assign _002_ = head[8] ? _178_ : _001_;
+  assign _003_ = ~ _002_;
+  assign _004_ = queue_popped[8] & _003_;
+  assign _005_ = tokens_dsp != 1'h1;
+  assign _006_ = given[1] | _005_;
+  assign _007_ = & tokens_dsp;
+  assign _008_ = ~ _007_;
+  assign _009_ = given[1] ? _008_ : has_dsp;
+  assign _011_ = head[9] ? _006_ : _009_;
+  assign _012_ = ~ _011_;
+  assign _013_ = queue_popped[9] & _012_;
+  assign _014_ = _004_ | _013_;
+  assign _015_ = tokens_lut != 1'h1;
+  assign _016_ = given[2] | _015_;
+  assign _017_ = & tokens_lut;
+  assign _018_ = ~ _017_;
+  assign _019_ = given[2] ? _018_ : has_lut;
+  assign _020_ = head[10] ? _016_ : _019_;
+  assign _021_ = ~ _020_;
+  assign _022_ = queue_popped[10] & _021_;
+  assign _023_ = _014_ | _022_;
+  assign _024_ = tokens_sparse != 1'h1;
+  assign _025_ = given[3] | _024_;
+  assign _026_ = & tokens_sparse;
+  assign _027_ = ~ _026_;
+  assign _028_ = given[3] ? _027_ : has_sparse;
+  assign _029_ = head[11] ? _025_ : _028_;
+  assign _030_ = ~ _029_;
+  assign _032_ = queue_popped[11] & _030_;
+  assign _033_ = _023_ | _032_;
+  assign _034_ = tokens_vec != 1'h1;
+  assign _035_ = given[4] | _034_;
+  assign _036_ = & tokens_vec;
+  assign _037_ = ~ _036_;
+  assign _038_ = given[4] ? _037_ : has_vec;
+  assign _039_ = head[12] ? _035_ : _038_;
+  assign _040_ = ~ _039_;
+  assign _041_ = queue_popped[12] & _040_;
+  assign _043_ = _033_ | _041_;
+  assign _044_ = tokens_store != 1'h1;
+  assign _045_ = given[5] | _044_;
+  assign _046_ = & tokens_store;
+  assign _047_ = ~ _046_;
+  assign _048_ = given[5] ? _047_ : has_store;
+  assign _049_ = head[13] ? _045_ : _048_;
+  assign _050_ = ~ _049_;
+  assign _051_ = queue_popped[13] & _050_;
+  assign _052_ = _043_ | _051_;
+  assign _054_ = & tokens_load;
+  assign _055_ = ~ _054_;
+  assign _056_ = given[0] ? _055_ : has_load;
+  assign _057_ = ~ _056_;
+  assign _058_ = queue_kept[8] & _057_;
+  assign _059_ = & tokens_dsp;
+  assign _060_ = ~ _059_;
+  assign _061_ = given[1] ? _060_ : has_dsp;
+  assign _062_ = ~ _061_;
+  assign _064_ = queue_kept[9] & _062_;
+  assign _065_ = _058_ | _064_;
+  assign _066_ = & tokens_lut;
+  assign _067_ = ~ _066_;
+  assign _068_ = given[2] ? _067_ : has_lut;
+  assign _069_ = ~ _068_;
+  assign _070_ = queue_kept[10] & _069_;
+  assign _071_ = _065_ | _070_;
+  assign _072_ = & tokens_sparse;
+  assign _073_ = ~ _072_;
+  assign _075_ = given[3] ? _073_ : has_sparse;
+  assign _076_ = ~ _075_;
+  assign _077_ = queue_kept[11] & _076_;
+  assign _078_ = _071_ | _077_;
+  assign _079_ = & tokens_vec;
+  assign _080_ = ~ _079_;
+  assign _081_ = given[4] ? _080_ : has_vec;
+  assign _082_ = ~ _081_;
+  assign _083_ = queue_kept[12] & _082_;
+  assign _084_ = _078_ | _083_;
+  assign _085_ = & tokens_store;
+  assign _086_ = ~ _085_;
+  assign _087_ = given[5] ? _086_ : has_store;
   assign _088_ = ~ _087_;
-  assign _089_ = given[5] ? _088_ : has_store;
-  assign _090_ = ~ _089_;
-  assign _091_ = queue_kept[13] & _090_;
-  assign _092_ = _086_ | _091_;
-  assign _093_ = start ? _054_ : _092_;
-  assign _094_ = queue_popped[7:4] != 2'h2;
-  assign _095_ = queue_kept[7:4] != 2'h2;
-  assign _096_ = start ? _094_ : _095_;
+  assign _089_ = queue_kept[13] & _088_;
+  assign _090_ = _084_ | _089_;
+  assign _091_ = start ? _052_ : _090_;
+  assign _092_ = queue_popped[7:4] != 2'h2;
+  assign _093_ = queue_kept[7:4] != 2'h2;
+  assign _094_ = start ? _092_ : _093_;
   always @(posedge clk)
     if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
-    else busy <= _183_;
+    else busy <= _182_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _096_;
+    else single <= _094_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _093_;
+    else blocked <= _091_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _178_;
+    else has_store <= _176_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _172_[5:0];
+    else tokens_store <= _169_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _169_;
+    else has_vec <= _167_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _163_[5:0];
+    else tokens_vec <= _161_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _161_;
+    else has_sparse <= _159_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _155_[5:0];
+    else tokens_sparse <= _153_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _153_;
+    else has_lut <= _151_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _146_[5:0];
+    else tokens_lut <= _144_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _144_;
+    else has_dsp <= _142_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _138_[5:0];
+    else tokens_dsp <= _136_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _136_;
+    else has_load <= _134_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _130_[5:0];
-  assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = begins ? 1'h1 : _182_;
+    else tokens_load <= _127_[5:0];
+  assign _181_ = done ? 1'h0 : busy;
+  assign _182_ = begins ? 1'h1 : _181_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(_097_),
+    .full(_096_),
     .head(head),
     .kept(queue_kept),
-    .level(_098_),
-    .pop(start),
+    .level(_097_),
+    .pop(free),
     .popped(queue_popped),
     .push(push),
     .rst(rst),
@@ -12786,7 +13035,7 @@ module accelerator_shell_2(word, given, done, clk, rst, gives, start, begins, he
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
   assign queue_head = head;
-  assign queue_pop = start;
+  assign queue_pop = free;
   assign queue_push = push;
 endmodule
 
@@ -12865,7 +13114,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _071_;
   wire _072_;
   wire _073_;
-  wire _074_;
+  wire [5:0] _074_;
   wire _075_;
   wire _076_;
   wire _077_;
@@ -12876,7 +13125,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _082_;
   wire _083_;
   wire _084_;
-  wire [5:0] _085_;
+  wire _085_;
   wire _086_;
   wire _087_;
   wire _088_;
@@ -12888,8 +13137,8 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _094_;
   wire _095_;
   wire _096_;
-  wire _097_;
-  wire [2:0] _098_;
+  wire [2:0] _097_;
+  wire _098_;
   wire _099_;
   wire _100_;
   wire _101_;
@@ -12917,53 +13166,53 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _123_;
   wire _124_;
   wire _125_;
-  wire _126_;
-  wire _127_;
-  wire [6:0] _128_;
+  wire [6:0] _126_;
+  wire [7:0] _127_;
+  wire _128_;
   wire _129_;
-  wire [7:0] _130_;
+  wire _130_;
   wire _131_;
   wire _132_;
   wire _133_;
   wire _134_;
-  wire _135_;
-  wire _136_;
-  wire [6:0] _137_;
-  wire [7:0] _138_;
+  wire [6:0] _135_;
+  wire [7:0] _136_;
+  wire _137_;
+  wire _138_;
   wire _139_;
   wire _140_;
   wire _141_;
   wire _142_;
-  wire _143_;
-  wire _144_;
-  wire [6:0] _145_;
-  wire [7:0] _146_;
+  wire [6:0] _143_;
+  wire [7:0] _144_;
+  wire _145_;
+  wire _146_;
   wire _147_;
   wire _148_;
   wire _149_;
   wire _150_;
   wire _151_;
-  wire _152_;
-  wire _153_;
-  wire [6:0] _154_;
-  wire [7:0] _155_;
+  wire [6:0] _152_;
+  wire [7:0] _153_;
+  wire _154_;
+  wire _155_;
   wire _156_;
   wire _157_;
   wire _158_;
   wire _159_;
-  wire _160_;
-  wire _161_;
-  wire [6:0] _162_;
-  wire [7:0] _163_;
+  wire [6:0] _160_;
+  wire [7:0] _161_;
+  wire _162_;
+  wire _163_;
   wire _164_;
   wire _165_;
   wire _166_;
   wire _167_;
-  wire _168_;
-  wire _169_;
-  wire [6:0] _170_;
+  wire [6:0] _168_;
+  wire [7:0] _169_;
+  wire _170_;
   wire _171_;
-  wire [7:0] _172_;
+  wire _172_;
   wire _173_;
   wire _174_;
   wire _175_;
@@ -12974,7 +13223,6 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   wire _180_;
   wire _181_;
   wire _182_;
-  wire _183_;
   output began;
   wire began;
   output begins;
@@ -12989,6 +13237,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   output ended;
   wire ended;
   wire ends;
+  wire free;
   input [7:0] given;
   wire [7:0] given;
   output [7:0] gives;
@@ -13042,260 +13291,260 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   assign _000_ = ~ has_load;
   assign lacks[0] = head[8] & _000_;
   assign takes_load = start & head[8];
-  assign _108_ = ~ has_dsp;
-  assign lacks[1] = head[9] & _108_;
+  assign _107_ = ~ has_dsp;
+  assign lacks[1] = head[9] & _107_;
   assign takes_dsp = start & head[9];
-  assign _129_ = ~ has_lut;
-  assign lacks[2] = head[10] & _129_;
+  assign _128_ = ~ has_lut;
+  assign lacks[2] = head[10] & _128_;
   assign takes_lut = start & head[10];
-  assign _150_ = ~ has_sparse;
-  assign lacks[3] = head[11] & _150_;
+  assign _149_ = ~ has_sparse;
+  assign lacks[3] = head[11] & _149_;
   assign takes_sparse = start & head[11];
-  assign _171_ = ~ has_vec;
-  assign lacks[4] = head[12] & _171_;
+  assign _170_ = ~ has_vec;
+  assign lacks[4] = head[12] & _170_;
   assign takes_vec = start & head[12];
   assign _010_ = ~ has_store;
   assign lacks[5] = head[13] & _010_;
   assign takes_store = start & head[13];
   assign _031_ = ~ busy;
-  assign _042_ = queue_valid & _031_;
-  assign _053_ = ~ blocked;
-  assign start = _042_ & _053_;
-  assign _063_ = ~ single;
-  assign begins = start & _063_;
-  assign _074_ = start & single;
-  assign ended = busy ? done : _074_;
-  assign _085_ = busy ? signals : head[21:16];
-  assign gives[5:0] = ended ? _085_ : 6'h00;
+  assign _042_ = ~ blocked;
+  assign free = _031_ & _042_;
+  assign start = queue_valid & free;
+  assign _053_ = ~ single;
+  assign begins = start & _053_;
+  assign _063_ = start & single;
+  assign ended = busy ? done : _063_;
+  assign _074_ = busy ? signals : head[21:16];
+  assign gives[5:0] = ended ? _074_ : 6'h00;
+  assign _095_ = ~ busy;
+  assign _098_ = ~ queue_valid;
+  assign idle = _095_ & _098_;
   assign _099_ = ~ busy;
-  assign _100_ = ~ queue_valid;
-  assign idle = _099_ & _100_;
-  assign _101_ = ~ busy;
-  assign _102_ = _101_ & queue_valid;
-  assign waiting = _102_ & blocked;
+  assign _100_ = _099_ & queue_valid;
+  assign waiting = _100_ & blocked;
   assign missing[5:0] = waiting ? lacks : 6'h00;
-  assign _103_ = & tokens_load;
-  assign _104_ = _103_ & given[0];
-  assign _105_ = ~ takes_load;
-  assign _106_ = _104_ & _105_;
-  assign _107_ = & tokens_dsp;
-  assign _109_ = _107_ & given[1];
-  assign _110_ = ~ takes_dsp;
-  assign _111_ = _109_ & _110_;
-  assign _112_ = & tokens_lut;
-  assign _113_ = _112_ & given[2];
-  assign _114_ = ~ takes_lut;
-  assign _115_ = _113_ & _114_;
-  assign _116_ = & tokens_sparse;
-  assign _117_ = _116_ & given[3];
-  assign _118_ = ~ takes_sparse;
-  assign _119_ = _117_ & _118_;
-  assign _120_ = & tokens_vec;
-  assign _121_ = _120_ & given[4];
-  assign _122_ = ~ takes_vec;
-  assign _123_ = _121_ & _122_;
-  assign _124_ = & tokens_store;
-  assign _125_ = _124_ & given[5];
-  assign _126_ = ~ takes_store;
-  assign _127_ = _125_ & _126_;
-  assign overflow = | { _127_, _123_, _119_, _115_, _111_, _106_ };
-  assign _128_ = tokens_load + given[0];
-  assign _130_ = _128_ - takes_load;
-  assign _131_ = tokens_load != 1'h1;
-  assign _132_ = given[0] | _131_;
-  assign _133_ = & tokens_load;
-  assign _134_ = ~ _133_;
-  assign _135_ = given[0] ? _134_ : has_load;
-  assign _136_ = takes_load ? _132_ : _135_;
-  assign _137_ = tokens_dsp + given[1];
-  assign _138_ = _137_ - takes_dsp;
-  assign _139_ = tokens_dsp != 1'h1;
-  assign _140_ = given[1] | _139_;
-  assign _141_ = & tokens_dsp;
-  assign _142_ = ~ _141_;
-  assign _143_ = given[1] ? _142_ : has_dsp;
-  assign _144_ = takes_dsp ? _140_ : _143_;
-  assign _145_ = tokens_lut + given[2];
-  assign _146_ = _145_ - takes_lut;
-  assign _147_ = tokens_lut != 1'h1;
-  assign _148_ = given[2] | _147_;
-  assign _149_ = & tokens_lut;
-  assign _151_ = ~ _149_;
-  assign _152_ = given[2] ? _151_ : has_lut;
-  assign _153_ = takes_lut ? _148_ : _152_;
-  assign _154_ = tokens_sparse + given[3];
-  assign _155_ = _154_ - takes_sparse;
-  assign _156_ = tokens_sparse != 1'h1;
-  assign _157_ = given[3] | _156_;
-  assign _158_ = & tokens_sparse;
-  assign _159_ = ~ _158_;
-  assign _160_ = given[3] ? _159_ : has_sparse;
-  assign _161_ = takes_sparse ? _157_ : _160_;
-  assign _162_ = tokens_vec + given[4];
-  assign _163_ = _162_ - takes_vec;
-  assign _164_ = tokens_vec != 1'h1;
-  assign _165_ = given[4] | _164_;
-  assign _166_ = & tokens_vec;
-  assign _167_ = ~ _166_;
-  assign _168_ = given[4] ? _167_ : has_vec;
-  assign _169_ = takes_vec ? _165_ : _168_;
-  assign _170_ = tokens_store + given[5];
-  assign _172_ = _170_ - takes_store;
-  assign _173_ = tokens_store != 1'h1;
-  assign _174_ = given[5] | _173_;
-  assign _175_ = & tokens_store;
-  assign _176_ = ~ _175_;
-  assign _177_ = given[5] ? _176_ : has_store;
-  assign _178_ = takes_store ? _174_ : _177_;
-  assign _179_ = tokens_load != 1'h1;
-  assign _180_ = given[0] | _179_;
-  assign _181_ = & tokens_load;
-  assign _001_ = ~ _181_;
-  assign _002_ = given[0] ? _001_ : has_load;
-  assign _003_ = head[8] ? _180_ : _002_;
-  assign _004_ = ~ _003_;
-  assign _005_ = queue_popped[8] & _004_;
-  assign _006_ = tokens_dsp != 1'h1;
-  assign _007_ = given[1] | _006_;
-  assign _008_ = & tokens_dsp;
-  assign _009_ = ~ _008_;
-  assign _011_ = given[1] ? _009_ : has_dsp;
-  assign _012_ = head[9] ? _007_ : _011_;
-  assign _013_ = ~ _012_;
-  assign _014_ = queue_popped[9] & _013_;
-  assign _015_ = _005_ | _014_;
-  assign _016_ = tokens_lut != 1'h1;
-  assign _017_ = given[2] | _016_;
-  assign _018_ = & tokens_lut;
-  assign _019_ = ~ _018_;
-  assign _020_ = given[2] ? _019_ : has_lut;
-  assign _021_ = head[10] ? _017_ : _020_;
-  assign _022_ = ~ _021_;
-  assign _023_ = queue_popped[10] & _022_;
-  assign _024_ = _015_ | _023_;
-  assign _025_ = tokens_sparse != 1'h1;
-  assign _026_ = given[3] | _025_;
-  assign _027_ = & tokens_sparse;
-  assign _028_ = ~ _027_;
-  assign _029_ = given[3] ? _028_ : has_sparse;
-  assign _030_ = head[11] ? _026_ : _029_;
-  assign _032_ = ~ _030_;
-  assign _033_ = queue_popped[11] & _032_;
-  assign _034_ = _024_ | _033_;
-  assign _035_ = tokens_vec != 1'h1;
-  assign _036_ = given[4] | _035_;
-  assign _037_ = & tokens_vec;
-  assign _038_ = ~ _037_;
-  assign _039_ = given[4] ? _038_ : has_vec;
-  assign _040_ = head[12] ? _036_ : _039_;
-  assign _041_ = ~ _040_;
-  assign _043_ = queue_popped[12] & _041_;
-  assign _044_ = _034_ | _043_;
-  assign _045_ = tokens_store != 1'h1;
-  assign _046_ = given[5] | _045_;
-  assign _047_ = & tokens_store;
-  assign _048_ = ~ _047_;
-  assign _049_ = given[5] ? _048_ : has_store;
-  assign _050_ = head[13] ? _046_ : _049_;
-  assign _051_ = ~ _050_;
-  assign _052_ = queue_popped[13] & _051_;
-  assign _054_ = _044_ | _052_;
-  assign _055_ = & tokens_load;
-  assign _056_ = ~ _055_;
-  assign _057_ = given[0] ? _056_ : has_load;
-  assign _058_ = ~ _057_;
-  assign _059_ = queue_kept[8] & _058_;
-  assign _060_ = & tokens_dsp;
-  assign _061_ = ~ _060_;
-  assign _062_ = given[1] ? _061_ : has_dsp;
-  assign _064_ = ~ _062_;
-  assign _065_ = queue_kept[9] & _064_;
-  assign _066_ = _059_ | _065_;
-  assign _067_ = & tokens_lut;
-  assign _068_ = ~ _067_;
-  assign _069_ = given[2] ? _068_ : has_lut;
-  assign _070_ = ~ _069_;
-  assign _071_ = queue_kept[10] & _070_;
-  assign _072_ = _066_ | _071_;
-  assign _073_ = & tokens_sparse;
-  assign _075_ = ~ _073_;
-  assign _076_ = given[3] ? _075_ : has_sparse;
-  assign _077_ = ~ _076_;
-  assign _078_ = queue_kept[11] & _077_;
-  assign _079_ = _072_ | _078_;
-  assign _080_ = & tokens_vec;
-  assign _081_ = ~ _080_;
-  assign _082_ = given[4] ? _081_ : has_vec;
-  assign _083_ = ~ _082_;
-  assign _084_ = queue_kept[12] & _083_;
-  assign _086_ = _079_ | _084_;
-  assign _087_ = & tokens_store;
+  assign _101_ = & tokens_load;
+  assign _102_ = _101_ & given[0];
+  assign _103_ = ~ takes_load;
+  assign _104_ = _102_ & _103_;
+  assign _105_ = & tokens_dsp;
+  assign _106_ = _105_ & given[1];
+  assign _108_ = ~ takes_dsp;
+  assign _109_ = _106_ & _108_;
+  assign _110_ = & tokens_lut;
+  assign _111_ = _110_ & given[2];
+  assign _112_ = ~ takes_lut;
+  assign _113_ = _111_ & _112_;
+  assign _114_ = & tokens_sparse;
+  assign _115_ = _114_ & given[3];
+  assign _116_ = ~ takes_sparse;
+  assign _117_ = _115_ & _116_;
+  assign _118_ = & tokens_vec;
+  assign _119_ = _118_ & given[4];
+  assign _120_ = ~ takes_vec;
+  assign _121_ = _119_ & _120_;
+  assign _122_ = & tokens_store;
+  assign _123_ = _122_ & given[5];
+  assign _124_ = ~ takes_store;
+  assign _125_ = _123_ & _124_;
+  assign overflow = | { _125_, _121_, _117_, _113_, _109_, _104_ };
+  assign _126_ = tokens_load + given[0];
+  assign _127_ = _126_ - takes_load;
+  assign _129_ = tokens_load != 1'h1;
+  assign _130_ = given[0] | _129_;
+  assign _131_ = & tokens_load;
+  assign _132_ = ~ _131_;
+  assign _133_ = given[0] ? _132_ : has_load;
+  assign _134_ = takes_load ? _130_ : _133_;
+  assign _135_ = tokens_dsp + given[1];
+  assign _136_ = _135_ - takes_dsp;
+  assign _137_ = tokens_dsp != 1'h1;
+  assign _138_ = given[1] | _137_;
+  assign _139_ = & tokens_dsp;
+  assign _140_ = ~ _139_;
+  assign _141_ = given[1] ? _140_ : has_dsp;
+  assign _142_ = takes_dsp ? _138_ : _141_;
+  assign _143_ = tokens_lut + given[2];
+  assign _144_ = _143_ - takes_lut;
+  assign _145_ = tokens_lut != 1'h1;
+  assign _146_ = given[2] | _145_;
+  assign _147_ = & tokens_lut;
+  assign _148_ = ~ _147_;
+  assign _150_ = given[2] ? _148_ : has_lut;
+  assign _151_ = takes_lut ? _146_ : _150_;
+  assign _152_ = tokens_sparse + given[3];
+  assign _153_ = _152_ - takes_sparse;
+  assign _154_ = tokens_sparse != 1'h1;
+  assign _155_ = given[3] | _154_;
+  assign _156_ = & tokens_sparse;
+  assign _157_ = ~ _156_;
+  assign _158_ = given[3] ? _157_ : has_sparse;
+  assign _159_ = takes_sparse ? _155_ : _158_;
+  assign _160_ = tokens_vec + given[4];
+  assign _161_ = _160_ - takes_vec;
+  assign _162_ = tokens_vec != 1'h1;
+  assign _163_ = given[4] | _162_;
+  assign _164_ = & tokens_vec;
+  assign _165_ = ~ _164_;
+  assign _166_ = given[4] ? _165_ : has_vec;
+  assign _167_ = takes_vec ? _163_ : _166_;
+  assign _168_ = tokens_store + given[5];
+  assign _169_ = _168_ - takes_store;
+  assign _171_ = tokens_store != 1'h1;
+  assign _172_ = given[5] | _171_;
+  assign _173_ = & tokens_store;
+  assign _174_ = ~ _173_;
+  assign _175_ = given[5] ? _174_ : has_store;
+  assign _176_ = takes_store ? _172_ : _175_;
+  assign _177_ = tokens_load != 1'h1;
+  assign _178_ = given[0] | _177_;
+  assign _179_ = & tokens_load;
+  assign _180_ = ~ _179_;
+  assign _001_ = given[0] ? _180_ : has_load;
+  assign _002_ = head[8] ? _178_ : _001_;
+  assign _003_ = ~ _002_;
+  assign _004_ = queue_popped[8] & _003_;
+  assign _005_ = tokens_dsp != 1'h1;
+  assign _006_ = given[1] | _005_;
+  assign _007_ = & tokens_dsp;
+  assign _008_ = ~ _007_;
+  assign _009_ = given[1] ? _008_ : has_dsp;
+  assign _011_ = head[9] ? _006_ : _009_;
+  assign _012_ = ~ _011_;
+  assign _013_ = queue_popped[9] & _012_;
+  assign _014_ = _004_ | _013_;
+  assign _015_ = tokens_lut != 1'h1;
+  assign _016_ = given[2] | _015_;
+  assign _017_ = & tokens_lut;
+  assign _018_ = ~ _017_;
+  assign _019_ = given[2] ? _018_ : has_lut;
+  assign _020_ = head[10] ? _016_ : _019_;
+  assign _021_ = ~ _020_;
+  assign _022_ = queue_popped[10] & _021_;
+  assign _023_ = _014_ | _022_;
+  assign _024_ = tokens_sparse != 1'h1;
+  assign _025_ = given[3] | _024_;
+  assign _026_ = & tokens_sparse;
+  assign _027_ = ~ _026_;
+  assign _028_ = given[3] ? _027_ : has_sparse;
+  assign _029_ = head[11] ? _025_ : _028_;
+  assign _030_ = ~ _029_;
+  assign _032_ = queue_popped[11] & _030_;
+  assign _033_ = _023_ | _032_;
+  assign _034_ = tokens_vec != 1'h1;
+  assign _035_ = given[4] | _034_;
+  assign _036_ = & tokens_vec;
+  assign _037_ = ~ _036_;
+  assign _038_ = given[4] ? _037_ : has_vec;
+  assign _039_ = head[12] ? _035_ : _038_;
+  assign _040_ = ~ _039_;
+  assign _041_ = queue_popped[12] & _040_;
+  assign _043_ = _033_ | _041_;
+  assign _044_ = tokens_store != 1'h1;
+  assign _045_ = given[5] | _044_;
+  assign _046_ = & tokens_store;
+  assign _047_ = ~ _046_;
+  assign _048_ = given[5] ? _047_ : has_store;
+  assign _049_ = head[13] ? _045_ : _048_;
+  assign _050_ = ~ _049_;
+  assign _051_ = queue_popped[13] & _050_;
+  assign _052_ = _043_ | _051_;
+  assign _054_ = & tokens_load;
+  assign _055_ = ~ _054_;
+  assign _056_ = given[0] ? _055_ : has_load;
+  assign _057_ = ~ _056_;
+  assign _058_ = queue_kept[8] & _057_;
+  assign _059_ = & tokens_dsp;
+  assign _060_ = ~ _059_;
+  assign _061_ = given[1] ? _060_ : has_dsp;
+  assign _062_ = ~ _061_;
+  assign _064_ = queue_kept[9] & _062_;
+  assign _065_ = _058_ | _064_;
+  assign _066_ = & tokens_lut;
+  assign _067_ = ~ _066_;
+  assign _068_ = given[2] ? _067_ : has_lut;
+  assign _069_ = ~ _068_;
+  assign _070_ = queue_kept[10] & _069_;
+  assign _071_ = _065_ | _070_;
+  assign _072_ = & tokens_sparse;
+  assign _073_ = ~ _072_;
+  assign _075_ = given[3] ? _073_ : has_sparse;
+  assign _076_ = ~ _075_;
+  assign _077_ = queue_kept[11] & _076_;
+  assign _078_ = _071_ | _077_;
+  assign _079_ = & tokens_vec;
+  assign _080_ = ~ _079_;
+  assign _081_ = given[4] ? _080_ : has_vec;
+  assign _082_ = ~ _081_;
+  assign _083_ = queue_kept[12] & _082_;
+  assign _084_ = _078_ | _083_;
+  assign _085_ = & tokens_store;
+  assign _086_ = ~ _085_;
+  assign _087_ = given[5] ? _086_ : has_store;
   assign _088_ = ~ _087_;
-  assign _089_ = given[5] ? _088_ : has_store;
-  assign _090_ = ~ _089_;
-  assign _091_ = queue_kept[13] & _090_;
-  assign _092_ = _086_ | _091_;
-  assign _093_ = start ? _054_ : _092_;
-  assign _094_ = queue_popped[7:4] != 2'h3;
-  assign _095_ = queue_kept[7:4] != 2'h3;
-  assign _096_ = start ? _094_ : _095_;
+  assign _089_ = queue_kept[13] & _088_;
+  assign _090_ = _084_ | _089_;
+  assign _091_ = start ? _052_ : _090_;
+  assign _092_ = queue_popped[7:4] != 2'h3;
+  assign _093_ = queue_kept[7:4] != 2'h3;
+  assign _094_ = start ? _092_ : _093_;
   always @(posedge clk)
     if (begins) signals <= head[21:16];
   always @(posedge clk)
     if (rst) busy <= 1'h0;
-    else busy <= _183_;
+    else busy <= _182_;
   always @(posedge clk)
     if (rst) single <= 1'h0;
-    else single <= _096_;
+    else single <= _094_;
   always @(posedge clk)
     if (rst) blocked <= 1'h0;
-    else blocked <= _093_;
+    else blocked <= _091_;
   always @(posedge clk)
     if (rst) has_store <= 1'h0;
-    else has_store <= _178_;
+    else has_store <= _176_;
   always @(posedge clk)
     if (rst) tokens_store <= 6'h00;
-    else tokens_store <= _172_[5:0];
+    else tokens_store <= _169_[5:0];
   always @(posedge clk)
     if (rst) has_vec <= 1'h0;
-    else has_vec <= _169_;
+    else has_vec <= _167_;
   always @(posedge clk)
     if (rst) tokens_vec <= 6'h00;
-    else tokens_vec <= _163_[5:0];
+    else tokens_vec <= _161_[5:0];
   always @(posedge clk)
     if (rst) has_sparse <= 1'h0;
-    else has_sparse <= _161_;
+    else has_sparse <= _159_;
   always @(posedge clk)
     if (rst) tokens_sparse <= 6'h00;
-    else tokens_sparse <= _155_[5:0];
+    else tokens_sparse <= _153_[5:0];
   always @(posedge clk)
     if (rst) has_lut <= 1'h0;
-    else has_lut <= _153_;
+    else has_lut <= _151_;
   always @(posedge clk)
     if (rst) tokens_lut <= 6'h00;
-    else tokens_lut <= _146_[5:0];
+    else tokens_lut <= _144_[5:0];
   always @(posedge clk)
     if (rst) has_dsp <= 1'h0;
-    else has_dsp <= _144_;
+    else has_dsp <= _142_;
   always @(posedge clk)
     if (rst) tokens_dsp <= 6'h00;
-    else tokens_dsp <= _138_[5:0];
+    else tokens_dsp <= _136_[5:0];
   always @(posedge clk)
     if (rst) has_load <= 1'h0;
-    else has_load <= _136_;
+    else has_load <= _134_;
   always @(posedge clk)
     if (rst) tokens_load <= 6'h00;
-    else tokens_load <= _130_[5:0];
-  assign _182_ = done ? 1'h0 : busy;
-  assign _183_ = begins ? 1'h1 : _182_;
+    else tokens_load <= _127_[5:0];
+  assign _181_ = done ? 1'h0 : busy;
+  assign _182_ = begins ? 1'h1 : _181_;
   accelerator_fifo_queue queue (
     .clk(clk),
     .data(word),
-    .full(_097_),
+    .full(_096_),
     .head(head),
     .kept(queue_kept),
-    .level(_098_),
-    .pop(start),
+    .level(_097_),
+    .pop(free),
     .popped(queue_popped),
     .push(push),
     .rst(rst),
@@ -13307,7 +13556,7 @@ module accelerator_shell_3(word, given, done, clk, rst, gives, start, begins, he
   assign missing[7:6] = 2'h0;
   assign queue_data = word;
   assign queue_head = head;
-  assign queue_pop = start;
+  assign queue_pop = free;
   assign queue_push = push;
 endmodule
 
@@ -13920,10 +14169,10 @@ module accelerator_turn_bank_transpose(write_address, write_data, read_address, 
   assign write__en = write_en;
 endmodule
 
-module accelerator_turn_planes(write, last, mark, count, clk, rst, o, coming, coming_marked, i);
+module accelerator_turn_planes(write, last, mark, count, clk, rst, o, coming, coming_marked, comes, comes_marked, i);
   wire [3:0] _000_;
-  wire _001_;
-  wire _002_;
+  wire [3:0] _001_;
+  wire [3:0] _002_;
   wire [3:0] _003_;
   wire [3:0] _004_;
   wire [3:0] _005_;
@@ -13932,19 +14181,18 @@ module accelerator_turn_planes(write, last, mark, count, clk, rst, o, coming, co
   wire [3:0] _008_;
   wire [3:0] _009_;
   wire [3:0] _010_;
-  wire [3:0] _011_;
-  wire [3:0] _012_;
+  wire _011_;
+  wire _012_;
   wire _013_;
   wire _014_;
   wire _015_;
   wire _016_;
   wire _017_;
-  wire _018_;
-  wire [3:0] _019_;
+  wire [3:0] _018_;
+  wire _019_;
   wire _020_;
   wire _021_;
   wire _022_;
-  wire _023_;
   wire [3:0] bank_0_read_address;
   wire [3:0] bank_0_read_data;
   wire [3:0] bank_0_write_address;
@@ -13989,6 +14237,10 @@ module accelerator_turn_planes(write, last, mark, count, clk, rst, o, coming, co
   reg block_marked = 1'h0;
   input clk;
   wire clk;
+  output comes;
+  reg comes = 1'h0;
+  output comes_marked;
+  wire comes_marked;
   output coming;
   reg coming = 1'h0;
   output coming_marked;
@@ -14016,7 +14268,7 @@ module accelerator_turn_planes(write, last, mark, count, clk, rst, o, coming, co
   wire [3:0] gather_2_2;
   wire [3:0] gather_2_3;
   wire given_all;
-  reg giving = 1'h0;
+  wire giving;
   reg half = 1'h0;
   reg half_was = 1'h0;
   input [31:0] i;
@@ -14073,7 +14325,6 @@ module accelerator_turn_planes(write, last, mark, count, clk, rst, o, coming, co
   input write;
   wire write;
   reg written = 1'h0;
-  assign gather_1_7 = number_was[1] ? gather_0_1 : gather_0_7;
   assign gather_2_0 = number_was[2] ? gather_1_4 : gather_1_0;
   assign gather_2_1 = number_was[2] ? gather_1_5 : gather_1_1;
   assign gather_2_2 = number_was[2] ? gather_1_6 : gather_1_2;
@@ -14090,15 +14341,13 @@ module accelerator_turn_planes(write, last, mark, count, clk, rst, o, coming, co
     number_was <= number;
   assign _000_ = row + 1'h1;
   assign _007_ = last ? 4'h0 : _000_;
-  assign _013_ = ~ half;
+  assign _012_ = ~ half;
+  assign _013_ = write & last;
   assign _014_ = write & last;
-  assign _015_ = write & last;
-  assign _016_ = row >= 1'h1;
-  assign _017_ = row >= 2'h2;
-  assign _018_ = row >= 2'h3;
-  assign _019_ = number + 1'h1;
-  assign _001_ = giving & given_all;
-  assign _002_ = _001_ & kept_mark;
+  assign _015_ = row >= 1'h1;
+  assign _016_ = row >= 2'h2;
+  assign _017_ = row >= 2'h3;
+  assign _018_ = number + 1'h1;
   assign spread_0_0 = row[0] ? i[31:28] : i[3:0];
   assign spread_0_1 = row[0] ? i[3:0] : i[7:4];
   assign spread_0_2 = row[0] ? i[7:4] : i[11:8];
@@ -14123,16 +14372,18 @@ module accelerator_turn_planes(write, last, mark, count, clk, rst, o, coming, co
   assign spread_2_5 = row[2] ? spread_1_1 : spread_1_5;
   assign spread_2_6 = row[2] ? spread_1_2 : spread_1_6;
   assign spread_2_7 = row[2] ? spread_1_3 : spread_1_7;
-  assign { _003_[3], bank_0_write_address[2:0] } = 1'h0 - row_was;
-  assign { _004_[3], bank_1_write_address[2:0] } = 1'h1 - row_was;
-  assign { _005_[3], bank_2_write_address[2:0] } = 2'h2 - row_was;
-  assign { _006_[3], bank_3_write_address[2:0] } = 2'h3 - row_was;
-  assign { _008_[3], bank_4_write_address[2:0] } = 3'h4 - row_was;
-  assign { _009_[3], bank_5_write_address[2:0] } = 3'h5 - row_was;
-  assign { _010_[3], bank_6_write_address[2:0] } = 3'h6 - row_was;
-  assign { _011_[3], bank_7_write_address[2:0] } = 3'h7 - row_was;
-  assign _012_ = number + 1'h1;
-  assign given_all = _012_ == count;
+  assign { _001_[3], bank_0_write_address[2:0] } = 1'h0 - row_was;
+  assign { _002_[3], bank_1_write_address[2:0] } = 1'h1 - row_was;
+  assign { _003_[3], bank_2_write_address[2:0] } = 2'h2 - row_was;
+  assign { _004_[3], bank_3_write_address[2:0] } = 2'h3 - row_was;
+  assign { _005_[3], bank_4_write_address[2:0] } = 3'h4 - row_was;
+  assign { _006_[3], bank_5_write_address[2:0] } = 3'h5 - row_was;
+  assign { _008_[3], bank_6_write_address[2:0] } = 3'h6 - row_was;
+  assign { _009_[3], bank_7_write_address[2:0] } = 3'h7 - row_was;
+  assign _010_ = number + 1'h1;
+  assign given_all = _010_ == count;
+  assign _011_ = comes & given_all;
+  assign comes_marked = _011_ & kept_mark;
   assign gather_0_0 = number_was[0] ? bank_1_read_data : bank_0_read_data;
   assign gather_0_1 = number_was[0] ? bank_2_read_data : bank_1_read_data;
   assign gather_0_2 = number_was[0] ? bank_3_read_data : bank_2_read_data;
@@ -14148,6 +14399,7 @@ module accelerator_turn_planes(write, last, mark, count, clk, rst, o, coming, co
   assign gather_1_4 = number_was[1] ? gather_0_6 : gather_0_4;
   assign gather_1_5 = number_was[1] ? gather_0_7 : gather_0_5;
   assign gather_1_6 = number_was[1] ? gather_0_0 : gather_0_6;
+  assign gather_1_7 = number_was[1] ? gather_0_1 : gather_0_7;
   always @(posedge clk)
     if (!present[0]) o[3:0] <= 4'h0;
     else o[3:0] <= gather_2_0;
@@ -14162,38 +14414,38 @@ module accelerator_turn_planes(write, last, mark, count, clk, rst, o, coming, co
     else o[15:12] <= gather_2_3;
   always @(posedge clk)
     if (rst) coming_marked <= 1'h0;
-    else coming_marked <= _002_;
+    else coming_marked <= comes_marked;
   always @(posedge clk)
     if (rst) coming <= 1'h0;
-    else coming <= giving;
+    else coming <= comes;
   always @(posedge clk)
     if (block_ended) read_half <= half_was;
   always @(posedge clk)
     if (block_ended) kept_mark <= block_marked;
   always @(posedge clk)
     if (block_ended) number <= 3'h0;
-    else if (giving) number <= _019_[2:0];
+    else if (comes) number <= _018_[2:0];
   always @(posedge clk)
-    if (rst) giving <= 1'h0;
-    else giving <= _023_;
+    if (rst) comes <= 1'h0;
+    else comes <= _022_;
   always @(posedge clk)
-    if (_015_) present <= { _018_, _017_, _016_, 1'h1 };
+    if (_014_) present <= { _017_, _016_, _015_, 1'h1 };
   always @(posedge clk)
     if (rst) block_ended <= 1'h0;
-    else block_ended <= _014_;
+    else block_ended <= _013_;
   always @(posedge clk)
     if (rst) written <= 1'h0;
     else written <= write;
   always @(posedge clk)
     if (rst) half <= 1'h0;
-    else if (_020_) half <= _013_;
+    else if (_019_) half <= _012_;
   always @(posedge clk)
     if (rst) row <= 3'h0;
     else if (write) row <= _007_[2:0];
-  assign _020_ = & { write, last };
-  assign _021_ = given_all ? 1'h0 : giving;
-  assign _022_ = giving ? _021_ : giving;
-  assign _023_ = block_ended ? 1'h1 : _022_;
+  assign _019_ = & { write, last };
+  assign _020_ = given_all ? 1'h0 : comes;
+  assign _021_ = comes ? _020_ : comes;
+  assign _022_ = block_ended ? 1'h1 : _021_;
   accelerator_turn_bank_planes bank_0 (
     .clk(clk),
     .read_address({ read_half, number }),
@@ -14258,14 +14510,14 @@ module accelerator_turn_planes(write, last, mark, count, clk, rst, o, coming, co
     .write_data(turned[31:28]),
     .write_en(written)
   );
-  assign _008_[2:0] = bank_4_write_address[2:0];
-  assign _006_[2:0] = bank_3_write_address[2:0];
-  assign _005_[2:0] = bank_2_write_address[2:0];
-  assign _004_[2:0] = bank_1_write_address[2:0];
-  assign _003_[2:0] = bank_0_write_address[2:0];
-  assign _010_[2:0] = bank_6_write_address[2:0];
-  assign _011_[2:0] = bank_7_write_address[2:0];
-  assign _009_[2:0] = bank_5_write_address[2:0];
+  assign _006_[2:0] = bank_5_write_address[2:0];
+  assign _005_[2:0] = bank_4_write_address[2:0];
+  assign _004_[2:0] = bank_3_write_address[2:0];
+  assign _003_[2:0] = bank_2_write_address[2:0];
+  assign _002_[2:0] = bank_1_write_address[2:0];
+  assign _001_[2:0] = bank_0_write_address[2:0];
+  assign _009_[2:0] = bank_7_write_address[2:0];
+  assign _008_[2:0] = bank_6_write_address[2:0];
   assign bank_0_read_address = { read_half, number };
   assign bank_0_write_address[3] = half_was;
   assign bank_0_write_data = turned[3:0];
@@ -14298,6 +14550,7 @@ module accelerator_turn_planes(write, last, mark, count, clk, rst, o, coming, co
   assign bank_7_write_address[3] = half_was;
   assign bank_7_write_data = turned[31:28];
   assign bank_7_write_en = written;
+  assign giving = comes;
   assign part_0 = bank_0_write_address[2:0];
   assign part_1 = bank_1_write_address[2:0];
   assign part_2 = bank_2_write_address[2:0];
@@ -14309,27 +14562,26 @@ module accelerator_turn_planes(write, last, mark, count, clk, rst, o, coming, co
   assign word = o;
 endmodule
 
-module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming, coming_marked, i);
+module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming, coming_marked, comes, comes_marked, i);
   wire [2:0] _00_;
-  wire _01_;
-  wire _02_;
+  wire [2:0] _01_;
+  wire [2:0] _02_;
   wire [2:0] _03_;
   wire [2:0] _04_;
   wire [2:0] _05_;
-  wire [2:0] _06_;
+  wire _06_;
   wire [2:0] _07_;
-  wire [2:0] _08_;
+  wire _08_;
   wire _09_;
   wire _10_;
   wire _11_;
   wire _12_;
   wire _13_;
-  wire _14_;
-  wire [2:0] _15_;
+  wire [2:0] _14_;
+  wire _15_;
   wire _16_;
   wire _17_;
   wire _18_;
-  wire _19_;
   wire [2:0] bank_0_read_address;
   wire [7:0] bank_0_read_data;
   wire [2:0] bank_0_write_address;
@@ -14354,6 +14606,10 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   reg block_marked = 1'h0;
   input clk;
   wire clk;
+  output comes;
+  reg comes = 1'h0;
+  output comes_marked;
+  wire comes_marked;
   output coming;
   reg coming = 1'h0;
   output coming_marked;
@@ -14369,7 +14625,7 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   wire [7:0] gather_1_2;
   wire [7:0] gather_1_3;
   wire given_all;
-  reg giving = 1'h0;
+  wire giving;
   reg half = 1'h0;
   reg half_was = 1'h0;
   input [31:0] i;
@@ -14408,15 +14664,13 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   reg written = 1'h0;
   assign _00_ = row + 1'h1;
   assign _07_ = last ? 3'h0 : _00_;
-  assign _09_ = ~ half;
+  assign _08_ = ~ half;
+  assign _09_ = write & last;
   assign _10_ = write & last;
-  assign _11_ = write & last;
-  assign _12_ = row >= 1'h1;
-  assign _13_ = row >= 2'h2;
-  assign _14_ = row >= 2'h3;
-  assign _15_ = number + 1'h1;
-  assign _01_ = giving & given_all;
-  assign _02_ = _01_ & kept_mark;
+  assign _11_ = row >= 1'h1;
+  assign _12_ = row >= 2'h2;
+  assign _13_ = row >= 2'h3;
+  assign _14_ = number + 1'h1;
   assign spread_0_0 = row[0] ? i[31:24] : i[7:0];
   assign spread_0_1 = row[0] ? i[7:0] : i[15:8];
   assign spread_0_2 = row[0] ? i[15:8] : i[23:16];
@@ -14425,12 +14679,14 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   assign spread_1_1 = row[1] ? spread_0_3 : spread_0_1;
   assign spread_1_2 = row[1] ? spread_0_0 : spread_0_2;
   assign spread_1_3 = row[1] ? spread_0_1 : spread_0_3;
-  assign { _03_[2], bank_0_write_address[1:0] } = 1'h0 - row_was;
-  assign { _04_[2], bank_1_write_address[1:0] } = 1'h1 - row_was;
-  assign { _05_[2], bank_2_write_address[1:0] } = 2'h2 - row_was;
-  assign { _06_[2], bank_3_write_address[1:0] } = 2'h3 - row_was;
-  assign _08_ = number + 1'h1;
-  assign given_all = _08_ == count;
+  assign { _01_[2], bank_0_write_address[1:0] } = 1'h0 - row_was;
+  assign { _02_[2], bank_1_write_address[1:0] } = 1'h1 - row_was;
+  assign { _03_[2], bank_2_write_address[1:0] } = 2'h2 - row_was;
+  assign { _04_[2], bank_3_write_address[1:0] } = 2'h3 - row_was;
+  assign _05_ = number + 1'h1;
+  assign given_all = _05_ == count;
+  assign _06_ = comes & given_all;
+  assign comes_marked = _06_ & kept_mark;
   assign gather_0_0 = number_was[0] ? bank_1_read_data : bank_0_read_data;
   assign gather_0_1 = number_was[0] ? bank_2_read_data : bank_1_read_data;
   assign gather_0_2 = number_was[0] ? bank_3_read_data : bank_2_read_data;
@@ -14463,38 +14719,38 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
     else o[31:24] <= gather_1_3;
   always @(posedge clk)
     if (rst) coming_marked <= 1'h0;
-    else coming_marked <= _02_;
+    else coming_marked <= comes_marked;
   always @(posedge clk)
     if (rst) coming <= 1'h0;
-    else coming <= giving;
+    else coming <= comes;
   always @(posedge clk)
     if (block_ended) read_half <= half_was;
   always @(posedge clk)
     if (block_ended) kept_mark <= block_marked;
   always @(posedge clk)
     if (block_ended) number <= 2'h0;
-    else if (giving) number <= _15_[1:0];
+    else if (comes) number <= _14_[1:0];
   always @(posedge clk)
-    if (rst) giving <= 1'h0;
-    else giving <= _19_;
+    if (rst) comes <= 1'h0;
+    else comes <= _18_;
   always @(posedge clk)
-    if (_11_) present <= { _14_, _13_, _12_, 1'h1 };
+    if (_10_) present <= { _13_, _12_, _11_, 1'h1 };
   always @(posedge clk)
     if (rst) block_ended <= 1'h0;
-    else block_ended <= _10_;
+    else block_ended <= _09_;
   always @(posedge clk)
     if (rst) written <= 1'h0;
     else written <= write;
   always @(posedge clk)
     if (rst) half <= 1'h0;
-    else if (_16_) half <= _09_;
+    else if (_15_) half <= _08_;
   always @(posedge clk)
     if (rst) row <= 2'h0;
     else if (write) row <= _07_[1:0];
-  assign _16_ = & { write, last };
-  assign _17_ = given_all ? 1'h0 : giving;
-  assign _18_ = giving ? _17_ : giving;
-  assign _19_ = block_ended ? 1'h1 : _18_;
+  assign _15_ = & { write, last };
+  assign _16_ = given_all ? 1'h0 : comes;
+  assign _17_ = comes ? _16_ : comes;
+  assign _18_ = block_ended ? 1'h1 : _17_;
   accelerator_turn_bank_transpose bank_0 (
     .clk(clk),
     .read_address({ read_half, number }),
@@ -14527,10 +14783,10 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
     .write_data(turned[31:24]),
     .write_en(written)
   );
-  assign _04_[1:0] = bank_1_write_address[1:0];
-  assign _03_[1:0] = bank_0_write_address[1:0];
-  assign _06_[1:0] = bank_3_write_address[1:0];
-  assign _05_[1:0] = bank_2_write_address[1:0];
+  assign _03_[1:0] = bank_2_write_address[1:0];
+  assign _02_[1:0] = bank_1_write_address[1:0];
+  assign _01_[1:0] = bank_0_write_address[1:0];
+  assign _04_[1:0] = bank_3_write_address[1:0];
   assign bank_0_read_address = { read_half, number };
   assign bank_0_write_address[2] = half_was;
   assign bank_0_write_data = turned[7:0];
@@ -14547,6 +14803,7 @@ module accelerator_turn_transpose(write, last, mark, count, clk, rst, o, coming,
   assign bank_3_write_address[2] = half_was;
   assign bank_3_write_data = turned[31:24];
   assign bank_3_write_en = written;
+  assign giving = comes;
   assign part_0 = bank_0_write_address[1:0];
   assign part_1 = bank_1_write_address[1:0];
   assign part_2 = bank_2_write_address[1:0];
@@ -14571,33 +14828,33 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _012_;
   wire _013_;
   wire _014_;
-  wire [3:0] _015_;
+  wire _015_;
   wire _016_;
   wire [3:0] _017_;
   wire _018_;
-  wire [3:0] _019_;
-  wire [2:0] _020_;
+  wire _019_;
+  wire [3:0] _020_;
   wire _021_;
-  wire [4:0] _022_;
-  wire _023_;
-  wire [4:0] _024_;
-  wire [5:0] _025_;
-  wire [4:0] _026_;
-  wire [31:0] _027_;
-  wire _028_;
-  wire _029_;
-  wire _030_;
+  wire [3:0] _022_;
+  wire [2:0] _023_;
+  wire _024_;
+  wire [4:0] _025_;
+  wire _026_;
+  wire [4:0] _027_;
+  wire [5:0] _028_;
+  wire [4:0] _029_;
+  wire [31:0] _030_;
   wire _031_;
   wire _032_;
   wire _033_;
   wire _034_;
   wire _035_;
-  wire [3:0] _036_;
+  wire _036_;
   wire _037_;
-  wire [3:0] _038_;
-  wire _039_;
+  wire _038_;
+  wire [3:0] _039_;
   wire _040_;
-  wire _041_;
+  wire [3:0] _041_;
   wire _042_;
   wire _043_;
   wire _044_;
@@ -14611,10 +14868,10 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _052_;
   wire _053_;
   wire _054_;
-  wire [3:0] _055_;
+  wire _055_;
   wire _056_;
   wire _057_;
-  wire _058_;
+  wire [3:0] _058_;
   wire _059_;
   wire _060_;
   wire _061_;
@@ -14631,10 +14888,10 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _072_;
   wire _073_;
   wire _074_;
-  wire [3:0] _075_;
+  wire _075_;
   wire _076_;
   wire _077_;
-  wire _078_;
+  wire [3:0] _078_;
   wire _079_;
   wire _080_;
   wire _081_;
@@ -14649,38 +14906,41 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire _090_;
   wire _091_;
   wire _092_;
-  wire [3:0] _093_;
-  wire [15:0] _094_;
-  wire [7:0] _095_;
+  wire _093_;
+  wire _094_;
+  wire _095_;
   wire [3:0] _096_;
-  wire _097_;
-  wire _098_;
-  wire _099_;
+  wire [15:0] _097_;
+  wire [7:0] _098_;
+  wire [3:0] _099_;
   wire _100_;
   wire _101_;
   wire _102_;
   wire _103_;
-  wire [8:0] _104_;
+  wire _104_;
   wire _105_;
   wire _106_;
-  wire _107_;
+  wire [8:0] _107_;
   wire _108_;
   wire _109_;
   wire _110_;
-  wire [31:0] _111_;
-  wire [31:0] _112_;
-  wire [5:0] _113_;
-  wire _114_;
-  wire _115_;
-  wire _116_;
-  wire [2:0] _117_;
-  wire [2:0] _118_;
+  wire _111_;
+  wire _112_;
+  wire _113_;
+  wire [31:0] _114_;
+  wire [31:0] _115_;
+  wire [5:0] _116_;
+  wire _117_;
+  wire _118_;
   wire _119_;
-  wire _120_;
-  wire _121_;
+  wire [2:0] _120_;
+  wire [2:0] _121_;
   wire _122_;
   wire _123_;
   wire _124_;
+  wire _125_;
+  wire _126_;
+  wire _127_;
   output [7:0] acc_address;
   wire [7:0] acc_address;
   input [127:0] acc_data;
@@ -14727,7 +14987,6 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire finish_0;
   reg finish_1 = 1'h0;
   reg finish_2 = 1'h0;
-  reg finish_3 = 1'h0;
   reg first_0 = 1'h0;
   reg first_1 = 1'h0;
   reg first_2 = 1'h0;
@@ -14847,8 +15106,9 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg [1:0] plane_en = 2'h0;
   wire [1:0] plane_enables;
   wire [3:0] planes;
+  wire planes_turn_comes;
+  wire planes_turn_comes_marked;
   wire planes_turn_coming;
-  wire planes_turn_coming_marked;
   reg [3:0] planes_turn_count = 4'h0;
   wire [31:0] planes_turn_i;
   wire planes_turn_last;
@@ -14856,7 +15116,7 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire [15:0] planes_turn_o;
   wire planes_turn_write;
   wire put;
-  wire put_final;
+  reg put_final = 1'h0;
   reg [1:0] quarter = 2'h0;
   wire read;
   wire read_0;
@@ -14864,8 +15124,8 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg read_2 = 1'h0;
   reg read_3 = 1'h0;
   reg reading = 1'h0;
-  reg [8:0] result_delay = 9'h000;
-  reg [8:0] result_final_delay = 9'h000;
+  reg [7:0] result_delay = 8'h00;
+  reg [7:0] result_final_delay = 8'h00;
   wire round_0;
   reg round_1 = 1'h0;
   reg round_2 = 1'h0;
@@ -14899,7 +15159,8 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire slot_0;
   reg slot_1 = 1'h0;
   reg slot_2 = 1'h0;
-  reg slot_3 = 1'h0;
+  wire soon;
+  wire soon_final;
   wire [9:0] source_address;
   wire [9:0] source_base;
   reg [5:0] source_count_0 = 6'h00;
@@ -14925,7 +15186,7 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   wire [11:0] target_count_2;
   wire [11:0] target_count_3;
   wire target_load;
-  wire target_step;
+  reg target_step = 1'h0;
   wire [1:0] target_stride_0;
   wire [9:0] target_stride_1;
   wire [9:0] target_stride_2;
@@ -14939,8 +15200,6 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg transpose_turn_mark = 1'h0;
   wire [31:0] transpose_turn_o;
   wire transpose_turn_write;
-  reg turned = 1'h0;
-  reg turned_final = 1'h0;
   reg [1:0] units = 2'h0;
   wire [15:0] weight;
   wire whole_0;
@@ -14960,111 +15219,111 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   reg write_en = 1'h0;
   wire written;
   wire [7:0] zero;
-  assign _023_ = | head[27:24];
-  assign asked_requantise = ~ _023_;
-  assign _044_ = | { head[27:25], _036_[0] };
-  assign asked_raw = ~ _044_;
-  assign _066_ = | { head[27:26], _055_[1], head[24] };
-  assign asked_sum = ~ _066_;
-  assign _086_ = | { head[27:26], _075_[1:0] };
-  assign asked_max = ~ _086_;
-  assign _000_ = | { head[27], _096_[2], head[25:24] };
+  assign _026_ = | head[27:24];
+  assign asked_requantise = ~ _026_;
+  assign _047_ = | { head[27:25], _039_[0] };
+  assign asked_raw = ~ _047_;
+  assign _069_ = | { head[27:26], _058_[1], head[24] };
+  assign asked_sum = ~ _069_;
+  assign _089_ = | { head[27:26], _078_[1:0] };
+  assign asked_max = ~ _089_;
+  assign _000_ = | { head[27], _099_[2], head[25:24] };
   assign asked_product = ~ _000_;
-  assign _016_ = | { head[27], _009_[2], head[25], _009_[0] };
-  assign asked_copy = ~ _016_;
-  assign _018_ = | { head[27], _017_[2:1], head[24] };
-  assign asked_transpose = ~ _018_;
-  assign _021_ = | { head[27], _019_[2:0] };
-  assign asked_planes = ~ _021_;
-  assign source_count_2 = _018_ ? set_0_n0 : 12'h001;
-  assign _022_ = head[83:80] - 1'h1;
-  assign _024_ = _021_ ? 5'h00 : _022_;
-  assign { _026_[4:3], least_asked } = _044_ ? _024_ : 5'h03;
+  assign _019_ = | { head[27], _009_[2], head[25], _009_[0] };
+  assign asked_copy = ~ _019_;
+  assign _021_ = | { head[27], _020_[2:1], head[24] };
+  assign asked_transpose = ~ _021_;
+  assign _024_ = | { head[27], _022_[2:0] };
+  assign asked_planes = ~ _024_;
+  assign source_count_2 = _021_ ? set_0_n0 : 12'h001;
+  assign _025_ = head[83:80] - 1'h1;
+  assign _027_ = _024_ ? 5'h00 : _025_;
+  assign { _029_[4:3], least_asked } = _047_ ? _027_ : 5'h03;
   assign read = active & reading;
   assign last_read = read & source_ends[1];
-  assign _028_ = | block_left;
-  assign _029_ = ~ _028_;
-  assign _030_ = active & _029_;
-  assign _031_ = ~ reading;
-  assign _032_ = _031_ | source_ends[1];
-  assign block_ends = _030_ & _032_;
-  assign _033_ = ~ source_ends[1];
-  assign _034_ = read & _033_;
-  assign source_step = _034_ | block_ends;
+  assign _031_ = | block_left;
+  assign _032_ = ~ _031_;
+  assign _033_ = active & _032_;
+  assign _034_ = ~ reading;
+  assign _035_ = _034_ | source_ends[1];
+  assign block_ends = _033_ & _035_;
+  assign _036_ = ~ source_ends[1];
+  assign _037_ = read & _036_;
+  assign source_step = _037_ | block_ends;
   assign acc_en = read & from_acc;
-  assign _035_ = ~ from_acc;
-  assign act_en = read & _035_;
+  assign _038_ = ~ from_acc;
+  assign act_en = read & _038_;
   assign finish_0 = block_ends & source_ends[4];
-  assign _037_ = | { op_product, op_max, op_sum, op_requantise };
-  assign whole_0 = last_read & _037_;
+  assign _040_ = | { op_product, op_max, op_sum, op_requantise };
+  assign whole_0 = last_read & _040_;
   assign par_en = from_acc ? whole_1 : whole_4;
   assign parameters_end = from_acc ? round_1 : round_4;
   assign complete = from_acc ? whole_4 : whole_7;
   assign completes = from_acc ? final_4 : final_7;
   assign transpose_turn_write = op_transpose & read_3;
-  assign _038_ = _021_ ? 4'h1 : head[83:80];
-  assign target_count_0 = _044_ ? _038_ : 4'h4;
+  assign _041_ = _024_ ? 4'h1 : head[83:80];
+  assign target_count_0 = _047_ ? _041_ : 4'h4;
   assign planes_turn_write = op_planes & read_3;
-  assign _039_ = op_copy | op_raw;
-  assign _040_ = | { op_product, op_max, op_sum, op_requantise };
-  assign _041_ = | { asked_raw, asked_requantise };
-  assign _042_ = ! head[7:4];
-  assign _043_ = start & _042_;
+  assign _042_ = op_copy | op_raw;
+  assign _043_ = | { op_product, op_max, op_sum, op_requantise };
+  assign _044_ = | { asked_raw, asked_requantise };
   assign _045_ = ! head[7:4];
   assign _046_ = start & _045_;
-  assign _047_ = ! head[7:4];
-  assign _048_ = start & _047_;
-  assign _049_ = ! head[7:4];
-  assign _050_ = start & _049_;
-  assign _051_ = ! head[7:4];
-  assign _052_ = start & _051_;
-  assign _053_ = ! head[7:4];
-  assign _054_ = start & _053_;
+  assign _048_ = ! head[7:4];
+  assign _049_ = start & _048_;
+  assign _050_ = ! head[7:4];
+  assign _051_ = start & _050_;
+  assign _052_ = ! head[7:4];
+  assign _053_ = start & _052_;
+  assign _054_ = ! head[7:4];
+  assign _055_ = start & _054_;
   assign _056_ = ! head[7:4];
   assign _057_ = start & _056_;
-  assign _058_ = ! head[7:4];
-  assign _059_ = start & _058_;
-  assign _060_ = ! head[7:4];
-  assign _061_ = start & _060_;
-  assign _062_ = ! head[7:4];
-  assign _063_ = start & _062_;
-  assign _064_ = ! head[7:4];
-  assign _065_ = start & _064_;
-  assign _067_ = head[7:4] == 1'h1;
+  assign _059_ = ! head[7:4];
+  assign _060_ = start & _059_;
+  assign _061_ = ! head[7:4];
+  assign _062_ = start & _061_;
+  assign _063_ = ! head[7:4];
+  assign _064_ = start & _063_;
+  assign _065_ = ! head[7:4];
+  assign _066_ = start & _065_;
+  assign _067_ = ! head[7:4];
   assign _068_ = start & _067_;
-  assign _069_ = head[7:4] == 1'h1;
-  assign _070_ = start & _069_;
-  assign _071_ = head[7:4] == 1'h1;
-  assign _072_ = start & _071_;
-  assign _073_ = head[7:4] == 1'h1;
-  assign _074_ = start & _073_;
+  assign _070_ = head[7:4] == 1'h1;
+  assign _071_ = start & _070_;
+  assign _072_ = head[7:4] == 1'h1;
+  assign _073_ = start & _072_;
+  assign _074_ = head[7:4] == 1'h1;
+  assign _075_ = start & _074_;
   assign _076_ = head[7:4] == 1'h1;
   assign _077_ = start & _076_;
-  assign _078_ = head[7:4] == 2'h2;
-  assign _079_ = start & _078_;
-  assign _080_ = head[7:4] == 2'h2;
-  assign _081_ = start & _080_;
-  assign _082_ = head[7:4] == 2'h2;
-  assign _083_ = start & _082_;
-  assign _084_ = head[7:4] == 2'h2;
-  assign _085_ = start & _084_;
+  assign _079_ = head[7:4] == 1'h1;
+  assign _080_ = start & _079_;
+  assign _081_ = head[7:4] == 2'h2;
+  assign _082_ = start & _081_;
+  assign _083_ = head[7:4] == 2'h2;
+  assign _084_ = start & _083_;
+  assign _085_ = head[7:4] == 2'h2;
+  assign _086_ = start & _085_;
   assign _087_ = head[7:4] == 2'h2;
   assign _088_ = start & _087_;
-  assign _089_ = head[7:4] == 2'h2;
-  assign _090_ = start & _089_;
-  assign _091_ = ~ odd_0;
-  assign _092_ = | block_left;
-  assign _093_ = block_left - 1'h1;
-  assign _094_ = odd_2 ? set_2_weight1 : set_2_weight0;
-  assign _095_ = odd_2 ? set_0_zero1 : set_0_zero0;
-  assign _097_ = op_product & odd_2;
-  assign _098_ = op_product | op_max;
-  assign _099_ = first_5 | _098_;
-  assign _100_ = from_acc ? first_2 : _099_;
-  assign _101_ = ~ from_acc;
-  assign _102_ = _101_ | read_1;
-  assign _103_ = par_en & parameters_end;
-  assign _104_ = par_address + set_2_parameter_n2;
+  assign _090_ = head[7:4] == 2'h2;
+  assign _091_ = start & _090_;
+  assign _092_ = head[7:4] == 2'h2;
+  assign _093_ = start & _092_;
+  assign _094_ = ~ odd_0;
+  assign _095_ = | block_left;
+  assign _096_ = block_left - 1'h1;
+  assign _097_ = odd_2 ? set_2_weight1 : set_2_weight0;
+  assign _098_ = odd_2 ? set_0_zero1 : set_0_zero0;
+  assign _100_ = op_product & odd_2;
+  assign _101_ = op_product | op_max;
+  assign _102_ = first_5 | _101_;
+  assign _103_ = from_acc ? first_2 : _102_;
+  assign _104_ = ~ from_acc;
+  assign _105_ = _104_ | read_1;
+  assign _106_ = par_en & parameters_end;
+  assign _107_ = par_address + set_2_parameter_n2;
   assign _001_ = | head[89:84];
   assign _002_ = ~ _001_;
   assign _004_ = | { head[89:85], _003_[0] };
@@ -15078,17 +15337,17 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   assign _013_ = target_step & _012_;
   assign _014_ = target_step & put_final;
   always @(posedge clk)
-    block_left <= _020_;
+    block_left <= _023_;
   always @(posedge clk)
-    lane_0_chain <= _097_;
+    lane_0_chain <= _100_;
   always @(posedge clk)
-    par_address <= _025_;
+    par_address <= _028_;
   always @(posedge clk)
-    result_final_delay <= { result_final_delay[7:0], completes };
+    result_final_delay <= { result_final_delay[6:0], completes };
   always @(posedge clk)
     write_address <= target_address;
   always @(posedge clk)
-    write_data <= _027_;
+    write_data <= _030_;
   always @(posedge clk)
     if (rst) done <= 1'h0;
     else done <= _014_;
@@ -15099,33 +15358,33 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     if (begins) quarter <= 2'h0;
     else if (target_step) quarter <= _007_[1:0];
   always @(posedge clk)
-    if (_106_) plane_en <= 2'h0;
+    if (rst) put_final <= 1'h0;
+    else put_final <= soon_final;
+  always @(posedge clk)
+    if (rst) target_step <= 1'h0;
+    else target_step <= soon;
+  always @(posedge clk)
+    if (_109_) plane_en <= 2'h0;
     else plane_en <= units;
   always @(posedge clk)
     if (begins) units <= { _005_, _002_ };
   always @(posedge clk)
     if (begins) planes_turn_count <= head[83:80];
   always @(posedge clk)
-    if (rst) turned_final <= 1'h0;
-    else turned_final <= transpose_turn_coming_marked;
-  always @(posedge clk)
-    if (rst) turned <= 1'h0;
-    else turned <= transpose_turn_coming;
-  always @(posedge clk)
-    if (rst) result_delay <= 9'h000;
-    else result_delay <= { result_delay[7:0], complete };
+    if (rst) result_delay <= 8'h00;
+    else result_delay <= { result_delay[6:0], complete };
   always @(posedge clk)
     if (rst) lane_0_take <= 1'h0;
-    else lane_0_take <= _102_;
+    else lane_0_take <= _105_;
   always @(posedge clk)
     if (rst) lane_0_load <= 1'h0;
-    else lane_0_load <= _100_;
+    else lane_0_load <= _103_;
   always @(posedge clk)
     if (!op_product) lane_0_zero <= 8'h00;
-    else lane_0_zero <= _095_;
+    else lane_0_zero <= _098_;
   always @(posedge clk)
     if (!op_sum) lane_0_weight <= 16'h0001;
-    else lane_0_weight <= _094_;
+    else lane_0_weight <= _097_;
   always @(posedge clk)
     if (rst) final_7 <= 1'h0;
     else final_7 <= final_6;
@@ -15220,17 +15479,11 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     if (rst) read_1 <= 1'h0;
     else read_1 <= read;
   always @(posedge clk)
-    if (rst) finish_3 <= 1'h0;
-    else finish_3 <= finish_2;
-  always @(posedge clk)
     if (rst) finish_2 <= 1'h0;
     else finish_2 <= finish_1;
   always @(posedge clk)
     if (rst) finish_1 <= 1'h0;
     else finish_1 <= finish_0;
-  always @(posedge clk)
-    if (rst) slot_3 <= 1'h0;
-    else slot_3 <= slot_2;
   always @(posedge clk)
     if (rst) slot_2 <= 1'h0;
     else slot_2 <= slot_1;
@@ -15241,62 +15494,62 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     if (begins) least <= least_asked;
   always @(posedge clk)
     if (rst) active <= 1'h0;
-    else active <= _116_;
+    else active <= _119_;
   always @(posedge clk)
-    if (_107_) reading <= 1'h1;
-    else if (_105_) reading <= 1'h0;
+    if (_110_) reading <= 1'h1;
+    else if (_108_) reading <= 1'h0;
   always @(posedge clk)
-    if (_108_) odd_0 <= 1'h0;
-    else if (read) odd_0 <= _091_;
+    if (_111_) odd_0 <= 1'h0;
+    else if (read) odd_0 <= _094_;
   always @(posedge clk)
-    if (_109_) first_0 <= 1'h1;
+    if (_112_) first_0 <= 1'h1;
     else if (read) first_0 <= 1'h0;
   always @(posedge clk)
-    if (_090_) set_2_weight1 <= head[117:102];
+    if (_093_) set_2_weight1 <= head[117:102];
   always @(posedge clk)
-    if (_088_) set_2_weight0 <= head[101:86];
+    if (_091_) set_2_weight0 <= head[101:86];
   always @(posedge clk)
-    if (_085_) set_2_parameter_n2 <= head[85:78];
+    if (_088_) set_2_parameter_n2 <= head[85:78];
   always @(posedge clk)
-    if (_083_) set_2_n2 <= head[77:60];
+    if (_086_) set_2_n2 <= head[77:60];
   always @(posedge clk)
-    if (_081_) set_2_n1 <= head[59:42];
+    if (_084_) set_2_n1 <= head[59:42];
   always @(posedge clk)
-    if (_079_) set_2_n0 <= head[41:24];
+    if (_082_) set_2_n0 <= head[41:24];
   always @(posedge clk)
-    if (_077_) set_1_n2 <= head[123:104];
+    if (_080_) set_1_n2 <= head[123:104];
   always @(posedge clk)
-    if (_074_) set_1_n1 <= head[103:84];
+    if (_077_) set_1_n1 <= head[103:84];
   always @(posedge clk)
-    if (_072_) set_1_n0 <= head[83:64];
+    if (_075_) set_1_n0 <= head[83:64];
   always @(posedge clk)
-    if (_070_) set_1_r1 <= head[63:44];
+    if (_073_) set_1_r1 <= head[63:44];
   always @(posedge clk)
-    if (_068_) set_1_r0 <= head[43:24];
+    if (_071_) set_1_r0 <= head[43:24];
   always @(posedge clk)
-    if (_065_) set_0_zero1 <= head[112:105];
+    if (_068_) set_0_zero1 <= head[112:105];
   always @(posedge clk)
-    if (_063_) set_0_zero0 <= head[104:97];
+    if (_066_) set_0_zero0 <= head[104:97];
   always @(posedge clk)
-    if (_061_) lane_0_high <= head[96:89];
+    if (_064_) lane_0_high <= head[96:89];
   always @(posedge clk)
-    if (_059_) lane_0_low <= head[88:81];
+    if (_062_) lane_0_low <= head[88:81];
   always @(posedge clk)
-    if (_057_) lane_0_zero_point <= head[80:73];
+    if (_060_) lane_0_zero_point <= head[80:73];
   always @(posedge clk)
-    if (_054_) lane_0_rounding <= head[72];
+    if (_057_) lane_0_rounding <= head[72];
   always @(posedge clk)
-    if (_052_) source_count_4 <= head[71:60];
+    if (_055_) source_count_4 <= head[71:60];
   always @(posedge clk)
-    if (_050_) source_count_3 <= head[59:48];
+    if (_053_) source_count_3 <= head[59:48];
   always @(posedge clk)
-    if (_048_) set_0_n0 <= head[47:36];
+    if (_051_) set_0_n0 <= head[47:36];
   always @(posedge clk)
-    if (_046_) source_count_1 <= head[35:30];
+    if (_049_) source_count_1 <= head[35:30];
   always @(posedge clk)
-    if (_043_) source_count_0 <= head[29:24];
+    if (_046_) source_count_0 <= head[29:24];
   always @(posedge clk)
-    if (begins) from_acc <= _041_;
+    if (begins) from_acc <= _044_;
   always @(posedge clk)
     if (begins) op_planes <= asked_planes;
   always @(posedge clk)
@@ -15313,39 +15566,39 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     if (begins) op_raw <= asked_raw;
   always @(posedge clk)
     if (begins) op_requantise <= asked_requantise;
-  assign _105_ = & { source_ends[1], read };
-  assign _110_ = ~ _006_;
-  assign _106_ = | { _110_, rst };
-  assign _107_ = | { block_ends, begins };
-  assign _108_ = | { block_ends, begins };
-  assign _109_ = | { block_ends, begins };
-  assign _036_[0] = ~ head[24];
-  assign _055_[1] = ~ head[25];
-  assign _075_[1:0] = ~ head[25:24];
-  assign _096_[2] = ~ head[26];
+  assign _108_ = & { source_ends[1], read };
+  assign _113_ = ~ _006_;
+  assign _109_ = | { _113_, rst };
+  assign _110_ = | { block_ends, begins };
+  assign _111_ = | { block_ends, begins };
+  assign _112_ = | { block_ends, begins };
+  assign _039_[0] = ~ head[24];
+  assign _058_[1] = ~ head[25];
+  assign _078_[1:0] = ~ head[25:24];
+  assign _099_[2] = ~ head[26];
   assign { _009_[2], _009_[0] } = ~ { head[26], head[24] };
-  assign _017_[2:1] = ~ head[26:25];
-  assign _019_[2:0] = ~ head[26:24];
+  assign _020_[2:1] = ~ head[26:25];
+  assign _022_[2:0] = ~ head[26:24];
   assign _003_[0] = ~ head[84];
-  assign _111_ = op_transpose ? (* full_case = 32'd1 *) transpose_turn_o : { lane_3_y, lane_2_y, lane_1_y, lane_0_y };
-  assign _112_ = op_copy ? (* full_case = 32'd1 *) { lane_3_x, lane_2_x, lane_1_x, lane_0_x } : _111_;
-  assign _027_ = op_raw ? (* full_case = 32'd1 *) _011_ : _112_;
-  assign _113_ = _103_ ? _104_[5:0] : par_address;
-  assign _025_ = begins ? head[73:68] : _113_;
-  assign _114_ = source_ends[4] ? 1'h0 : active;
-  assign _115_ = block_ends ? _114_ : active;
-  assign _116_ = begins ? 1'h1 : _115_;
-  assign _117_ = _092_ ? _093_[2:0] : block_left;
-  assign _118_ = block_ends ? least : _117_;
-  assign _020_ = begins ? least_asked : _118_;
-  assign _119_ = op_planes ? planes_turn_coming_marked : 1'h0;
-  assign _120_ = _039_ ? finish_3 : _119_;
-  assign _121_ = op_transpose ? turned_final : _120_;
-  assign put_final = _040_ ? result_final_delay[8] : _121_;
-  assign _122_ = op_planes ? planes_turn_coming : 1'h0;
-  assign _123_ = _039_ ? slot_3 : _122_;
-  assign _124_ = op_transpose ? turned : _123_;
-  assign target_step = _040_ ? result_delay[8] : _124_;
+  assign _114_ = op_transpose ? (* full_case = 32'd1 *) transpose_turn_o : { lane_3_y, lane_2_y, lane_1_y, lane_0_y };
+  assign _115_ = op_copy ? (* full_case = 32'd1 *) { lane_3_x, lane_2_x, lane_1_x, lane_0_x } : _114_;
+  assign _030_ = op_raw ? (* full_case = 32'd1 *) _011_ : _115_;
+  assign _116_ = _106_ ? _107_[5:0] : par_address;
+  assign _028_ = begins ? head[73:68] : _116_;
+  assign _117_ = source_ends[4] ? 1'h0 : active;
+  assign _118_ = block_ends ? _117_ : active;
+  assign _119_ = begins ? 1'h1 : _118_;
+  assign _120_ = _095_ ? _096_[2:0] : block_left;
+  assign _121_ = block_ends ? least : _120_;
+  assign _023_ = begins ? least_asked : _121_;
+  assign _122_ = op_planes ? planes_turn_comes_marked : 1'h0;
+  assign _123_ = _042_ ? finish_2 : _122_;
+  assign _124_ = op_transpose ? transpose_turn_coming_marked : _123_;
+  assign soon_final = _043_ ? result_final_delay[7] : _124_;
+  assign _125_ = op_planes ? planes_turn_comes : 1'h0;
+  assign _126_ = _042_ ? slot_2 : _125_;
+  assign _127_ = op_transpose ? transpose_turn_coming : _126_;
+  assign soon = _043_ ? result_delay[7] : _127_;
   accelerator_vec_lane lane_0 (
     .acc_data(acc_data[31:0]),
     .act_data(act_data[7:0]),
@@ -15432,8 +15685,10 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   );
   accelerator_turn_planes planes_turn (
     .clk(clk),
+    .comes(planes_turn_comes),
+    .comes_marked(planes_turn_comes_marked),
     .coming(planes_turn_coming),
-    .coming_marked(planes_turn_coming_marked),
+    .coming_marked(_018_),
     .count(planes_turn_count),
     .i({ lane_3_x[7], lane_2_x[7], lane_1_x[7], lane_0_x[7], lane_3_x[6], lane_2_x[6], lane_1_x[6], lane_0_x[6], lane_3_x[5], lane_2_x[5], lane_1_x[5], lane_0_x[5], lane_3_x[4], lane_2_x[4], lane_1_x[4], lane_0_x[4], lane_3_x[3], lane_2_x[3], lane_1_x[3], lane_0_x[3], lane_3_x[2], lane_2_x[2], lane_1_x[2], lane_0_x[2], lane_3_x[1], lane_2_x[1], lane_1_x[1], lane_0_x[1], lane_3_x[0], lane_2_x[0], lane_1_x[0], lane_0_x[0] }),
     .last(transpose_turn_last),
@@ -15468,7 +15723,7 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     .count_1(set_0_n0),
     .count_2(source_count_3),
     .count_3(source_count_4),
-    .ends(_015_),
+    .ends(_017_),
     .load(begins),
     .step(target_step),
     .stride_0(2'h1),
@@ -15478,6 +15733,8 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
   );
   accelerator_turn_transpose transpose_turn (
     .clk(clk),
+    .comes(_015_),
+    .comes_marked(_016_),
     .coming(transpose_turn_coming),
     .coming_marked(transpose_turn_coming_marked),
     .count(3'h4),
@@ -15488,15 +15745,15 @@ module accelerator_vec(begins, head, acc_data, act_data, par_data, clk, rst, don
     .rst(rst),
     .write(transpose_turn_write)
   );
-  assign { _017_[3], _017_[0] } = { head[27], head[24] };
-  assign _019_[3] = head[27];
+  assign { _020_[3], _020_[0] } = { head[27], head[24] };
+  assign _022_[3] = head[27];
+  assign _029_[2:0] = least_asked;
   assign { _009_[3], _009_[1] } = { head[27], head[25] };
-  assign _026_[2:0] = least_asked;
-  assign _036_[3:1] = head[27:25];
-  assign { _055_[3:2], _055_[0] } = { head[27:26], head[24] };
-  assign _075_[3:2] = head[27:26];
+  assign _039_[3:1] = head[27:25];
+  assign { _058_[3:2], _058_[0] } = { head[27:26], head[24] };
+  assign _078_[3:2] = head[27:26];
   assign _003_[5:1] = head[89:85];
-  assign { _096_[3], _096_[1:0] } = { head[27], head[25:24] };
+  assign { _099_[3], _099_[1:0] } = { head[27], head[25:24] };
   assign acc_address = act_address[7:0];
   assign all_written = done;
   assign ask_parameters = par_en;
@@ -15732,27 +15989,27 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire _04_;
   wire _05_;
   wire _06_;
-  wire [3:0] _07_;
-  wire [4:0] _08_;
-  wire _09_;
-  wire _10_;
+  wire _07_;
+  wire _08_;
+  wire [3:0] _09_;
+  wire [4:0] _10_;
   wire _11_;
   wire _12_;
   wire _13_;
   wire _14_;
   wire _15_;
-  wire [9:0] _16_;
+  wire _16_;
   wire _17_;
-  wire _18_;
-  wire [9:0] _19_;
-  wire [9:0] _20_;
+  wire [9:0] _18_;
+  wire _19_;
+  wire _20_;
   wire _21_;
-  wire _22_;
-  wire [2:0] _23_;
-  wire [8:0] _24_;
-  wire [8:0] _25_;
-  wire _26_;
-  wire _27_;
+  wire [9:0] _22_;
+  wire [9:0] _23_;
+  wire _24_;
+  wire [2:0] _25_;
+  wire [8:0] _26_;
+  wire [8:0] _27_;
   wire _28_;
   wire _29_;
   wire _30_;
@@ -15761,6 +16018,8 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire _33_;
   wire _34_;
   wire _35_;
+  wire _36_;
+  wire _37_;
   wire accept;
   output beat;
   wire beat;
@@ -15836,82 +16095,84 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   assign _00_ = ~ m_axi_awvalid;
   assign _11_ = _00_ | m_axi_awready;
   assign _21_ = flying != 3'h4;
-  assign _26_ = _11_ & _21_;
-  assign _27_ = ~ drain;
-  assign burst_ready = _26_ & _27_;
-  assign accept = burst_valid & burst_ready;
-  assign _28_ = ~ m_axi_wvalid;
-  assign _29_ = _28_ | m_axi_wready;
-  assign room = owed_valid & _29_;
-  assign _30_ = ~ drain;
-  assign beat_ready = room & _30_;
-  assign _31_ = beat_valid | drain;
-  assign move = room & _31_;
+  assign _28_ = _11_ & _21_;
+  assign _29_ = ~ drain;
+  assign burst_ready = _28_ & _29_;
+  assign _30_ = burst_valid & burst_ready;
+  assign _31_ = ~ drain;
+  assign accept = _30_ & _31_;
+  assign _32_ = ~ m_axi_wvalid;
+  assign _33_ = _32_ | m_axi_wready;
+  assign room = owed_valid & _33_;
+  assign _01_ = ~ drain;
+  assign beat_ready = room & _01_;
+  assign _02_ = beat_valid | drain;
+  assign move = room & _02_;
   assign last = number == owed_head;
   assign owed_pop = move & last;
   assign beat = m_axi_wvalid & m_axi_wready;
-  assign _01_ = ~ m_axi_awvalid;
-  assign _02_ = none_flying & _01_;
-  assign _03_ = ~ m_axi_wvalid;
-  assign idle = _02_ & _03_;
-  assign _04_ = m_axi_bvalid & m_axi_bresp[1];
-  assign _05_ = ~ drain;
-  assign _06_ = _04_ & _05_;
-  assign error = _06_ ? m_axi_bresp : 2'h0;
-  assign _07_ = flying + accept;
-  assign _08_ = _07_ - m_axi_bvalid;
-  assign _09_ = ~ accept;
-  assign _10_ = flying == 1'h1;
-  assign _12_ = m_axi_bvalid ? _10_ : none_flying;
-  assign _13_ = _09_ & _12_;
-  assign _14_ = ~ m_axi_awvalid;
-  assign _15_ = _14_ | m_axi_awready;
-  assign _16_ = burst_beats - 1'h1;
-  assign _17_ = ~ m_axi_wvalid;
-  assign _18_ = _17_ | m_axi_wready;
-  assign _19_ = number + 1'h1;
-  assign _20_ = last ? 10'h001 : _19_;
+  assign _03_ = ~ m_axi_awvalid;
+  assign _04_ = none_flying & _03_;
+  assign _05_ = ~ m_axi_wvalid;
+  assign idle = _04_ & _05_;
+  assign _06_ = m_axi_bvalid & m_axi_bresp[1];
+  assign _07_ = ~ drain;
+  assign _08_ = _06_ & _07_;
+  assign error = _08_ ? m_axi_bresp : 2'h0;
+  assign _09_ = flying + accept;
+  assign _10_ = _09_ - m_axi_bvalid;
+  assign _12_ = ~ accept;
+  assign _13_ = flying == 1'h1;
+  assign _14_ = m_axi_bvalid ? _13_ : none_flying;
+  assign _15_ = _12_ & _14_;
+  assign _16_ = ~ m_axi_awvalid;
+  assign _17_ = _16_ | m_axi_awready;
+  assign _18_ = burst_beats - 1'h1;
+  assign _19_ = ~ m_axi_wvalid;
+  assign _20_ = _19_ | m_axi_wready;
+  assign _22_ = number + 1'h1;
+  assign _23_ = last ? 10'h001 : _22_;
   always @(posedge clk)
-    if (rst) m_axi_awvalid <= 1'h0;
-    else m_axi_awvalid <= _35_;
-  always @(posedge clk)
-    if (rst) m_axi_wlast <= 1'h0;
-    else if (_18_) m_axi_wlast <= last;
-  always @(posedge clk)
-    if (_18_)
+    if (_20_)
       if (drain) m_axi_wstrb <= 8'h00;
       else m_axi_wstrb <= beat_strobe;
   always @(posedge clk)
-    if (_18_) m_axi_wdata <= beat_data;
+    if (_20_) m_axi_wdata <= beat_data;
   always @(posedge clk)
-    if (_15_) m_axi_awlen <= _16_[7:0];
+    if (_17_) m_axi_awlen <= _18_[7:0];
   always @(posedge clk)
-    if (_15_) m_axi_awaddr <= burst_address;
+    if (_17_) m_axi_awaddr <= burst_address;
   always @(posedge clk)
     if (rst) none_flying <= 1'h1;
-    else none_flying <= _13_;
+    else none_flying <= _15_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
-    else flying <= _08_[2:0];
+    else flying <= _10_[2:0];
   always @(posedge clk)
     if (rst) m_axi_wvalid <= 1'h0;
-    else m_axi_wvalid <= _33_;
+    else m_axi_wvalid <= _35_;
   always @(posedge clk)
     if (rst) number <= 9'h001;
-    else if (move) number <= _20_[8:0];
-  assign _32_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
-  assign _33_ = move ? 1'h1 : _32_;
-  assign _34_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
-  assign _35_ = accept ? 1'h1 : _34_;
+    else if (move) number <= _23_[8:0];
+  always @(posedge clk)
+    if (rst) m_axi_awvalid <= 1'h0;
+    else m_axi_awvalid <= _37_;
+  always @(posedge clk)
+    if (rst) m_axi_wlast <= 1'h0;
+    else if (_20_) m_axi_wlast <= last;
+  assign _34_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
+  assign _35_ = move ? 1'h1 : _34_;
+  assign _36_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
+  assign _37_ = accept ? 1'h1 : _36_;
   accelerator_fifo_owed owed (
     .clk(clk),
     .data(burst_beats),
-    .full(_22_),
+    .full(_24_),
     .head(owed_head),
-    .kept(_25_),
-    .level(_23_),
+    .kept(_27_),
+    .level(_25_),
     .pop(owed_pop),
-    .popped(_24_),
+    .popped(_26_),
     .push(accept),
     .rst(rst),
     .valid(owed_valid)

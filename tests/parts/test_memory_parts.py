@@ -11,6 +11,7 @@ from amaranth.sim import Simulator
 
 from hwgen.parts.fifo import Fifo
 from hwgen.parts.loops import LoopNest
+from hwgen.parts.pair import Pair
 from hwgen.parts.prefetch import Prefetch
 from hwgen.parts.ram import LATENCIES
 from hwgen.parts.scratchpad import Scratchpad
@@ -59,9 +60,11 @@ def test_loops(counts, signed):
     assert seen == expected
 
 
-def test_fifo():
-    """As a deque, entry by entry, at every level."""
-    fifo = Fifo("test", 8, 4)
+@pytest.mark.parametrize("registered", [False, True])
+@pytest.mark.parametrize("depth", [2, 4])
+def test_fifo(depth, registered):
+    """As a deque, entry by entry, at every level; a pop of nothing does nothing."""
+    fifo = Fifo("test", 8, depth, registered=registered)
     rng = np.random.default_rng(0)
 
     async def bench(ctx):
@@ -70,21 +73,61 @@ def test_fifo():
             level = len(model)
             assert ctx.get(fifo.level) == level
             assert ctx.get(fifo.valid) == (level > 0)
-            assert ctx.get(fifo.full) == (level == 4)
+            assert ctx.get(fifo.full) == (level == depth)
             if model:
                 assert ctx.get(fifo.head) == model[0]
-            push, pop = int(level < 4 and rng.random() < 0.6), int(level > 0 and rng.random() < 0.5)
+            push, pop = int(level < depth and rng.random() < 0.6), int(rng.random() < 0.5)
             value = int(rng.integers(256))
             ctx.set(fifo.push, push)
             ctx.set(fifo.data, value)
             ctx.set(fifo.pop, pop)
-            if pop:
+            if registered and model:  # what the head will be
+                assert ctx.get(fifo.kept) == model[0]
+                if level > 1 or push:
+                    assert ctx.get(fifo.popped) == ([*model, value])[1]
+            if pop and model:
                 model.popleft()
             if push:
                 model.append(value)
             await ctx.tick()
 
     simulate(fifo, bench)
+
+
+@pytest.mark.parametrize("coming", [1.0, 0.5])
+@pytest.mark.parametrize("leaving", [1.0, 0.5])
+def test_pair(coming, leaving):
+    """A queue of two; ready and valid do not depend on the other side of the same cycle; one word per cycle."""
+    pair = Pair("test", 8)
+    rng = np.random.default_rng(3)
+    moved = 0
+
+    async def bench(ctx):
+        nonlocal moved
+        model: deque[int] = deque()
+        for _ in range(300):
+            valid, ready, value = (
+                int(rng.random() < coming),
+                int(rng.random() < leaving),
+                int(rng.integers(256)),
+            )
+            ctx.set(pair.i_valid, valid)
+            ctx.set(pair.i_data, value)
+            ctx.set(pair.o_ready, ready)
+            assert ctx.get(pair.i_ready) == (len(model) < 2)
+            assert ctx.get(pair.o_valid) == (len(model) > 0)
+            takes = valid and len(model) < 2
+            if model:
+                assert ctx.get(pair.o_data) == model[0]
+                if ready:
+                    model.popleft()
+                    moved += 1
+            if takes:
+                model.append(value)
+            await ctx.tick()
+
+    simulate(pair, bench)
+    assert moved >= (299 if coming == leaving == 1 else 60)
 
 
 @pytest.mark.parametrize("patience", [1.0, 0.5, 0.1])

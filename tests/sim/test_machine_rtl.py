@@ -21,6 +21,7 @@ from hwgen import toolchain
 from hwgen.emit import Unit, emit, place
 from hwgen.files import output_folder, write_if_changed
 from hwgen.parts.delay import delay
+from hwgen.parts.pair import Pair as BeatPair
 from hwgen.program.encoding import encode, instr
 from hwgen.program.layout import layout
 from hwgen.program.table import ENGINES, INSTRUCTIONS
@@ -120,13 +121,24 @@ class Rig(Unit):
             dispatch.data.eq(reads.data), dispatch.count.eq(self.count),
             reads.load_valid.eq(load.read_valid), reads.load_address.eq(load.read_address),
             reads.load_beats.eq(load.read_beats), load.read_ready.eq(reads.load_ready),
-            load.data_valid.eq(reads.load_data), load.data.eq(reads.data), reads.load_take.eq(load.data_take),
             store.burst_ready.eq(writes.burst_ready), writes.beat_valid.eq(store.beat_valid),
             writes.beat_data.eq(store.beat_data), writes.beat_strobe.eq(store.beat_strobe),
             store.beat_ready.eq(writes.beat_ready), store.port_idle.eq(writes.idle),
             reads.drain.eq(quell), writes.drain.eq(quell),
             self.dispatched.eq(dispatch.dispatched),
         ]  # fmt: skip
+        answers = [load.data_valid, load.data, load.data_take]
+        if config.far:
+            beats = BeatPair("beats", len(load.data))
+            place(m, "beats", beats, platform, reset=quell)
+            m.d.comb += [a.eq(b) for a, b in zip(answers[:2], (beats.o_valid, beats.o_data), strict=True)]
+            m.d.comb += beats.o_ready.eq(load.data_take)
+            answers = [beats.i_valid, beats.i_data, beats.i_ready]
+        m.d.comb += [
+            answers[0].eq(reads.load_data),
+            answers[1].eq(reads.data),
+            reads.load_take.eq(answers[2]),
+        ]
         for name, shell in shells.items():
             self._engine(m, quell, name, shell, shells, units[name], dispatch)
         self._sequence(m, quell, dispatch, shells, reads.idle & writes.idle)

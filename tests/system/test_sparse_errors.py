@@ -141,8 +141,10 @@ def test_any_damage_ends_the_run_and_leaves_other_sums_alone(weights: SparseMatr
             for word in words:
                 context.set(engine.head, int.from_bytes(encode(word), "little"))
                 context.set(engine.start, 1)
+                context.set(engine.begins, word is words[-1])
                 await context.tick()
             context.set(engine.start, 0)
+            context.set(engine.begins, 0)
             for _ in range(2000):
                 for name in STREAMS:
                     port = getattr(engine, f"{name}_data")
