@@ -273,11 +273,12 @@ void Machine::writes(bool drain, dram::Inputs& bus) {
     const bool pop = move && !drain;
     bus.awvalid = writes_.awvalid;
     bus.awbeats = writes_.awbeats;
-    bus.wvalid = writes_.wvalid;
-    result_.write_beats += writes_.wvalid && wready;
+    bus.wvalid = writes_.wvalid();
+    result_.write_beats += writes_.wvalid() && wready;
     result_.write_bursts += writes_.awvalid && awready;
     shells_[STORE].packed += pop;
-    stores_ = pop && writes_.wvalid && !accept && !answered && !writes_.awvalid && writes_.streams_for() != 0 &&
+    const bool steady = settings_.far == 0 || (settings_.interval == 1 && wready);
+    stores_ = pop && steady && writes_.wvalid() && !accept && !answered && !writes_.awvalid && writes_.streams_for() != 0 &&
               store_.streams_for() != 0;
     const uint32_t beats = accept ? store_.burst() : 0;
     const bool port = writes_.edge(accept, beats, awready, move, wready, answered);

@@ -62,24 +62,27 @@ struct WritePort {
     uint32_t outstanding;
     bool far;
     bool open = true;  // if it is far: a burst is taken
-    bool awvalid = false, wvalid = false;
+    bool awvalid = false;
+    uint32_t waiting = 0;  // beats in the registers of the data channel: one, or two if it is far
     uint32_t awbeats = 0, flying = 0, sent = 0;
     Ring<uint32_t> owed;
 
     bool burst_ready(bool awready) const { return far ? open : (!awvalid || awready) && flying != outstanding; }
-    bool room(bool wready) const { return !owed.empty() && (!wvalid || wready); }
+    bool wvalid() const { return waiting != 0; }
+    bool room(bool wready) const { return !owed.empty() && (far ? waiting < 2 : waiting == 0 || wready); }
     /// Coming beats that do not end the burst.
     uint64_t streams_for() const { return owed.empty() ? 0 : owed.front() - sent - 1; }
-    bool idle() const { return flying == 0 && !awvalid && !wvalid; }
+    bool idle() const { return flying == 0 && !awvalid && waiting == 0; }
     bool rests() const { return idle() && (open || !far); }
 
     bool edge(bool accept, uint32_t beats, bool awready, bool move, bool wready, bool answered) {
         const bool was_open = open;
         open = !awvalid && !accept && flying != outstanding;
-        const bool changed = accept || (awvalid && awready) || move || (wvalid && wready) || answered;
+        const bool changed = accept || (awvalid && awready) || move || (wvalid() && wready) || answered;
         if (!changed) return far && open != was_open;
         awvalid = accept || (awvalid && !awready);
-        wvalid = move || (wvalid && !wready);
+        waiting -= wvalid() && wready;
+        waiting += move;
         flying += accept;
         flying -= answered;
         if (move && ++sent == owed.front()) {

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from hwgen.emit import Unit, place
 from hwgen.numerics import ceil_log2
 from hwgen.parts.fifo import Fifo
+from hwgen.parts.pair import Pair
 from hwgen.parts.payload import payload
 
 __all__ = ["BEATS_BITS", "ReadPort", "WritePort"]
@@ -178,19 +179,18 @@ class WritePort(Unit):
         room = Signal()
         move = Signal()
         last = Signal()
-        few = flying != self.outstanding
+        more = flying != self.outstanding
         if self.far:
-            m.d.sync += self.burst_ready.eq(~self.m_axi_awvalid & ~accept & few)
+            m.d.sync += self.burst_ready.eq(~self.m_axi_awvalid & ~accept & more)
         else:
             free = ~self.m_axi_awvalid | self.m_axi_awready
-            m.d.comb += self.burst_ready.eq(free & few & ~self.drain)
+            m.d.comb += self.burst_ready.eq(free & more & ~self.drain)
         m.d.comb += [
             accept.eq(self.burst_valid & self.burst_ready & ~self.drain),
             owed.push.eq(accept),
             owed.data.eq(self.burst_beats),
             self.m_axi_awsize.eq(ceil_log2(self.bus_bytes)),
             self.m_axi_awburst.eq(1),
-            room.eq(owed.valid & (~self.m_axi_wvalid | self.m_axi_wready)),
             self.beat_ready.eq(room & ~self.drain),
             move.eq(room & (self.beat_valid | self.drain)),
             last.eq(number == owed.head),
@@ -201,7 +201,6 @@ class WritePort(Unit):
             self.error.eq(Mux(self.m_axi_bvalid & self.m_axi_bresp[1] & ~self.drain, self.m_axi_bresp, 0)),
         ]
         awaddr, awlen = (payload(m, port) for port in (self.m_axi_awaddr, self.m_axi_awlen))
-        wdata, wstrb = (payload(m, port) for port in (self.m_axi_wdata, self.m_axi_wstrb))
         m.d.sync += [
             flying.eq(flying + accept - self.m_axi_bvalid),
             none.eq(~accept & Mux(self.m_axi_bvalid, flying == 1, none)),
@@ -209,18 +208,39 @@ class WritePort(Unit):
         # What is not valid may be anything: it need not wait for a request or a beat.
         with m.If(~self.m_axi_awvalid | self.m_axi_awready):
             m.d.sync += [awaddr.eq(self.burst_address), awlen.eq(self.burst_beats - 1)]
-        with m.If(~self.m_axi_wvalid | self.m_axi_wready):
-            m.d.sync += [
-                wdata.eq(self.beat_data),
-                wstrb.eq(Mux(self.drain, 0, self.beat_strobe)),
-                self.m_axi_wlast.eq(last),
-            ]
         with m.If(accept):
             m.d.sync += self.m_axi_awvalid.eq(1)
         with m.Elif(self.m_axi_awready):
             m.d.sync += self.m_axi_awvalid.eq(0)
         with m.If(move):
-            m.d.sync += [number.eq(Mux(last, 1, number + 1)), self.m_axi_wvalid.eq(1)]
+            m.d.sync += number.eq(Mux(last, 1, number + 1))
+        free = self._beats(m, platform, move, last)
+        m.d.comb += room.eq(owed.valid & free)
+        return m
+
+    def _beats(self, m: Module, platform: Any, move: Value, last: Value) -> Value:
+        """The data channel, behind registers; gives whether a beat can go there."""
+        beat = Cat(self.beat_data, Mux(self.drain, 0, self.beat_strobe), last)
+        channel = Cat(self.m_axi_wdata, self.m_axi_wstrb, self.m_axi_wlast)
+        if self.far:
+            pair = Pair("written", len(beat))
+            place(m, "beats", pair, platform)
+            m.d.comb += [
+                pair.i_valid.eq(move),
+                pair.i_data.eq(beat),
+                self.m_axi_wvalid.eq(pair.o_valid),
+                channel.eq(pair.o_data),
+                pair.o_ready.eq(self.m_axi_wready),
+            ]
+            ready: Value = pair.i_ready
+            return ready
+        free: Value = ~self.m_axi_wvalid | self.m_axi_wready
+        register = Signal(len(beat), name="w_register", reset_less=True)
+        m.d.comb += channel.eq(register)
+        with m.If(free):
+            m.d.sync += register.eq(beat)
+        with m.If(move):
+            m.d.sync += self.m_axi_wvalid.eq(1)
         with m.Elif(self.m_axi_wready):
             m.d.sync += self.m_axi_wvalid.eq(0)
-        return m
+        return free

@@ -13984,11 +13984,11 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire _16_;
   wire _17_;
   wire [9:0] _18_;
-  wire _19_;
-  wire _20_;
+  wire [9:0] _19_;
+  wire [9:0] _20_;
   wire _21_;
-  wire [9:0] _22_;
-  wire [9:0] _23_;
+  wire _22_;
+  wire _23_;
   wire _24_;
   wire [2:0] _25_;
   wire [8:0] _26_;
@@ -14053,15 +14053,13 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   input m_axi_bvalid;
   wire m_axi_bvalid;
   output [127:0] m_axi_wdata;
-  reg [127:0] m_axi_wdata = 128'h00000000000000000000000000000000;
-  wire [127:0] m_axi_wdata_held;
+  wire [127:0] m_axi_wdata;
   output m_axi_wlast;
-  reg m_axi_wlast = 1'h0;
+  wire m_axi_wlast;
   input m_axi_wready;
   wire m_axi_wready;
   output [15:0] m_axi_wstrb;
-  reg [15:0] m_axi_wstrb = 16'h0000;
-  wire [15:0] m_axi_wstrb_held;
+  wire [15:0] m_axi_wstrb;
   output m_axi_wvalid;
   reg m_axi_wvalid = 1'h0;
   wire move;
@@ -14075,33 +14073,34 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire room;
   input rst;
   wire rst;
+  wire [144:0] w_register;
   assign _00_ = ~ m_axi_awvalid;
   assign _11_ = _00_ | m_axi_awready;
-  assign _21_ = flying != 3'h4;
-  assign _28_ = _11_ & _21_;
+  assign _22_ = flying != 3'h4;
+  assign _28_ = _11_ & _22_;
   assign _29_ = ~ drain;
   assign burst_ready = _28_ & _29_;
   assign _30_ = burst_valid & burst_ready;
   assign _31_ = ~ drain;
   assign accept = _30_ & _31_;
-  assign _32_ = ~ m_axi_wvalid;
-  assign _33_ = _32_ | m_axi_wready;
-  assign room = owed_valid & _33_;
-  assign _01_ = ~ drain;
-  assign beat_ready = room & _01_;
-  assign _02_ = beat_valid | drain;
-  assign move = room & _02_;
+  assign _32_ = ~ drain;
+  assign beat_ready = room & _32_;
+  assign _33_ = beat_valid | drain;
+  assign move = room & _33_;
   assign last = number == owed_head;
   assign owed_pop = move & last;
   assign beat = m_axi_wvalid & m_axi_wready;
-  assign _03_ = ~ m_axi_awvalid;
-  assign _04_ = none_flying & _03_;
-  assign _05_ = ~ m_axi_wvalid;
-  assign idle = _04_ & _05_;
-  assign _06_ = m_axi_bvalid & m_axi_bresp[1];
-  assign _07_ = ~ drain;
-  assign _08_ = _06_ & _07_;
-  assign error = _08_ ? m_axi_bresp : 2'h0;
+  assign _01_ = ~ m_axi_awvalid;
+  assign _02_ = none_flying & _01_;
+  assign _03_ = ~ m_axi_wvalid;
+  assign idle = _02_ & _03_;
+  assign _04_ = m_axi_bvalid & m_axi_bresp[1];
+  assign _05_ = ~ drain;
+  assign _06_ = _04_ & _05_;
+  assign error = _06_ ? m_axi_bresp : 2'h0;
+  assign _07_ = ~ m_axi_wvalid;
+  assign _08_ = _07_ | m_axi_wready;
+  assign room = owed_valid & _08_;
   assign _09_ = flying + accept;
   assign _10_ = _09_ - m_axi_bvalid;
   assign _12_ = ~ accept;
@@ -14111,16 +14110,26 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   assign _16_ = ~ m_axi_awvalid;
   assign _17_ = _16_ | m_axi_awready;
   assign _18_ = burst_beats - 1'h1;
-  assign _19_ = ~ m_axi_wvalid;
-  assign _20_ = _19_ | m_axi_wready;
-  assign _22_ = number + 1'h1;
-  assign _23_ = last ? 10'h001 : _22_;
+  assign _19_ = number + 1'h1;
+  assign _20_ = last ? 10'h001 : _19_;
+  assign _21_ = ~ m_axi_wvalid;
+  assign _23_ = _21_ | m_axi_wready;
+  reg [15:0] _78_ = 16'h0000;
   always @(posedge clk)
-    if (_20_)
-      if (drain) m_axi_wstrb <= 16'h0000;
-      else m_axi_wstrb <= beat_strobe;
+    if (_23_)
+      if (drain) _78_ <= 16'h0000;
+      else _78_ <= beat_strobe;
+  assign w_register[143:128] = _78_;
+  reg [128:0] _79_ = 129'h000000000000000000000000000000000;
   always @(posedge clk)
-    if (_20_) m_axi_wdata <= beat_data;
+    if (_23_) _79_ <= { last, beat_data };
+  assign { w_register[144], w_register[127:0] } = _79_;
+  always @(posedge clk)
+    if (rst) number <= 9'h001;
+    else if (move) number <= _20_[8:0];
+  always @(posedge clk)
+    if (rst) m_axi_awvalid <= 1'h0;
+    else m_axi_awvalid <= _37_;
   always @(posedge clk)
     if (_17_) m_axi_awlen <= _18_[7:0];
   always @(posedge clk)
@@ -14134,15 +14143,6 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   always @(posedge clk)
     if (rst) m_axi_wvalid <= 1'h0;
     else m_axi_wvalid <= _35_;
-  always @(posedge clk)
-    if (rst) number <= 9'h001;
-    else if (move) number <= _23_[8:0];
-  always @(posedge clk)
-    if (rst) m_axi_awvalid <= 1'h0;
-    else m_axi_awvalid <= _37_;
-  always @(posedge clk)
-    if (rst) m_axi_wlast <= 1'h0;
-    else if (_20_) m_axi_wlast <= last;
   assign _34_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
   assign _35_ = move ? 1'h1 : _34_;
   assign _36_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
@@ -14165,8 +14165,9 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   assign m_axi_awlen_held = m_axi_awlen;
   assign m_axi_awsize = 3'h4;
   assign m_axi_bready = 1'h1;
-  assign m_axi_wdata_held = m_axi_wdata;
-  assign m_axi_wstrb_held = m_axi_wstrb;
+  assign m_axi_wdata = w_register[127:0];
+  assign m_axi_wlast = w_register[144];
+  assign m_axi_wstrb = w_register[143:128];
   assign owed_data = burst_beats;
   assign owed_push = accept;
 endmodule

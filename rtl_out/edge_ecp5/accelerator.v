@@ -9503,6 +9503,86 @@ module accelerator_pair_prefetch_128(i_data, o_ready, clk, rst, i_ready, o_valid
     if (_13_) word_0 <= i_data;
 endmodule
 
+module accelerator_pair_written(i_data, o_ready, clk, rst, i_ready, o_valid, o_data, i_valid);
+  wire _00_;
+  wire _01_;
+  wire _02_;
+  wire _03_;
+  wire _04_;
+  wire _05_;
+  wire _06_;
+  wire _07_;
+  wire _08_;
+  wire _09_;
+  wire _10_;
+  wire _11_;
+  wire _12_;
+  wire _13_;
+  wire _14_;
+  wire _15_;
+  wire _16_;
+  wire _17_;
+  wire _18_;
+  wire _19_;
+  input clk;
+  wire clk;
+  input [144:0] i_data;
+  wire [144:0] i_data;
+  output i_ready;
+  wire i_ready;
+  input i_valid;
+  wire i_valid;
+  output [144:0] o_data;
+  wire [144:0] o_data;
+  input o_ready;
+  wire o_ready;
+  output o_valid;
+  wire o_valid;
+  input rst;
+  wire rst;
+  reg [1:0] there = 2'h0;
+  reg turn_in = 1'h0;
+  reg turn_out = 1'h0;
+  reg [144:0] word_0 = 145'h0000000000000000000000000000000000000;
+  reg [144:0] word_1 = 145'h0000000000000000000000000000000000000;
+  assign _00_ = ! turn_in;
+  assign _08_ = ~ there[0];
+  assign _13_ = _00_ & _08_;
+  assign _14_ = ! turn_out;
+  assign _15_ = o_ready & _14_;
+  assign _16_ = ~ _15_;
+  assign _17_ = ! turn_in;
+  assign _18_ = i_valid & _17_;
+  assign _19_ = there[0] ? _16_ : _18_;
+  assign _01_ = ~ there[1];
+  assign _02_ = turn_in & _01_;
+  assign _03_ = o_ready & turn_out;
+  assign _04_ = ~ _03_;
+  assign _05_ = i_valid & turn_in;
+  assign _06_ = there[1] ? _04_ : _05_;
+  assign _07_ = i_valid & i_ready;
+  assign _09_ = turn_in ^ _07_;
+  assign _10_ = o_valid & o_ready;
+  assign _11_ = turn_out ^ _10_;
+  assign _12_ = & there;
+  assign i_ready = ~ _12_;
+  assign o_valid = | there;
+  assign o_data = turn_out ? word_1 : word_0;
+  always @(posedge clk)
+    if (rst) turn_out <= 1'h0;
+    else turn_out <= _11_;
+  always @(posedge clk)
+    if (rst) turn_in <= 1'h0;
+    else turn_in <= _09_;
+  always @(posedge clk)
+    if (_02_) word_1 <= i_data;
+  always @(posedge clk)
+    if (rst) there <= 2'h0;
+    else there <= { _06_, _19_ };
+  always @(posedge clk)
+    if (_13_) word_0 <= i_data;
+endmodule
+
 module accelerator_prefetch_128(last, read_data, ready, clear, clk, rst, step, valid, data, is_last, ask);
   wire _00_;
   wire [3:0] _01_;
@@ -16387,10 +16467,10 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire _03_;
   wire _04_;
   wire [9:0] _05_;
-  wire _06_;
-  wire _07_;
-  wire [9:0] _08_;
-  wire [9:0] _09_;
+  wire [9:0] _06_;
+  wire [9:0] _07_;
+  wire _08_;
+  wire _09_;
   wire _10_;
   wire _11_;
   wire _12_;
@@ -16401,24 +16481,18 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire _17_;
   wire _18_;
   wire _19_;
-  wire _20_;
+  wire [2:0] _20_;
   wire _21_;
-  wire _22_;
-  wire _23_;
+  wire [8:0] _22_;
+  wire [8:0] _23_;
   wire _24_;
-  wire [2:0] _25_;
-  wire [8:0] _26_;
-  wire [8:0] _27_;
+  wire _25_;
+  wire [3:0] _26_;
+  wire [4:0] _27_;
   wire _28_;
   wire _29_;
-  wire [3:0] _30_;
-  wire [4:0] _31_;
-  wire _32_;
-  wire _33_;
-  wire _34_;
-  wire _35_;
-  wire _36_;
-  wire _37_;
+  wire _30_;
+  wire _31_;
   wire accept;
   output beat;
   wire beat;
@@ -16430,6 +16504,12 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   wire [15:0] beat_strobe;
   input beat_valid;
   wire beat_valid;
+  wire [144:0] beats_i_data;
+  wire beats_i_ready;
+  wire beats_i_valid;
+  wire [144:0] beats_o_data;
+  wire beats_o_ready;
+  wire beats_o_valid;
   input [31:0] burst_address;
   wire [31:0] burst_address;
   input [8:0] burst_beats;
@@ -16469,17 +16549,15 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   input m_axi_bvalid;
   wire m_axi_bvalid;
   output [127:0] m_axi_wdata;
-  reg [127:0] m_axi_wdata = 128'h00000000000000000000000000000000;
-  wire [127:0] m_axi_wdata_held;
+  wire [127:0] m_axi_wdata;
   output m_axi_wlast;
-  reg m_axi_wlast = 1'h0;
+  wire m_axi_wlast;
   input m_axi_wready;
   wire m_axi_wready;
   output [15:0] m_axi_wstrb;
-  reg [15:0] m_axi_wstrb = 16'h0000;
-  wire [15:0] m_axi_wstrb_held;
+  wire [15:0] m_axi_wstrb;
   output m_axi_wvalid;
-  reg m_axi_wvalid = 1'h0;
+  wire m_axi_wvalid;
   wire move;
   reg none_flying = 1'h1;
   reg [8:0] number = 9'h001;
@@ -16492,46 +16570,47 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
   input rst;
   wire rst;
   assign _00_ = ~ m_axi_awvalid;
-  assign _10_ = ~ accept;
-  assign _21_ = _00_ & _10_;
-  assign _28_ = flying != 3'h4;
-  assign _29_ = _21_ & _28_;
-  assign _30_ = flying + accept;
-  assign _31_ = _30_ - m_axi_bvalid;
-  assign _32_ = ~ accept;
-  assign _33_ = flying == 1'h1;
-  assign _01_ = m_axi_bvalid ? _33_ : none_flying;
-  assign _02_ = _32_ & _01_;
+  assign _11_ = ~ accept;
+  assign _21_ = _00_ & _11_;
+  assign _24_ = flying != 3'h4;
+  assign _25_ = _21_ & _24_;
+  assign _26_ = flying + accept;
+  assign _27_ = _26_ - m_axi_bvalid;
+  assign _28_ = ~ accept;
+  assign _29_ = flying == 1'h1;
+  assign _01_ = m_axi_bvalid ? _29_ : none_flying;
+  assign _02_ = _28_ & _01_;
   assign _03_ = ~ m_axi_awvalid;
   assign _04_ = _03_ | m_axi_awready;
   assign _05_ = burst_beats - 1'h1;
-  assign _06_ = ~ m_axi_wvalid;
-  assign _07_ = _06_ | m_axi_wready;
-  assign _08_ = number + 1'h1;
-  assign _09_ = last ? 10'h001 : _08_;
-  assign _11_ = burst_valid & burst_ready;
-  assign _12_ = ~ drain;
-  assign accept = _11_ & _12_;
-  assign _13_ = ~ m_axi_wvalid;
-  assign _14_ = _13_ | m_axi_wready;
-  assign room = owed_valid & _14_;
-  assign _15_ = ~ drain;
-  assign beat_ready = room & _15_;
-  assign _16_ = beat_valid | drain;
-  assign move = room & _16_;
+  assign _06_ = number + 1'h1;
+  assign _07_ = last ? 10'h001 : _06_;
+  assign _08_ = burst_valid & burst_ready;
+  assign _09_ = ~ drain;
+  assign accept = _08_ & _09_;
+  assign _10_ = ~ drain;
+  assign beat_ready = room & _10_;
+  assign _12_ = beat_valid | drain;
+  assign move = room & _12_;
   assign last = number == owed_head;
   assign owed_pop = move & last;
   assign beat = m_axi_wvalid & m_axi_wready;
-  assign _17_ = ~ m_axi_awvalid;
-  assign _18_ = none_flying & _17_;
-  assign _19_ = ~ m_axi_wvalid;
-  assign idle = _18_ & _19_;
-  assign _20_ = m_axi_bvalid & m_axi_bresp[1];
-  assign _22_ = ~ drain;
-  assign _23_ = _20_ & _22_;
-  assign error = _23_ ? m_axi_bresp : 2'h0;
+  assign _13_ = ~ m_axi_awvalid;
+  assign _14_ = none_flying & _13_;
+  assign _15_ = ~ m_axi_wvalid;
+  assign idle = _14_ & _15_;
+  assign _16_ = m_axi_bvalid & m_axi_bresp[1];
+  assign _17_ = ~ drain;
+  assign _18_ = _16_ & _17_;
+  assign error = _18_ ? m_axi_bresp : 2'h0;
+  assign beats_i_data[143:128] = drain ? 16'h0000 : beat_strobe;
+  assign room = owed_valid & beats_i_ready;
   always @(posedge clk)
-    if (_07_) m_axi_wdata <= beat_data;
+    if (rst) number <= 9'h001;
+    else if (move) number <= _07_[8:0];
+  always @(posedge clk)
+    if (rst) m_axi_awvalid <= 1'h0;
+    else m_axi_awvalid <= _31_;
   always @(posedge clk)
     if (_04_) m_axi_awlen <= _05_[7:0];
   always @(posedge clk)
@@ -16541,50 +16620,47 @@ module accelerator_write_port(m_axi_wready, m_axi_bresp, m_axi_bvalid, burst_val
     else none_flying <= _02_;
   always @(posedge clk)
     if (rst) flying <= 3'h0;
-    else flying <= _31_[2:0];
+    else flying <= _27_[2:0];
   always @(posedge clk)
     if (rst) burst_ready <= 1'h0;
-    else burst_ready <= _29_;
-  always @(posedge clk)
-    if (rst) m_axi_wvalid <= 1'h0;
-    else m_axi_wvalid <= _35_;
-  always @(posedge clk)
-    if (rst) number <= 9'h001;
-    else if (move) number <= _09_[8:0];
-  always @(posedge clk)
-    if (rst) m_axi_awvalid <= 1'h0;
-    else m_axi_awvalid <= _37_;
-  always @(posedge clk)
-    if (rst) m_axi_wlast <= 1'h0;
-    else if (_07_) m_axi_wlast <= last;
-  always @(posedge clk)
-    if (_07_)
-      if (drain) m_axi_wstrb <= 16'h0000;
-      else m_axi_wstrb <= beat_strobe;
-  assign _34_ = m_axi_wready ? 1'h0 : m_axi_wvalid;
-  assign _35_ = move ? 1'h1 : _34_;
-  assign _36_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
-  assign _37_ = accept ? 1'h1 : _36_;
+    else burst_ready <= _25_;
+  assign _30_ = m_axi_awready ? 1'h0 : m_axi_awvalid;
+  assign _31_ = accept ? 1'h1 : _30_;
+  accelerator_pair_written beats (
+    .clk(clk),
+    .i_data({ last, beats_i_data[143:128], beat_data }),
+    .i_ready(beats_i_ready),
+    .i_valid(move),
+    .o_data(beats_o_data),
+    .o_ready(m_axi_wready),
+    .o_valid(m_axi_wvalid),
+    .rst(rst)
+  );
   accelerator_fifo_owed owed (
     .clk(clk),
     .data(burst_beats),
-    .full(_24_),
+    .full(_19_),
     .head(owed_head),
-    .kept(_27_),
-    .level(_25_),
+    .kept(_23_),
+    .level(_20_),
     .pop(owed_pop),
-    .popped(_26_),
+    .popped(_22_),
     .push(accept),
     .rst(rst),
     .valid(owed_valid)
   );
+  assign { beats_i_data[144], beats_i_data[127:0] } = { last, beat_data };
+  assign beats_i_valid = move;
+  assign beats_o_ready = m_axi_wready;
+  assign beats_o_valid = m_axi_wvalid;
   assign m_axi_awaddr_held = m_axi_awaddr;
   assign m_axi_awburst = 2'h1;
   assign m_axi_awlen_held = m_axi_awlen;
   assign m_axi_awsize = 3'h4;
   assign m_axi_bready = 1'h1;
-  assign m_axi_wdata_held = m_axi_wdata;
-  assign m_axi_wstrb_held = m_axi_wstrb;
+  assign m_axi_wdata = beats_o_data[127:0];
+  assign m_axi_wlast = beats_o_data[144];
+  assign m_axi_wstrb = beats_o_data[143:128];
   assign owed_data = burst_beats;
   assign owed_push = accept;
 endmodule
