@@ -40,7 +40,11 @@ __all__ = [
     "read_report",
 ]
 
-_FORM = 7  # of the netlists; a change of `wrapper` or of what is done to netlists is a new one
+_CROWDED = {"router2/bbMargin/x": "8", "router2/bbMargin/y": "8", "router2/histCongWeight": "2"}
+"""What nextpnr's router2 is told of a design that fills a chip: to go further around, and not to come back to what was
+taken twice. With its own numbers the last hundreds of some 1,040,000 wires take most of the time."""
+
+_FORM = 8  # of the netlists; a change of `wrapper` or of what is done to netlists is a new one
 _SERIAL = 24  # digits of a digest that keep cached files apart
 _CELL = re.compile(
     r"_(TRELLIS_\w+|LUT[1-4]|CCU2C?|PFUMX|L6MUX21|MULT18X18D|ALU54B|DP16KD|DPR16X4C?"  # ECP5, the first ones Nexus too
@@ -414,6 +418,7 @@ def _netlist(
         free_carries(made["modules"][TOP])
         if place_blocks(made["modules"][TOP], device.options):
             copy_registers(made["modules"][TOP], places(made["modules"][TOP]))
+            made["modules"][TOP].setdefault("settings", {}).update(_CROWDED)
         write_if_changed(kept, json.dumps(made) + "\n")
     return kept
 
