@@ -112,7 +112,7 @@ class Scratchpad(Unit):
                 self.row_bytes,
                 self.column_bytes,
                 self.row_bytes <= self.word_bytes,
-                min(self.latency - READ_LATENCY, _BANK_REGISTERS),
+                self._around_bank,
             )
             for _ in range(self.banks)
         ]
@@ -123,9 +123,14 @@ class Scratchpad(Unit):
         return m
 
     @property
+    def _around_bank(self) -> int:
+        """Registers in front of every bank and behind it."""
+        return min(self.latency - READ_LATENCY, _BANK_REGISTERS)
+
+    @property
     def _at_ports(self) -> int:
         """Registers at every port."""
-        return max(self.latency - READ_LATENCY - _BANK_REGISTERS, 0)
+        return self.latency - READ_LATENCY - self._around_bank
 
     def _late(self, m: Module, port: str, what: str) -> Value:
         """A port's member, by way of the register at it if there is one."""
@@ -180,7 +185,7 @@ class Scratchpad(Unit):
             bank_was = Signal(max(1, len(which)), name=f"{port}_bank", reset_less=True)
             part_was = Signal(max(1, len(part)), name=f"{port}_part", reset_less=True)
             asked = Signal(name=f"{port}_asked")
-            later = min(self.latency - READ_LATENCY, _BANK_REGISTERS)
+            later = self._around_bank
             data = Signal(8 * width, name=f"{port}_out", reset_less=True)
             m.d.sync += asked.eq(en)
             with m.If(en):
