@@ -471,8 +471,9 @@ void Machine::stream() {
 void Machine::drain() {
     result_.drained = now_;
     if (outcome_ == HUNG) return;
+    const bool far = settings_.far != 0;  // then it is seen a cycle later that the ports are idle
     bool idle = reads_.idle() && writes_.idle();
-    bool settled = idle && settings_.far == 0;
+    bool settled = idle && !far;
     step(true);
     // The edge of that cycle resets everything but the ports.
     walker_.phase = Walker::IDLE;
@@ -482,9 +483,9 @@ void Machine::drain() {
     beats_ = 0;
     while (!settled) {
         result_.drained = ++now_;
-        settled = idle;
+        const bool before = idle;
         idle = reads_.idle() && writes_.idle();
-        if (settings_.far == 0) settled = idle;
+        settled = far ? before : idle;
         ++result_.steps;
         memory(true, false);
     }

@@ -121,9 +121,8 @@ class Dispatch(Unit):
     def _free(self, m: Module, engine: str) -> Value:
         """Whether the engine's queue has room, by a count of its own: far from it, room is seen a cycle later."""
         depth = self.config.queue_depth
-        count = Signal(
-            range(-1, depth), name=f"{engine}_free", init=depth - 1
-        )  # one less: the sign says that none is
+        # One less than there is: the sign says that there is none.
+        count = Signal(range(-1, depth), name=f"{engine}_free", init=depth - 1)
         left = delay(m, getattr(self, f"{engine}_began"), int(self.config.far), reset=True)
         m.d.sync += count.eq(count - getattr(self, f"{engine}_push") + left)
         return ~count[-1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from hwgen.emit import Unit, place
@@ -92,7 +92,7 @@ class ReadPort(Unit):
         else:
             m.d.comb += free.eq((~self.m_axi_arvalid | self.m_axi_arready) & room & ~self.drain)
         m.d.comb += [
-            self.fetch_ready.eq(free & (~for_load if self.far else Const(1))),
+            self.fetch_ready.eq(free & ~for_load),
             self.load_ready.eq(free & for_load),
             accept.eq(free & Mux(for_load, self.load_valid, self.fetch_valid) & ~self.drain),
             order.push.eq(accept),

@@ -21,7 +21,6 @@ from hwgen.system.fields import field, hold
 
 __all__ = ["Sparse"]
 
-_RUN = 2  # function number
 _SUM_BITS = 32
 
 

@@ -9533,18 +9533,18 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   wire _15_;
   wire _16_;
   wire _17_;
-  wire [3:0] _18_;
-  wire [4:0] _19_;
-  wire _20_;
-  wire _21_;
+  wire _18_;
+  wire _19_;
+  wire [3:0] _20_;
+  wire [4:0] _21_;
   wire _22_;
-  wire [31:0] _23_;
-  wire [8:0] _24_;
-  wire [9:0] _25_;
-  wire _26_;
-  wire [2:0] _27_;
+  wire _23_;
+  wire _24_;
+  wire [31:0] _25_;
+  wire [8:0] _26_;
+  wire [9:0] _27_;
   wire _28_;
-  wire _29_;
+  wire [2:0] _29_;
   wire _30_;
   wire _31_;
   wire _32_;
@@ -9625,72 +9625,72 @@ module accelerator_read_port(m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid
   assign _00_ = ~ m_axi_arvalid;
   assign _11_ = _00_ | m_axi_arready;
   assign _22_ = flying != 3'h4;
-  assign _30_ = _11_ & _22_;
-  assign _31_ = ~ drain;
-  assign free = _30_ & _31_;
-  assign _32_ = ~ fetch_valid;
-  assign load_ready = free & _32_;
-  assign _33_ = fetch_valid ? fetch_valid : load_valid;
-  assign _34_ = free & _33_;
-  assign _01_ = ~ drain;
-  assign accept = _34_ & _01_;
+  assign _31_ = _11_ & _22_;
+  assign _33_ = ~ drain;
+  assign free = _31_ & _33_;
+  assign fetch_ready = free & fetch_valid;
+  assign _34_ = ~ fetch_valid;
+  assign load_ready = free & _34_;
+  assign _01_ = fetch_valid ? fetch_valid : load_valid;
+  assign _02_ = free & _01_;
+  assign _03_ = ~ drain;
+  assign accept = _02_ & _03_;
   assign order_data = ~ fetch_valid;
-  assign _02_ = ~ order_head;
-  assign _03_ = _02_ | load_take;
-  assign _04_ = _03_ | drain;
-  assign m_axi_rready = order_valid & _04_;
+  assign _04_ = ~ order_head;
+  assign _05_ = _04_ | load_take;
+  assign _06_ = _05_ | drain;
+  assign m_axi_rready = order_valid & _06_;
   assign beat = m_axi_rvalid & m_axi_rready;
   assign order_pop = beat & m_axi_rlast;
-  assign _05_ = m_axi_rvalid & order_valid;
-  assign _06_ = ~ order_head;
-  assign _07_ = _05_ & _06_;
-  assign _08_ = ~ drain;
-  assign fetch_data = _07_ & _08_;
-  assign _09_ = m_axi_rvalid & order_valid;
-  assign _10_ = _09_ & order_head;
-  assign _12_ = ~ drain;
-  assign load_data = _10_ & _12_;
-  assign _13_ = ! flying;
-  assign _14_ = ~ m_axi_arvalid;
-  assign idle = _13_ & _14_;
-  assign _15_ = beat & m_axi_rresp[1];
-  assign _16_ = ~ drain;
-  assign _17_ = _15_ & _16_;
-  assign error = _17_ ? m_axi_rresp : 2'h0;
-  assign _18_ = flying + accept;
-  assign _19_ = _18_ - order_pop;
-  assign _20_ = ~ m_axi_arvalid;
-  assign _21_ = _20_ | m_axi_arready;
-  assign _23_ = fetch_valid ? fetch_address : load_address;
-  assign _24_ = fetch_valid ? fetch_beats : load_beats;
-  assign _25_ = _24_ - 1'h1;
+  assign _07_ = m_axi_rvalid & order_valid;
+  assign _08_ = ~ order_head;
+  assign _09_ = _07_ & _08_;
+  assign _10_ = ~ drain;
+  assign fetch_data = _09_ & _10_;
+  assign _12_ = m_axi_rvalid & order_valid;
+  assign _13_ = _12_ & order_head;
+  assign _14_ = ~ drain;
+  assign load_data = _13_ & _14_;
+  assign _15_ = ! flying;
+  assign _16_ = ~ m_axi_arvalid;
+  assign idle = _15_ & _16_;
+  assign _17_ = beat & m_axi_rresp[1];
+  assign _18_ = ~ drain;
+  assign _19_ = _17_ & _18_;
+  assign error = _19_ ? m_axi_rresp : 2'h0;
+  assign _20_ = flying + accept;
+  assign _21_ = _20_ - order_pop;
+  assign _23_ = ~ m_axi_arvalid;
+  assign _24_ = _23_ | m_axi_arready;
+  assign _25_ = fetch_valid ? fetch_address : load_address;
+  assign _26_ = fetch_valid ? fetch_beats : load_beats;
+  assign _27_ = _26_ - 1'h1;
+  always @(posedge clk)
+    if (_24_) m_axi_arlen <= _27_[7:0];
+  always @(posedge clk)
+    if (_24_) m_axi_araddr <= _25_;
+  always @(posedge clk)
+    if (rst) flying <= 3'h0;
+    else flying <= _21_[2:0];
   always @(posedge clk)
     if (rst) m_axi_arvalid <= 1'h0;
     else m_axi_arvalid <= _36_;
-  always @(posedge clk)
-    if (_21_) m_axi_arlen <= _25_[7:0];
-  always @(posedge clk)
-    if (_21_) m_axi_araddr <= _23_;
-  always @(posedge clk)
-    if (rst) flying <= 3'h0;
-    else flying <= _19_[2:0];
   assign _35_ = m_axi_arready ? 1'h0 : m_axi_arvalid;
   assign _36_ = accept ? 1'h1 : _35_;
   accelerator_fifo_order order (
     .clk(clk),
     .data(order_data),
-    .full(_26_),
+    .full(_28_),
     .head(order_head),
-    .kept(_29_),
-    .level(_27_),
+    .kept(_32_),
+    .level(_29_),
     .pop(order_pop),
-    .popped(_28_),
+    .popped(_30_),
     .push(accept),
     .rst(rst),
     .valid(order_valid)
   );
   assign data = m_axi_rdata;
-  assign fetch_ready = free;
   assign last = order_pop;
   assign m_axi_araddr_held = m_axi_araddr;
   assign m_axi_arburst = 2'h1;

@@ -368,6 +368,7 @@ CONFIGS = {
         "queue_depth": 4,
     },
     "bus64": {"bus_bytes": 64, "outstanding": 32},
+    "far64": {"bus_bytes": 64, "outstanding": 2, "queue_depth": 2, "buffer_latency": 5},
     "sparse": {"sparse": True, "lut": True, "lanes": 16, "bus_bytes": 16, "queue_depth": 4},
     "wide": {
         "lanes": 32,

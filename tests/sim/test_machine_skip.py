@@ -16,6 +16,8 @@ CONFIGS = (
     {"bus_bytes": 32, "lanes": 16, "engines": (0, 1, 2, 4, 5), "burst_beats": 64, "outstanding": 4},
     {"bus_bytes": 64, "outstanding": 32, "run_fifo": 2},
     {"lanes": 32, "burst_beats": 256, "outstanding": 16, "store_fifo": 2, "fetch_beats": 4},
+    {"bus_bytes": 16, "lanes": 4, "queue_depth": 2, "outstanding": 2, "buffer_latency": 5, "far": True},
+    {"bus_bytes": 64, "outstanding": 32, "store_fifo": 2, "buffer_latency": 3, "far": True},
 )
 
 
@@ -64,7 +66,9 @@ def random_program(rng, new_program, engines):
     return build.halt() if rng.random() < 0.95 else build
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: str(config.get("bus_bytes", 8)))
+@pytest.mark.parametrize(
+    "config", CONFIGS, ids=lambda config: f"{config.get('bus_bytes', 8)}{' far' * config.get('far', False)}"
+)
 def test_random_programs(simulate, new_program, config):
     rng = random.Random(str(config))
     outcomes = set()
