@@ -25,6 +25,7 @@ from hwgen.synth.families import family, placer_of
 from hwgen.synth.fanout import copy_registers
 from hwgen.synth.floorplan import place_blocks, places
 from hwgen.synth.netlist import TOP, absorb, ports_of, serial_wrapper, wrapper
+from hwgen.synth.route import crowd, route
 from hwgen.synth.tools import Placer, Tell, run
 
 __all__ = [
@@ -40,11 +41,7 @@ __all__ = [
     "read_report",
 ]
 
-_CROWDED = {"router2/bbMargin/x": "8", "router2/bbMargin/y": "8", "router2/histCongWeight": "2"}
-"""What nextpnr's router2 is told of a design that fills a chip: to go further around, and not to come back to what was
-taken twice. With its own numbers the last hundreds of some 1,040,000 wires take most of the time."""
-
-_FORM = 8  # of the netlists; a change of `wrapper` or of what is done to netlists is a new one
+_FORM = 9  # of the netlists; a change of `wrapper` or of what is done to netlists is a new one
 _SERIAL = 24  # digits of a digest that keep cached files apart
 _CELL = re.compile(
     r"_(TRELLIS_\w+|LUT[1-4]|CCU2C?|PFUMX|L6MUX21|MULT18X18D|ALU54B|DP16KD|DPR16X4C?"  # ECP5, the first ones Nexus too
@@ -248,20 +245,25 @@ def layouts(
     version = placer.versions()[placer.package]
     sources, basis = _basis(verilog, top, clock, device)
     kept: dict[int, Path] = {}
-    missing: dict[int, tuple[list[str], dict[str, Any]]] = {}
+    missing: dict[int, dict[str, Any]] = {}
+    options = [*device.options, *placer.always]
     for seed in seeds:
-        options = [*device.options, *placer.always, "--freq", f"{target_mhz:g}", "--seed", str(seed)]
-        inputs = {**basis, "options": options, "nextpnr": [placer.package, version]}
+        inputs = {
+            **basis,
+            "options": options,
+            "seed": seed,
+            "aim": target_mhz,
+            "nextpnr": [placer.package, version],
+        }
         kept[seed] = _kept(inputs)
         if not kept[seed].is_file():
-            missing[seed] = options, inputs
+            missing[seed] = inputs
     if missing:
         netlist = _netlist(sources, top, clock, device, basis)
 
         def place(seed: int) -> None:
-            options, inputs = missing[seed]
-            report, _ = _route(netlist, placer, options, seed)
-            _keep_report(kept[seed], inputs, report)
+            report, _ = _route(netlist, placer, options, seed, target_mhz)
+            _keep_report(kept[seed], missing[seed], report)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a process of its own
             list(pool.map(place, missing))
@@ -327,22 +329,21 @@ def bitstream(
     sources, basis = _basis(verilog, top, clock, device, shell)
     aim = board.target_mhz if target_mhz is None else target_mhz
     name = f"pins{pins.suffix}"
-    options = [
-        *device.options, *placer.always, "--freq", f"{aim:g}", "--seed", str(seed),
-        *(word.format(name) for word in placer.constraints), *placer.routed,
-    ]  # fmt: skip
+    options = [*device.options, *placer.always]
     pack = [*board.option("pack"), *placer.pack]
     if placer.pack[0] == "pack":  # a sub-command comes before its options
         pack = [placer.pack[0], *board.option("pack"), *placer.pack[1:]]
     text = pins.read_bytes()
-    inputs = {**basis, "options": options, "pack": pack, "pins": _digest(text), "tools": tools}
+    inputs = {
+        **basis, "options": options, "seed": seed, "aim": aim, "pack": pack, "pins": _digest(text), "tools": tools,
+    }  # fmt: skip
     report, packed = _kept(inputs), _kept(inputs, f"bitstream{placer.suffix}")
     if not (report.is_file() and packed.is_file()):
         tell("synthesising")
         netlist = _netlist(sources, top, clock, device, basis)
         tell("placing")
         routed = placer.routed[-1]
-        found, files = _route(netlist, placer, options, seed, {name: text}, (routed,), tell)
+        found, files = _route(netlist, placer, options, seed, aim, {name: text}, (routed,), tell)
         tell("packing the bitstream")
         made = f"bitstream{placer.suffix}"
         bits = run(placer.packer, pack, files, [made])[made]
@@ -418,7 +419,7 @@ def _netlist(
         free_carries(made["modules"][TOP])
         if place_blocks(made["modules"][TOP], device.options):
             copy_registers(made["modules"][TOP], places(made["modules"][TOP]))
-            made["modules"][TOP].setdefault("settings", {}).update(_CROWDED)
+            crowd(made["modules"][TOP])
         write_if_changed(kept, json.dumps(made) + "\n")
     return kept
 
@@ -428,14 +429,14 @@ def _route(
     placer: Placer,
     options: Sequence[str],
     seed: int,
+    aim: float,
     files: Mapping[str, bytes] | None = None,
     wanted: Sequence[str] = (),
     tell: Tell = lambda text: None,
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Run nextpnr; gives its report, which can be read, and the files that are wanted."""
-    command = ["--json", "netlist.json", "--report", "report.json", "--timing-allow-fail", *options]
-    given = {"netlist.json": netlist.read_bytes(), **(files or {})}
-    made = run(placer.program, command, given, ["report.json", *wanted], tell)
+    command = [*options, "--seed", str(seed)]
+    made = route(netlist.read_bytes(), placer, command, aim, files or {}, wanted, tell)
     report: dict[str, Any] = json.loads(made.pop("report.json"))
     read_report(report, seed)  # what cannot be read is not kept
     return report, made

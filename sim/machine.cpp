@@ -49,7 +49,7 @@ class Machine {
 
   private:
     void step(bool drain);
-    bool dispatch();
+    bool dispatch(bool idle);
     void memory(bool drain, bool take);
     bool reads(bool drain, bool take, dram::Inputs& bus);
     void writes(bool drain, dram::Inputs& bus);
@@ -98,6 +98,7 @@ class Machine {
     uint8_t left_ = 0;    // engines whose queue has room of which the dispatcher does not know yet
     bool still_ = true;   // nothing ran or began in the cycle before
     bool stuck_ = false;  // the dispatcher waits for an engine
+    bool were_idle_ = true;  // all engines, a cycle before: what a far dispatcher sees
     bool halted_ = false, illegal_ = false, truncated_ = false, overflow_ = false;
     uint32_t wires_ = 0;    // the memory's outputs in this cycle
     bool changed_ = false;  // in this cycle, more happened than that a beat of a long run moved
@@ -115,7 +116,7 @@ Machine::Machine(const Settings& settings, const Program& program, Result& resul
       reads_{static_cast<uint32_t>(settings.outstanding), settings.far != 0},
       writes_(static_cast<uint32_t>(settings.outstanding), settings.far != 0),
       walker_(settings.bus_bytes, settings.burst_beats, settings.far != 0),
-      packer_(settings.bus_bytes, settings.lanes),
+      packer_(settings.bus_bytes, settings.lanes, settings.far != 0),
       store_(settings.bus_bytes, settings.burst_beats, settings.store_fifo, settings.buffer_latency,
              settings.far != 0),
       runs_(static_cast<std::size_t>(settings.run_fifo)),
@@ -159,7 +160,10 @@ void Machine::step(bool drain) {
         for (int e = 0; e < ENGINES; ++e) ends_ |= static_cast<uint8_t>((shells_[e].end == now_) << e);
     }
     if (store_.done(writes_.idle())) ends_ |= 1 << STORE;
-    const bool take = dispatch();
+    const bool idle = all_idle();
+    const bool take = dispatch(settings_.far != 0 ? were_idle_ : idle);
+    changed_ |= idle != were_idle_;
+    were_idle_ = idle;
     if (left_ != 0) {
         for (int e = 0; e < ENGINES; ++e) shells_[e].room += left_ >> e & 1;
         left_ = 0;
@@ -172,7 +176,7 @@ void Machine::step(bool drain) {
 }
 
 /// What the dispatcher does with its instruction; true if it takes it off the register.
-bool Machine::dispatch() {
+bool Machine::dispatch(bool idle) {
     stuck_ = halted_ = illegal_ = truncated_ = false;
     if (!fetch_.running) return false;
     if (!fetch_.valid) {
@@ -185,7 +189,7 @@ bool Machine::dispatch() {
         return false;
     }
     if (kind == HALT || kind == FENCE) {
-        stuck_ = !all_idle();
+        stuck_ = !idle;
         halted_ = kind == HALT && !stuck_;
         return kind == FENCE && !stuck_;
     }

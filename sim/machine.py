@@ -127,9 +127,10 @@ class MachineConfig:
     buffer_latency : int
         Cycles from STORE's read of the buffer to its data.
     far : bool
-        Whether registers stand between the parts, because they lie far from each other: a run of LOAD or STORE begins
-        a cycle after its start (other runs have it in their duration), one of STORE ends a cycle later, tokens and
-        beats for LOAD come a cycle later, the ports and the dispatcher know a cycle before whom they serve, and an
+        Whether registers stand between the parts, because they lie far from each other: a run of LOAD or STORE begins a
+        cycle after its start (other runs have it in their duration), one of STORE ends a cycle later, tokens and beats
+        for LOAD come a cycle later, what fills the end of LOAD's groups takes another cycle, the ports and the
+        dispatcher know a cycle before whom they serve, the dispatcher sees a cycle later that all are idle, and an
         error, and the end of the last transfer, end a program a cycle later.
     """
 

@@ -272,11 +272,13 @@ struct Walker {
 struct Packer {
     enum Phase : uint8_t { EMPTY, DATA, ALIGN, FLUSH };
 
-    Packer(int64_t bus, int64_t word)
-        : shift(log2(bus)), bus_bytes(static_cast<uint32_t>(bus)), lanes(static_cast<uint32_t>(word)) {}
+    Packer(int64_t bus, int64_t word, bool late)
+        : shift(log2(bus)), bus_bytes(static_cast<uint32_t>(bus)), lanes(static_cast<uint32_t>(word)), far(late) {}
 
     int shift;
     uint32_t bus_bytes, lanes;
+    bool far;            // what aligning takes is worked out in a cycle of its own
+    bool known = false;  // it is
     Phase phase = EMPTY;
     Piece left{};
     uint32_t offset = 0;  // bytes packed, modulo a word of activations
@@ -294,7 +296,11 @@ struct Packer {
         case DATA:
             return pack(data_valid, runs);
         case ALIGN:
-            align(runs);
+            if (far && !known) {
+                known = true;
+            } else {
+                align(runs);
+            }
             return true;
         default:
             phase = EMPTY;
@@ -335,6 +341,7 @@ struct Packer {
         return true;
     }
     void align(Ring<Piece>& runs) {
+        known = false;
         const uint32_t to_word = lanes - offset;
         const bool ragged = offset != 0;
         if (ragged) add(std::min(to_word, bus_bytes));

@@ -56,8 +56,9 @@ def _sources(module: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def test_readers_that_lie_together_share_a_copy() -> None:
-    module = _star(50)
+@pytest.mark.parametrize("luts", [0, 1, 2])
+def test_readers_that_lie_together_share_a_copy(luts: int) -> None:
+    module = _star(50, luts)
     places = _line(50, 2.0)
     del places["reader_7"]  # nobody knows where
     copies = copy_registers(module, places)
@@ -71,8 +72,30 @@ def test_readers_that_lie_together_share_a_copy() -> None:
         assert max(columns) - min(columns) <= 40
         # All of it but its output is the register's.
         made, star = module["cells"][source], module["cells"]["star"]
-        assert made["connections"] | {"Q": [50]} == star["connections"]
         assert made["parameters"] == star["parameters"]
+        if luts == 1:  # and a copy of the LUT
+            own, lut_0 = module["cells"][f"{source}$lut"], module["cells"]["lut_0"]
+            assert own["connections"] | {"Z": lut_0["connections"]["Z"]} == lut_0["connections"]
+            assert own["parameters"] == lut_0["parameters"]
+            assert made["connections"]["DI"] == own["connections"]["Z"]
+            made["connections"]["DI"] = star["connections"]["DI"]
+        assert made["connections"] | {"Q": [50]} == star["connections"]
+
+
+def test_registers_in_front_of_copied_luts_are_copied_too() -> None:
+    """Six copies of a LUT are six readers far apart of the register that it reads."""
+    module = _star(50)
+    places = _line(50, 5.0)
+    copies = copy_registers(module, places)
+    sources = set(_sources(module).values()) - {"star"}
+    stars = [name for name in module["cells"] if name.startswith("star$copy") and not name.endswith("$lut")]
+    starts = [name for name in module["cells"] if name.startswith("start$copy")]
+    assert sources == set(stars)
+    assert len(stars) == 6
+    assert starts
+    assert copies == len(stars) + len(starts)
+    driven = {module["cells"][f"{name}$lut"]["connections"]["A"][0] for name in stars}
+    assert driven == {module["cells"][name]["connections"]["Q"][0] for name in starts}
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,28 @@ def test_logic_of_a_lane_is_where_its_multiplier_is():
     assert "design.dispatch.table.0.0" not in known
 
 
+def test_what_short_nets_join_lies_together():
+    """A row of cells between two sites, a star around one, and a cell that two far sites pull at."""
+
+    def cell(*bits: int, site: str = "") -> dict[str, object]:
+        attributes = {"BEL": site} if site else {}
+        return {"type": "LUT4", "connections": {"A": list(bits)}, "attributes": attributes}
+
+    cells = {
+        "left": cell(1, 6, 20, site="X10/Y22/EBR0"),
+        "right": cell(2, site="X14/Y22/EBR0"),
+        "far": cell(7, site="X90/Y22/EBR0"),
+        "between": cell(1, 2, 3),
+        "next": cell(3, 4),
+        **{f"after_{i}": cell(4 + 100 * i, 104 + 100 * i) for i in range(6)},
+        "torn": cell(6, 7),
+    }
+    cells |= {f"star_{i}": cell(20) for i in range(8)}
+    known = places({"cells": cells})
+    assert {known[name] for name in ("between", "next", "after_0", "after_3")} == {(22, 12)}
+    assert not {"after_4", "torn", "star_0"} & set(known)
+
+
 def test_more_memory_than_a_chip_has_is_left_to_the_placer():
     module = accelerator(banks=14)
     place_blocks(module, OPTIONS)

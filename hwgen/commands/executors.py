@@ -40,7 +40,7 @@ def machine_config(config: SystemConfig) -> machine.MachineConfig:
         fetch_beats=config.FETCH_BEATS,
         run_fifo=config.RUN_FIFO,
         store_fifo=config.STORE_FIFO,
-        buffer_latency=config.buffer_latency,
+        buffer_latency=config.store_latency,
         far=config.far,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -42,6 +43,9 @@ class Scratchpad(Unit):
         Cycles from a read's address to its data, of :data:`~hwgen.parts.ram.LATENCIES`. The registers that they put
         in front of a memory are on the way of its writes as well, so that a read sees what was written in the cycle
         before it, as ever.
+    late : collection of str, optional
+        Readers whose data come a cycle later: there is a register between the choice of a bank and that of a word. Only
+        with more than the least latency.
 
     Members
     -------
@@ -63,7 +67,9 @@ class Scratchpad(Unit):
         writers: dict[str, int],
         readers: dict[str, int],
         latency: int = READ_LATENCY,
+        late: Collection[str] = (),
     ):
+        assert not late or latency > READ_LATENCY
         self.name = name
         self.size_bytes = size_bytes
         self.word_bytes = word_bytes
@@ -71,6 +77,7 @@ class Scratchpad(Unit):
         self.writers = writers
         self.readers = readers
         self.latency = latency
+        self.late = late
         widths = [*writers.values(), *readers.values()]
         self.row_bytes = max(widths)
         self.column_bytes = min(widths)
@@ -192,7 +199,8 @@ class Scratchpad(Unit):
                 m.d.sync += [bank_was.eq(which), part_was.eq(part)]
             whole = Signal(8 * self.row_bytes, name=f"{port}_row")
             m.d.comb += whole.eq(select([bank.read_data for bank in banks], delay(m, bank_was, later)))
-            word = select(words_of(whole, 8 * width), delay(m, part_was, later))
+            more = int(port in self.late)
+            word = select(words_of(delay(m, whole, more), 8 * width), delay(m, part_was, later + more))
             with m.If(Const(1, 1) if later else asked):
                 m.d.sync += data.eq(word)
             m.d.comb += getattr(self, f"{port}_data").eq(data)

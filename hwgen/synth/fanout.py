@@ -31,7 +31,7 @@ def copy_registers(module: dict[str, Any], places: Mapping[str, Place]) -> int:
 
     Registers are copied of which the input comes from other registers by way of two LUTs at most: that leaves most
     of a cycle for the way to the copies. A copy has the register's inputs and start value, so it holds the same in
-    every cycle.
+    every cycle. A single LUT between registers is copied with its register, and lies beside it.
 
     Parameters
     ----------
@@ -55,7 +55,25 @@ def copy_registers(module: dict[str, Any], places: Mapping[str, Place]) -> int:
     nets = [bit for net in module["netnames"].values() for bit in net["bits"] if isinstance(bit, int)]
     new = max([*readers, *drivers, *nets], default=0)
     copies = 0
-    for name in [name for name, cell in cells.items() if cell["type"] == "TRELLIS_FF"]:
+
+    def add(origin: str, label: str, output: str) -> int:
+        """A copy of a cell under that name; the net that it drives."""
+        nonlocal new
+        new += 1
+        made = copy.deepcopy(cells[origin])
+        made["connections"][output] = [new]
+        cells[label] = made
+        module["netnames"][f"{label}_{output}"] = {"hide_name": 0, "bits": [new], "attributes": {}}
+        for port, bits in made["connections"].items():
+            if made["port_directions"].get(port) == "input":
+                for i, bit in enumerate(bits):
+                    if isinstance(bit, int):
+                        readers[bit].append((label, port, i))
+        return new
+
+    # Twice, because a copy of a LUT may be one reader too many for the registers that it reads.
+    names = [name for name, cell in cells.items() if cell["type"] == "TRELLIS_FF"]
+    for name in names * 2:
         cell = cells[name]
         output = cell["connections"]["Q"][0]
         groups = _groups(readers[output], where)
@@ -64,25 +82,43 @@ def copy_registers(module: dict[str, Any], places: Mapping[str, Place]) -> int:
         )
         if not many or len(groups) < 2 or not _shallow(cells, drivers, cell):
             continue
+        logic = _own_lut(cells, drivers, readers, cell)
         for group in groups:
-            new += 1
             copies += 1
-            made, label = copy.deepcopy(cell), f"{name}$copy_{copies}"
-            made["connections"]["Q"] = [new]
-            cells[label] = made
-            module["netnames"][f"{label}_Q"] = {"hide_name": 0, "bits": [new], "attributes": {}}
+            label = f"{name}$copy_{copies}"
+            net = add(name, label, "Q")
             where[label] = where[group[len(group) // 2][0]]
             for reader, port, i in group:
-                cells[reader]["connections"][port][i] = new
-            readers[new] = group
-            for port, bits in made["connections"].items():
-                if made["port_directions"].get(port) == "input":
-                    for i, bit in enumerate(bits):
-                        if isinstance(bit, int):
-                            readers[bit].append((label, port, i))
+                cells[reader]["connections"][port][i] = net
+            readers[net] = group
+            if logic:
+                near = f"{label}$lut"
+                given = add(logic, near, "Z")
+                where[near] = where[label]
+                readers[cell["connections"]["DI"][0]].remove((label, "DI", 0))
+                cells[label]["connections"]["DI"] = [given]
+                readers[given] = [(label, "DI", 0)]
         moved = {reader for group in groups for reader in group}
         readers[output] = [reader for reader in readers[output] if reader not in moved]
     return copies
+
+
+def _own_lut(
+    cells: Mapping[str, Any],
+    drivers: Mapping[int, str],
+    readers: Mapping[int, Sequence[Reader]],
+    register: Mapping[str, Any],
+) -> str:
+    """The LUT in front of a register if it reads registers only and nobody else reads it; empty if there is none."""
+    (bit,) = register["connections"].get("DI", [None])
+    name = drivers.get(bit, "") if isinstance(bit, int) else ""
+    if not name or cells[name]["type"] != "LUT4" or len(readers[bit]) != 1:
+        return ""
+    links = cells[name]["connections"]
+    inputs = [bit for port in "ABCD" for bit in links.get(port, []) if isinstance(bit, int)]
+    return (
+        name if all(bit in drivers and cells[drivers[bit]]["type"] == "TRELLIS_FF" for bit in inputs) else ""
+    )
 
 
 def _groups(readers: Sequence[Reader], where: Mapping[str, Place]) -> list[list[Reader]]:

@@ -28,6 +28,7 @@ _LEFT, _WIDTH = _GROUPS[0], _GROUPS[-1] + 8 - _GROUPS[0]
 
 _MULTIPLIER = re.compile(r"(.*\.)?column_(\d+)\.chain_(\d+)\.row_(\d+)\.multiplier$")
 _LANE = re.compile(r"(.*\.)?vec_engine\.lane_(\d+)\.")
+_SHARED = re.compile(r"(.*\.)?vec_engine\.requantise_(\d+)\.")
 _ROW = re.compile(r"(.*\.)?column_(\d+)\.chain_(\d+)\.row_(\d+)\.")
 _SLICE = re.compile(r"(.*\.)?(act|acc|parameter|weight)_buffer\.bank_\d+\.memory\.\d+\.(\d+)$")
 _SUMS = re.compile(r"(.*\.)?column_(\d+)\.(accumulators|results)\.\d+\.\d+$")
@@ -39,6 +40,9 @@ _RISE = 0.5  # what a step from row to row is to one along them: there are fewer
 # weights enter at the left, sums leave where the last two chains end.
 _ACTIVATIONS, _LANES, _WEIGHTS = 46, 76, (8, 34)
 _ENDS = 0.72
+
+# Cells beside others: pins of a net that tells, tiles between the others, and nets that are followed in a row.
+_FEW_PINS, _TOGETHER, _STEPS = 8, 40, 6
 
 Site = tuple[int, int, str]
 
@@ -67,7 +71,10 @@ def place_blocks(module: dict[str, Any], options: Sequence[str]) -> int:
 
 
 def places(module: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """Row and column of cells that have a site, and of those that are nowhere else than beside them.
+    """Row and column of cells that have a site, and of those that will hardly lie anywhere else than beside them.
+
+    That are cells of the same lane or the same step of the array, and those between such cells: a net of few pins joins
+    them with one, or with several that lie together.
 
     Parameters
     ----------
@@ -86,7 +93,34 @@ def places(module: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
         owner = _owner(name)
         if owner in near:
             found.setdefault(name, near[owner])
+    for _ in range(_STEPS):
+        found |= _beside(module["cells"], found)
     return found
+
+
+def _beside(
+    cells: Mapping[str, Any], found: Mapping[str, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
+    """Where cells lie that nets of few pins join with cells of which the place is known."""
+    nets: dict[int, list[str]] = {}
+    for name, cell in cells.items():
+        for bits in cell.get("connections", {}).values():
+            for bit in bits:
+                if isinstance(bit, int):
+                    nets.setdefault(bit, []).append(name)
+    joined: dict[str, list[tuple[float, float]]] = {}
+    for pins in nets.values():
+        known = [found[name] for name in pins if name in found] if len(pins) <= _FEW_PINS else []
+        for name in pins if known else ():
+            if name not in found:
+                joined.setdefault(name, []).extend(known)
+    middles = {}
+    for name, around in joined.items():
+        spread = sum(max(ends) - min(ends) for ends in zip(*around, strict=True))
+        if spread <= _TOGETHER:
+            y, x = (sum(ends) / len(ends) for ends in zip(*around, strict=True))
+            middles[name] = (y, x)
+    return middles
 
 
 def _owner(name: str) -> tuple[str, ...] | None:
@@ -132,8 +166,17 @@ def _lanes(cells: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
         for name, cell in cells.items()
         if cell["type"] == "MULT18X18D" and (lane := _LANE.match(name))
     }
-    count = max(found.values(), default=0) + 1
-    return {name: (_along((lane + 0.5) / count), _LANES) for name, lane in found.items()}
+    order = _order(cells)
+    return {name: (_along(order[lane]), _LANES) for name, lane in found.items()}
+
+
+def _order(cells: Mapping[str, Any]) -> list[float]:
+    """Where each lane should lie, from 0 to 1: those that share a requantiser together."""
+    lanes = {int(found.group(2)) for name in cells if (found := _LANE.match(name))}
+    shared = {int(found.group(2)) for name in cells if (found := _SHARED.match(name))}
+    count, groups = max(lanes, default=0) + 1, max(shared, default=0) + 1
+    order = sorted(range(count), key=lambda lane: (lane % groups, lane))
+    return [(order.index(lane) + 0.5) / count for lane in range(count)]
 
 
 def _memories(cells: Mapping[str, Any], rows: Mapping[int, int]) -> dict[str, tuple[float, float]]:
@@ -143,10 +186,14 @@ def _memories(cells: Mapping[str, Any], rows: Mapping[int, int]) -> dict[str, tu
     counts: dict[str, int] = {}
     for kind, at in slices.values():
         counts[kind] = max(counts.get(kind, 0), at + 1)
+    order = _order(cells)
     wanted: dict[str, tuple[float, float]] = {}
     for name, (kind, at) in slices.items():
         height = _ACTIVATIONS if kind == "act" else _LANES
-        wanted[name] = _WEIGHTS if kind == "weight" else (_along((at + 0.5) / counts[kind]), height)
+        part = (at + 0.5) / counts[kind]
+        if kind == "acc":
+            part = order[int(part * len(order))]
+        wanted[name] = _WEIGHTS if kind == "weight" else (_along(part), height)
     for name in names:
         if found := _SUMS.match(name):
             wanted[name] = _along(_ENDS), rows.get(int(found.group(2)), _LANES)

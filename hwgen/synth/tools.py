@@ -97,6 +97,7 @@ def run(
     files: Mapping[str, bytes],
     wanted: Sequence[str],
     tell: Tell = lambda text: None,
+    watch: Tell = lambda line: None,
 ) -> dict[str, bytes]:
     """Run a tool in a folder of its own; gives the files that it made.
 
@@ -112,6 +113,8 @@ def run(
         Names of the files to take.
     tell : callable
         Is told the step that nextpnr is at.
+    watch : callable
+        Is given each line that the tool writes; if it raises an exception the tool is stopped.
 
     Raises
     ------
@@ -136,6 +139,7 @@ def run(
                 assert process.stdout is not None
                 for line in process.stdout:
                     lines.append(line)
+                    watch(line)
                     step = next((text for start, text in _STEPS.items() if start in line), None)
                     if step:
                         tell(step)

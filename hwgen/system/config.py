@@ -130,6 +130,9 @@ class SystemConfig(CoreConfig):
         Width of the requantiser's multiplier, 8..24; 24 for ``ort``.
     scale_luts : bool
         Whether that multiplier is made of LUTs, two or four multiplier blocks per lane less.
+    requantise_cycles : int
+        Cycles in which a word is requantised, a power of two, 1..8: so many lanes share a requantiser. An output of VEC
+        takes at least as many.
     softmax_words : int
         Longest row of softmax in words of sums, up to 4,096 elements; 0 for none. It needs a core that makes sums.
     softmax_bits : int
@@ -178,6 +181,7 @@ class SystemConfig(CoreConfig):
     requantiser: str = "nearest"
     scale_bits: int = 24
     scale_luts: bool = False
+    requantise_cycles: int = 1
     softmax_words: int = 0
     softmax_bits: int = 16
     sparse: bool = False
@@ -212,6 +216,7 @@ class SystemConfig(CoreConfig):
             "parameter_words": (8, 4096),
             "plane_words": (16, 1 << 16),
             "plane_weight_words": (16, 1 << 16),
+            "requantise_cycles": (1, 8),
             "queue_depth": (2, 32),
             "burst_beats": (4, 256),
             "outstanding": (2, 32),
@@ -243,6 +248,11 @@ class SystemConfig(CoreConfig):
                     f"{space.name}_banks={space.banks} leaves a bank {space.bank_words} words, which is too little; "
                     f"choose fewer banks or more {space.name}_words"
                 )
+        if self.requantise_cycles > self.lanes:
+            raise BadInput(
+                f"requantise_cycles is {self.requantise_cycles}, and there are no more than {self.lanes} lanes; "
+                f"choose requantise_cycles={self.lanes} or less"
+            )
         if self.sparse and self.lanes != SPARSE_LANES:
             raise BadInput(f"the sparse core works on {SPARSE_LANES} lanes, not {self.lanes}; set lanes=16")
         if self.sparse_ways > self.sparse_rows // 2:
@@ -267,6 +277,11 @@ class SystemConfig(CoreConfig):
                     f"softmax takes logits of 16 bits, which requantiser={self.requantiser} does not give; "
                     "set requantiser=nearest"
                 )
+            if self.requantise_cycles > 1:
+                raise BadInput(
+                    "softmax takes the logits of all lanes at once, and requantise_cycles is "
+                    f"{self.requantise_cycles}; set requantise_cycles=1"
+                )
             wanted = self.softmax.reciprocal_bits + 1
             if self.scale_bits < wanted:
                 raise BadInput(
@@ -283,6 +298,11 @@ class SystemConfig(CoreConfig):
             variant="online_pow2", lanes=self.lanes, longest=self.softmax_words * self.lanes,
             in_bits=16, in_fraction=8, normalise="after_pv", out_bits=self.softmax_bits,
         )  # fmt: skip
+
+    @property
+    def requantisers(self) -> int:
+        """Requantisers of VEC."""
+        return self.lanes // self.requantise_cycles
 
     @property
     def roundings(self) -> tuple[str, ...]:
@@ -381,6 +401,11 @@ class SystemConfig(CoreConfig):
     def far(self) -> bool:
         """Whether registers stand between the parts, because they lie far from each other."""
         return self.buffer_latency > READ_LATENCY
+
+    @property
+    def store_latency(self) -> int:
+        """Cycles from STORE's reads to their data: it takes words of the bus out of rows that lie all over the chip."""
+        return self.buffer_latency + (self.buffer_latency == LATENCIES[-1])
 
     @cached_property
     def dsp_core(self) -> DspGemmConfig:

@@ -98,7 +98,6 @@ class Dispatch(Unit):
         fence = Signal()
         m.d.comb += [
             fence.eq(word[FUNCTION_LOW]),
-            idle.eq(Cat(getattr(self, f"{e}_idle") for e in engines).all()),
             room.eq(Cat(free[e] & own[e] for e in engines).any()),
             self.illegal.eq(running & valid & ~Cat(own.values()).any()),
             self.halted.eq(running & valid & control & ~fence & idle),
@@ -107,6 +106,9 @@ class Dispatch(Unit):
             take.eq(running & valid & (room | (control & fence & idle))),
             self.dispatched.eq(take | self.halted),
         ]
+        # Far from them, it sees a cycle later that all are idle; its next instruction comes later than that, too.
+        all_idle = Cat(getattr(self, f"{e}_idle") for e in engines).all()
+        m.d.comb += idle.eq(delay(m, all_idle, int(self.config.far), reset=True, name="were_idle"))
         for e in engines:
             m.d.comb += getattr(self, f"{e}_push").eq(running & valid & own[e] & free[e])
         source, fill = self._fetch(m, platform, valid, take, more)

@@ -117,6 +117,10 @@ class Load(Unit):
         over = Signal(_POSITION_BITS + 2, name="over")
         last_row = Signal()
         last_run = Signal()
+        ends_group = Signal(
+            reset_less=True
+        )  # the same of the run that is asked for, when the counters are at the next
+        ends_all = Signal(reset_less=True)
         asks = Signal(reset_less=True)  # there are beats to ask for
         there = Signal(
             3, name="parts_there", reset_less=True
@@ -126,7 +130,6 @@ class Load(Unit):
         counts = Signal(name="counts_beats")
         last_burst = Signal()
         limit = burst_limit(m, cfg, first, counts, self.read_valid & self.read_ready)
-        go_on = Signal()
         m.d.comb += [
             end.eq(x_signed + bytes_),
             over.eq(end.as_signed() - row_bytes),
@@ -135,7 +138,7 @@ class Load(Unit):
             last_burst.eq(beats <= limit),
             self.read_beats.eq(Mux(last_burst, beats, limit)),
             self.read_address.eq(Cat(Const(0, shift), first[shift:])),
-            runs.data.eq(Cat(lead, data, trail, first[:shift], last_row, last_run, there, ends, closes)),
+            runs.data.eq(Cat(lead, data, trail, first[:shift], ends_group, ends_all, there, ends, closes)),
         ]
         with m.FSM(name="walk"):
             with m.State("IDLE"), m.If(begin):
@@ -172,6 +175,8 @@ class Load(Unit):
                     ),
                     beats.eq((first[:shift] + data + (cfg.bus_bytes - 1)) >> shift),
                     pushed.eq(0),
+                    ends_group.eq(last_row),
+                    ends_all.eq(last_run),
                 ]
                 m.next = "ASK"
             with m.State("ASK"):
@@ -182,7 +187,6 @@ class Load(Unit):
                     runs.push.eq(~pushed & ~runs.full),
                     self.read_valid.eq(ready & asks),
                     final.eq(ready & (~asks | (self.read_ready & last_burst))),
-                    go_on.eq(final),
                 ]
                 with m.If(ready):
                     m.d.sync += pushed.eq(1)
@@ -193,7 +197,7 @@ class Load(Unit):
                         first.eq(Cat(Const(0, shift), first[shift:] + limit)),
                     ]
                 with m.If(final):
-                    with m.If(last_run):
+                    with m.If(ends_all):
                         m.next = "IDLE"
                     with m.Else():
                         m.next = "CLIP"
@@ -209,7 +213,7 @@ class Load(Unit):
                 x.eq(x_start),
                 y.eq(y_start),
             ]
-        with m.Elif(go_on):
+        with m.Elif(counts):
             with m.If(last_row):
                 m.d.sync += [
                     rows_left.eq(rows),
@@ -246,7 +250,7 @@ class Load(Unit):
         group_end = Signal(reset_less=True)
         run_end = Signal(reset_less=True)
         active = Signal()
-        align = Signal()
+        aligning = Signal()
         flush = Signal()
         offset = Signal(max(shift, word_bits), reset_less=True)  # bytes packed, modulo both widths
 
@@ -259,19 +263,18 @@ class Load(Unit):
         ragged = Signal()
         aligned = Signal()
         load = Signal()
+        align, open_, further, padding = self._ends_of_group(m, aligning, offset[:word_bits])
         m.d.comb += [
             in_lead.eq(active & some["lead"]),
             in_data.eq(active & ~some["lead"] & some["data"]),
             self.data_take.eq(in_data),
             space.eq(bus - low),
-            ragged.eq(align & (offset[:word_bits] != 0)),
+            ragged.eq(align & open_),
             piece.eq((active & (~in_data | self.data_valid)) | ragged),
             finish.eq(active & closes & (self.data_valid | ~in_data)),
         ]
-        to_word = Signal(word_bits + 1)
-        m.d.comb += to_word.eq(cfg.lanes - offset[:word_bits])
         with m.If(align):
-            m.d.comb += amount.eq(_least(to_word, bus))
+            m.d.comb += amount.eq(padding)
         with m.Elif(in_lead):
             m.d.comb += amount.eq(Mux(ends["lead"], lead[: shift + 1], bus))
         with m.Elif(in_data):
@@ -279,13 +282,15 @@ class Load(Unit):
         with m.Else():
             m.d.comb += amount.eq(Mux(ends["trail"], trail[: shift + 1], bus))
         m.d.comb += [
-            aligned.eq(align & (~ragged | (to_word <= bus))),
+            aligned.eq(align & ~further),
             load.eq(
-                runs.valid & ((~active & ~align & ~flush) | (finish & ~group_end) | (aligned & ~run_end))
+                runs.valid & ((~active & ~aligning & ~flush) | (finish & ~group_end) | (aligned & ~run_end))
             ),
             runs.pop.eq(load),
         ]
-        less = {"lead": lead <= 2 * bus, "data": data + low <= 2 * bus, "trail": trail <= 2 * bus}
+        short = shift + 2  # bits that two bus words take: the rest of a long sum is not waited for
+        two = ~data[short:].any() & (data[:short] + low <= 2 * bus)
+        less = {"lead": lead <= 2 * bus, "data": two, "trail": trail <= 2 * bus}
 
         def taken(part: str) -> list[Any]:
             """A piece of the part went."""
@@ -300,9 +305,9 @@ class Load(Unit):
         with m.If(active & ~in_lead & ~in_data):
             m.d.sync += [trail.eq(trail - bus), *taken("trail")]
         with m.If(finish):
-            m.d.sync += [active.eq(0), align.eq(group_end)]
+            m.d.sync += [active.eq(0), aligning.eq(group_end)]
         with m.If(aligned):
-            m.d.sync += [align.eq(0), flush.eq(run_end)]
+            m.d.sync += [aligning.eq(0), flush.eq(run_end)]
         with m.If(load):
             flags = (*some.values(), *ends.values())
             m.d.sync += [
@@ -378,6 +383,27 @@ class Load(Unit):
         ending = Signal(_DONE_AFTER)
         m.d.sync += ending.eq(Cat(flush, ending[:-1]))
         m.d.comb += [self.done.eq(ending[-1]), self.stall.eq(~piece)]
+
+    def _ends_of_group(self, m: Module, aligning: Signal, offset: Value) -> tuple[Value, Value, Value, Value]:
+        """What fills a group's last word: whether it is done now, is necessary, goes on, and how much it is now.
+
+        If parts are far from each other a cycle works it out, and the next does it.
+        """
+        bus = self.config.bus_bytes
+        to_word = Signal(len(offset) + 1)
+        m.d.comb += to_word.eq(self.config.lanes - offset)
+        known = Signal(name="padding_known")
+        found: list[Value] = [offset != 0, (offset != 0) & (to_word > bus), _least(to_word, bus)]
+        if not self.config.far:
+            m.d.comb += known.eq(aligning)
+            return known, found[0], found[1], found[2]
+        m.d.sync += known.eq(aligning & ~known)
+        kept = [
+            Signal(value.shape(), name=name, reset_less=True)
+            for name, value in zip(("ragged_end", "ragged_further", "padding_now"), found, strict=True)
+        ]
+        m.d.sync += [register.eq(value) for register, value in zip(kept, found, strict=True)]
+        return known, kept[0], kept[1], kept[2]
 
 
 def _closes(parts: Mapping[str, tuple[Value, Value]]) -> Value:

@@ -38,7 +38,7 @@ def memories(config: SystemConfig) -> list[Memory]:
 
     found = [
         buffer(config.act, max(bus, lanes)),
-        buffer(config.parameter, max(bus, config.parameter.word_bytes)),
+        buffer(config.parameter, max(bus, config.parameter.word_bytes // config.requantise_cycles)),
     ]
     if config.dsp:
         core = config.dsp_core

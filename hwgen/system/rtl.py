@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -232,11 +233,12 @@ class Accelerator(Unit):
         bus, lanes = cfg.bus_bytes, cfg.lanes
         load, vec, store = units["load"], units["vec"], units["store"]
         readers = {"vec": lanes, "store": bus} | ({"dsp": lanes} if cfg.dsp else {})
-        act = self._far(cfg.act, {"load": bus, "vec_write": lanes}, readers)
+        late = ("store",) if cfg.store_latency > cfg.buffer_latency else ()
+        act = self._far(cfg.act, {"load": bus, "vec_write": lanes}, readers, late)
         place(m, "act_buffer", act, platform)
         size = cfg.parameter.word_bytes
         scale = {} if cfg.softmax is None else {"scale": size}
-        parameter = self._far(cfg.parameter, {"load": bus} | scale, {"vec": size})
+        parameter = self._far(cfg.parameter, {"load": bus} | scale, {"vec": size // cfg.requantise_cycles})
         place(m, "parameter_buffer", parameter, platform)
         m.d.comb += [
             act.vec_write_en.eq(vec.write_en),
@@ -314,9 +316,11 @@ class Accelerator(Unit):
             ]
         return conflicts
 
-    def _far(self, space: Space, writers: dict[str, int], readers: dict[str, int]) -> Scratchpad:
+    def _far(
+        self, space: Space, writers: dict[str, int], readers: dict[str, int], late: Collection[str] = ()
+    ) -> Scratchpad:
         """A buffer that several engines use; it may lie far from them."""
-        return _buffer(space, writers, readers, self.config.buffer_latency)
+        return _buffer(space, writers, readers, self.config.buffer_latency, late)
 
     def _sparse_buffers(self, m: Module, platform: Any, vec: Vec, sparse: Any) -> dict[str, Scratchpad]:
         """Buffers of the streams of sparse weights, by name; and the way of the operands."""
@@ -466,10 +470,14 @@ class Accelerator(Unit):
 
 
 def _buffer(
-    space: Space, writers: dict[str, int], readers: dict[str, int], latency: int = READ_LATENCY
+    space: Space,
+    writers: dict[str, int],
+    readers: dict[str, int],
+    latency: int = READ_LATENCY,
+    late: Collection[str] = (),
 ) -> Scratchpad:
     """The memory of a buffer."""
-    return Scratchpad(space.name, space.bytes, space.word_bytes, space.banks, writers, readers, latency)
+    return Scratchpad(space.name, space.bytes, space.word_bytes, space.banks, writers, readers, latency, late)
 
 
 def _first_of(one: tuple[Value, Any, Any], other: tuple[Value, Any, Any]) -> tuple[Value, Any, Any]:

@@ -159,8 +159,8 @@ class Store(Unit):
         beats = Signal(len(row_beats), name="read_beats_left", reset_less=True)
         rows_left = Signal(len(rows), name="read_rows_left", reset_less=True)
         reserved = Signal(range(cfg.STORE_FIFO + 1))  # entries of the queue that are taken or on their way
-        on_way = Signal(cfg.buffer_latency)
-        ends = Signal(cfg.buffer_latency, reset_less=True)
+        on_way = Signal(cfg.store_latency)
+        ends = Signal(cfg.store_latency, reset_less=True)
         final = Signal(name="row_final")
         scale = ceil_log2(cfg.lanes) - shift  # bus words per word of activations, as a power of two
 

@@ -22,6 +22,7 @@ from hwgen.program.table import INSTRUCTION_BYTES, VEC_OPS
 from hwgen.system.config import PARAMETER_BYTES, SystemConfig
 from hwgen.system.fields import field, hold
 from hwgen.system.vec_lane import VecLane
+from hwgen.system.vec_requantise import VecRequantise
 from hwgen.system.vec_softmax import VecSoftmax
 from hwgen.system.vec_turn import Turn
 from hwgen.system.vec_walk import (
@@ -60,7 +61,8 @@ class Vec(Unit):
     act_en, act_address : Out, act_data : In
         Words of activations.
     par_en, par_address : Out, par_data : In
-        Words of parameters: per lane, from the lowest bit, bias (32 bits), multiplier (24), shift (8).
+        Words of parameters, or with ``requantise_cycles`` parts of them: per lane, from the lowest bit, bias (32 bits),
+        multiplier (24), shift (8).
     write_en, write_address, write_data : Out
         Words of activations.
     plane_en : Out(lut_units), plane_address, plane_data : Out
@@ -79,8 +81,8 @@ class Vec(Unit):
             "start": In(1), "begins": In(1), "head": In(8 * INSTRUCTION_BYTES), "done": Out(1),
             "acc_en": Out(1), "acc_address": Out(index_bits(config.acc.words)), "acc_data": In(32 * lanes),
             "act_en": Out(1), "act_address": Out(index_bits(config.act.words)), "act_data": In(8 * lanes),
-            "par_en": Out(1), "par_address": Out(index_bits(config.parameter.words)),
-            "par_data": In(8 * PARAMETER_BYTES * lanes),
+            "par_en": Out(1), "par_address": Out(index_bits(config.parameter.words * config.requantise_cycles)),
+            "par_data": In(8 * PARAMETER_BYTES * config.requantisers),
             "write_en": Out(1), "write_address": Out(index_bits(config.act.words)), "write_data": Out(8 * lanes),
         }  # fmt: skip
         if config.lut:
@@ -115,8 +117,9 @@ class Vec(Unit):
         run = self._run(m)
         marks = walk(m, platform, self, run)
         lanes = self._lanes(m, platform, run, marks)
+        requantisers = self._requantisers(m, platform, run, marks, lanes)
         self._parameters(m, run, marks)
-        self._results(m, platform, run, marks, lanes)
+        self._results(m, platform, run, marks, lanes, requantisers)
         return m
 
     def _run(self, m: Module) -> Run:
@@ -150,7 +153,7 @@ class Vec(Unit):
         )
 
     def _lanes(self, m: Module, platform: Any, run: Run, marks: Marks) -> list[VecLane]:
-        """The reductions and what follows them."""
+        """The reductions."""
         cfg = self.config
         weight = Signal(16, name="weight", reset_less=True)
         zero = Signal(8, name="zero", reset_less=True)
@@ -175,17 +178,12 @@ class Vec(Unit):
             load.eq(Mux(run.from_acc, by_acc, by_act | alone)),
             take.eq(~run.from_acc | marks.read[ages.data - 1]),
         ]
-        made_of = "multipliers"
-        if cfg.scale_luts:
-            made_of = "carries" if cfg.target == "ecp5" else "luts"
-        kind = (cfg.requantiser, cfg.scale_bits, cfg.softmax is not None, made_of)
-        lanes = [VecLane(*kind) for _ in range(cfg.lanes)]
+        lanes = [VecLane(cfg.softmax is not None) for _ in range(cfg.lanes)]
         for i, lane in enumerate(lanes):
             place(m, f"lane_{i}", lane, platform)
             m.d.comb += [
                 lane.acc_data.eq(self.acc_data.word_select(i, 32)),
                 lane.act_data.eq(self.act_data.word_select(i, 8)),
-                lane.par_data.eq(self.par_data.word_select(i, 8 * PARAMETER_BYTES)),
                 lane.from_acc.eq(run.from_acc),
                 lane.is_max.eq(run.ops["max"]),
                 lane.take.eq(take),
@@ -194,36 +192,71 @@ class Vec(Unit):
                 lane.zero.eq(zero),
                 lane.weight.eq(weight),
                 lane.load.eq(load),
-                lane.rounding.eq(run.shape["rounding"]),
-                lane.zero_point.eq(run.shape["zero"]),
-                lane.low.eq(run.shape["low"]),
-                lane.high.eq(run.shape["high"]),
             ]
             if cfg.softmax is not None:
-                m.d.comb += [
-                    lane.is_logit.eq(run.ops["softmax"]),
-                    lane.digits.eq(run.ops["requantise"] & run.shape["digits"]),
-                ]
+                m.d.comb += lane.digits.eq(run.ops["requantise"] & run.shape["digits"])
         return lanes
+
+    def _requantisers(
+        self, m: Module, platform: Any, run: Run, marks: Marks, lanes: list[VecLane]
+    ) -> list[VecRequantise]:
+        """What follows the reductions: in a cycle a part of the lanes, of which each requantiser has one."""
+        cfg = self.config
+        made_of = "multipliers"
+        if cfg.scale_luts:
+            made_of = "carries" if cfg.target == "ecp5" else "luts"
+        kind = (cfg.requantiser, cfg.scale_bits, cfg.requantise_cycles, cfg.softmax is not None, made_of)
+        requantisers = [VecRequantise(*kind) for _ in range(cfg.requantisers)]
+        complete = Signal(name="reductions_complete")
+        if cfg.requantise_cycles > 1:
+            before = {name: age - 1 for name, age in marks.ages.complete.items()}
+            m.d.sync += complete.eq(_at(run, marks.whole, before))
+        for i, unit in enumerate(requantisers):
+            place(m, f"requantise_{i}", unit, platform)
+            m.d.comb += [
+                unit.totals.eq(Cat(lane.total for lane in lanes[i :: cfg.requantisers])),
+                unit.par_data.eq(self.par_data.word_select(i, 8 * PARAMETER_BYTES)),
+                unit.rounding.eq(run.shape["rounding"]),
+                unit.zero_point.eq(run.shape["zero"]),
+                unit.low.eq(run.shape["low"]),
+                unit.high.eq(run.shape["high"]),
+            ]
+            if cfg.requantise_cycles > 1:
+                m.d.comb += unit.complete.eq(complete)
+            if cfg.softmax is not None:
+                m.d.comb += unit.is_logit.eq(run.ops["softmax"])
+        return requantisers
 
     def _parameters(self, m: Module, run: Run, marks: Marks) -> None:
         """Ask for the parameters of each output so that they meet its complete reduction."""
-        address = Signal(len(self.par_address), name="parameter_word", reset_less=True)
+        parts = self.config.requantise_cycles
+        part_bits = index_bits(parts) if parts > 1 else 0
+        address = Signal(len(self.par_address) - part_bits, name="parameter_word", reset_less=True)
+        part = Signal(part_bits, name="parameter_part")
         ask = Signal(name="ask_parameters")
         ends = Signal(name="parameters_end")
         ages = marks.ages.parameter
-        m.d.comb += [
-            ask.eq(_at(run, marks.whole, ages)),
-            ends.eq(_at(run, marks.round, ages)),
-            self.par_en.eq(ask),
-            self.par_address.eq(address),
-        ]
+        m.d.comb += [ask.eq(_at(run, marks.whole, ages)), ends.eq(ask & _at(run, marks.round, ages))]
+        asked = [delay(m, ask, i, reset=True, name=f"ask_parameters_{i}") for i in range(parts)]
+        m.d.comb += [self.par_en.eq(Cat(asked).any()), self.par_address.eq(Cat(part, address))]
+        last_ends = delay(m, ends, parts - 1, reset=True, name="parameters_end_late")
+        if parts > 1:
+            with m.If(self.par_en):
+                m.d.sync += part.eq(part + 1)
         with m.If(run.begin):
             m.d.sync += address.eq(run.asked["parameter"][: len(address)])
-        with m.Elif(ask & ends):
+        with m.Elif(last_ends):
             m.d.sync += address.eq(address + run.target["parameter_n2"])
 
-    def _results(self, m: Module, platform: Any, run: Run, marks: Marks, lanes: list[VecLane]) -> None:
+    def _results(
+        self,
+        m: Module,
+        platform: Any,
+        run: Run,
+        marks: Marks,
+        lanes: list[VecLane],
+        requantisers: list[VecRequantise],
+    ) -> None:
         """Choose what is written, and when."""
         ops, width = run.ops, 8 * len(lanes)
         complete = Signal()
@@ -232,7 +265,7 @@ class Vec(Unit):
             complete.eq(_at(run, marks.whole, marks.ages.complete)),
             completes.eq(_at(run, marks.final, marks.ages.complete)),
         ]
-        wait = MODES[self.config.requantiser].latency - 1
+        wait = MODES[self.config.requantiser].latency - 1 + self.config.requantise_cycles - 1
         result = delay(m, complete, wait, reset=True, name="result_delay")
         result_final = delay(m, completes, wait, name="result_final_delay")
         x = Cat(lane.x for lane in lanes)
@@ -261,7 +294,8 @@ class Vec(Unit):
         if self.config.softmax is None:
             m.d.sync += [put.eq(soon), put_final.eq(soon_final)]
         else:
-            softmax = self._softmax(m, platform, run, marks, lanes, delay(m, result, 1, reset=True))
+            valid = delay(m, result, 1, reset=True)
+            softmax = self._softmax(m, platform, run, marks, requantisers, valid)
             m.d.comb += [
                 put.eq(delay(m, soon, 1, reset=True) | (ops["softmax"] & softmax.out_valid)),
                 put_final.eq(Mux(ops["softmax"], target.ends[3], delay(m, soon_final, 1))),
@@ -284,7 +318,8 @@ class Vec(Unit):
         with m.Elif(Cat(ops[name] for name in turning).any()):
             m.d.sync += word.eq(transpose.o)
         with m.Else():
-            m.d.sync += word.eq(Cat(lane.y for lane in lanes))
+            ways = range(self.config.requantise_cycles)
+            m.d.sync += word.eq(Cat(one.y.word_select(i, 8) for i in ways for one in requantisers))
         if self.config.softmax is not None:
             with m.If(ops["softmax"]):
                 m.d.sync += word.eq(softmax.out)
@@ -317,7 +352,13 @@ class Vec(Unit):
         ]
 
     def _softmax(
-        self, m: Module, platform: Any, run: Run, marks: Marks, lanes: list[VecLane], valid: Value
+        self,
+        m: Module,
+        platform: Any,
+        run: Run,
+        marks: Marks,
+        requantisers: list[VecRequantise],
+        valid: Value,
     ) -> VecSoftmax:
         """Rows of softmax behind the requantisers, whose results are its logits."""
         fields = layout("vec.row")
@@ -339,7 +380,7 @@ class Vec(Unit):
             softmax.valid.eq(valid & run.ops["softmax"]),
             softmax.last.eq(later["row"]),
             softmax.block.eq(later["round"]),
-            softmax.logits.eq(Cat(lane.logit for lane in lanes)),
+            softmax.logits.eq(Cat(one.logit for one in requantisers)),
             *(getattr(softmax, name).eq(row[name]) for name in ("keep", "keep_step", "digit", "shift")),
             self.scale_en.eq(softmax.scale_valid),
             self.scale_address.eq(address),
@@ -391,11 +432,14 @@ class Vec(Unit):
         """A turn of the words that some operations read."""
         turn = Turn(name, rows, len(word) // bits, bits)
         place(m, f"{name}_turn", turn, platform)
+        write = Cat(run.ops[op] for op in ops).any() & marks.read[marks.ages.x]
+        last, mark = marks.last[marks.ages.x], marks.final[marks.ages.x]
+        late = int(self.config.far)  # a word is gathered from all over the chip
         m.d.comb += [
-            turn.i.eq(word),
-            turn.write.eq(Cat(run.ops[op] for op in ops).any() & marks.read[marks.ages.x]),
-            turn.last.eq(marks.last[marks.ages.x]),
-            turn.mark.eq(marks.final[marks.ages.x]),
+            turn.i.eq(delay(m, word, late, name=f"{name}_word")),
+            turn.write.eq(delay(m, write, late, reset=True, name=f"{name}_write")),
+            turn.last.eq(delay(m, last, late, name=f"{name}_last")),
+            turn.mark.eq(delay(m, mark, late, name=f"{name}_mark")),
         ]
         return turn
 

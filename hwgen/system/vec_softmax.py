@@ -18,7 +18,8 @@ from hwgen.emit import Unit, place
 from hwgen.parts.delay import delay
 from hwgen.parts.elastic.rtl import Rows
 from hwgen.system.config import PARAMETER_BYTES, SystemConfig
-from hwgen.system.vec_lane import DIGIT_BITS, LOGIT_BITS
+from hwgen.system.vec_lane import DIGIT_BITS
+from hwgen.system.vec_requantise import LOGIT_BITS
 from hwgen.system.vec_timing import softmax_rows
 
 __all__ = ["VecSoftmax"]

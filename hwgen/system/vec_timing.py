@@ -36,6 +36,8 @@ _FIXED = {
 
 _REQUANTISED = ("requantise", "sum", "max", "product", "softmax")
 
+_TURNED = ("transpose", "columns", "planes")
+
 _RAW_WORDS = 4  # words of activations that a word of sums fills
 
 
@@ -77,9 +79,13 @@ def vec_cycles(
     words = blocks * np.asarray(n0)
     # A block of planes leaves while the next one comes in; the last one leaves alone.
     planes_cycles = (words - 1) * np.maximum(inputs, planes) + inputs + np.asarray(planes)
+    # An output lasts at least as long as its requantisation; its last part follows.
+    turns = config.requantise_cycles
+    reduced = (words - 1) * np.maximum(inputs, turns) + inputs + turns - 1
     # A row's results follow when its last word is in.
     rows = softmax_rows(config).latency if config.softmax is not None else 0
     busy = {
+        **dict.fromkeys(_REQUANTISED, reduced),
         "softmax": words + np.asarray(n0) - 1 + rows,
         "raw": _RAW_WORDS * words,
         "transpose": blocks * inputs + config.lanes,
@@ -88,6 +94,7 @@ def vec_cycles(
         "planes": planes_cycles,
     }
     behind = dict.fromkeys(_REQUANTISED, MODES[config.requantiser].latency)
+    behind |= dict.fromkeys(_TURNED, int(config.far))
     fixed = {name: config.buffer_latency + own + behind.get(name, 0) for name, own in _FIXED.items()}
     choices = [busy.get(name, words * inputs) + fixed[name] for name in VEC_OPS]
     cycles = np.select([number == i for i in range(len(VEC_OPS))], choices)

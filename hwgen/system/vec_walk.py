@@ -103,7 +103,7 @@ def walk(m: Module, platform: Any, vec: Any, run: Run) -> Marks:
     """Ask for one input after the other; a block of inputs may have to last longer than its inputs do.
 
     It lasts as long as its words take to leave: the words of ``raw`` and ``planes``, and those of ``columns``, of which
-    there are as many as lanes even if few are read.
+    there are as many as lanes even if few are read; and as long as its outputs take to be requantised.
     """
     counts = {name: run.shape[name] for name in ("r0", "r1", "n0", "n1", "n2")}
     bits = max(len(vec.acc_address), len(vec.act_address))
@@ -122,11 +122,13 @@ def walk(m: Module, platform: Any, vec: Any, run: Run) -> Marks:
     least = Signal(least_bits, reset_less=True)  # cycles of a block, less one
     left = Signal(least_bits, name="block_left", reset_less=True)
     least_asked = Signal(least_bits)
+    reduces = Cat(run.new[name] for name in REDUCING if name in run.new).any()
+    others = Mux(reduces, vec.config.requantise_cycles - 1, 0)
     m.d.comb += least_asked.eq(
         Mux(
             run.new["raw"],
             RAW_WORDS - 1,
-            Mux(run.new["planes"], run.asked["planes"] - 1, Mux(columns, vec.config.lanes - 1, 0)),
+            Mux(run.new["planes"], run.asked["planes"] - 1, Mux(columns, vec.config.lanes - 1, others)),
         )
     )
     active = Signal()
@@ -165,7 +167,7 @@ def walk(m: Module, platform: Any, vec: Any, run: Run) -> Marks:
         m.d.sync += [least.eq(least_asked), left.eq(least_asked)]
     own = Ages(vec.config.buffer_latency)
     oldest = own.complete["act"]
-    reduces = Cat(run.ops[name] for name in REDUCING if name in run.ops).any()
+    reducing = Cat(run.ops[name] for name in REDUCING if name in run.ops).any()
     return Marks(
         ages=own,
         slot=ages(m, "slot", active, own.x),
@@ -174,7 +176,7 @@ def walk(m: Module, platform: Any, vec: Any, run: Run) -> Marks:
         first=ages(m, "first", fresh, own.terms["act"]),
         odd=ages(m, "odd", odd, own.x),
         last=ages(m, "last", last, own.x),
-        whole=ages(m, "whole", last & reduces, oldest),
+        whole=ages(m, "whole", last & reducing, oldest),
         row=ages(m, "row", nest.ends[2], oldest),
         round=ages(m, "round", nest.ends[3], oldest),
         final=ages(m, "final", nest.ends[4], oldest),

@@ -24,10 +24,25 @@ def _config(**fields: Any) -> SystemConfig:
 CI: dict[str, SystemConfig] = {
     "dsp": _config(),
     "both": _config(
-        **_PLANES, lut_units=2, lut_width=16, bus_bytes=16, queue_depth=2, outstanding=2, buffer_latency=4
+        **_PLANES,
+        lut_units=2,
+        lut_width=16,
+        bus_bytes=16,
+        queue_depth=2,
+        outstanding=2,
+        buffer_latency=4,
+        requantise_cycles=2,
     ),
     "lut": _config(
-        **_PLANES, dsp=False, lut_units=3, lut_width=32, lanes=8, bus_bytes=32, act_banks=1, buffer_latency=3
+        **_PLANES,
+        dsp=False,
+        lut_units=3,
+        lut_width=32,
+        lanes=8,
+        bus_bytes=32,
+        act_banks=1,
+        buffer_latency=3,
+        requantise_cycles=8,
     ),
     "softmax": _config(
         softmax_words=6,
@@ -58,9 +73,13 @@ SWEEP: dict[str, SystemConfig] = CI | {
     ),
     "one unit": _config(**_PLANES, lut_units=1, lut_width=8, lanes=8, bus_bytes=64),
     "long plane words": _config(**_PLANES, dsp=False, lut_units=1, lut_width=256, bus_bytes=32),
-    "five units": _config(**_PLANES, dsp=False, lut_units=5, lut_width=64, lanes=8, queue_depth=16),
+    "five units": _config(
+        **_PLANES, dsp=False, lut_units=5, lut_width=64, lanes=8, queue_depth=16, requantise_cycles=2
+    ),
     "16 lanes": _config(lanes=16, weight_words=512),
-    "16 lanes, lut": _config(**_PLANES, dsp=False, lanes=16, lut_units=2, lut_width=16, bus_bytes=32),
+    "16 lanes, lut": _config(
+        **_PLANES, dsp=False, lanes=16, lut_units=2, lut_width=16, bus_bytes=32, requantise_cycles=2
+    ),
     "32 lanes": _config(lanes=32, weight_words=512, bus_bytes=32, buffer_latency=4),
     "32 lanes, lut": _config(**_PLANES, dsp=False, lanes=32, lut_units=1, lut_width=64, bus_bytes=64),
     "short bursts": _config(bus_bytes=32, burst_beats=4, outstanding=2, queue_depth=2),
@@ -76,7 +95,9 @@ SWEEP: dict[str, SystemConfig] = CI | {
     "onnxruntime's requantiser": _config(
         **_PLANES, lut_units=2, lut_width=16, requantiser="ort", buffer_latency=3
     ),
-    "half up": _config(lanes=8, bus_bytes=16, requantiser="single", scale_bits=17, buffer_latency=4),
+    "half up": _config(
+        lanes=8, bus_bytes=16, requantiser="single", scale_bits=17, buffer_latency=4, requantise_cycles=4
+    ),
     "sparse": _config(**_SPARSE),
     "sparse, one of two cores": _config(**_SPARSE | {"dsp": True, "sparse_ways": 4}, bus_bytes=32),
     "sparse, eight ways": _config(
@@ -109,9 +130,23 @@ SWEEP: dict[str, SystemConfig] = CI | {
     ),
     "ice40": _config(dsp_tile=16, requantiser="ort", scale_luts=True, target="ice40"),
     "nexus": _config(
-        **_PLANES, lut_units=1, lut_width=16, requantiser="single", scale_luts=True, target="nexus"
+        **_PLANES,
+        lut_units=1,
+        lut_width=16,
+        requantiser="single",
+        scale_luts=True,
+        requantise_cycles=4,
+        target="nexus",
     ),
-    "gowin": _config(lanes=8, bus_bytes=32, buffer_latency=4, scale_bits=8, scale_luts=True, target="gowin"),
+    "gowin": _config(
+        lanes=8,
+        bus_bytes=32,
+        buffer_latency=4,
+        scale_bits=8,
+        scale_luts=True,
+        requantise_cycles=8,
+        target="gowin",
+    ),
     "few bits": _config(scale_bits=8, address_bits=20, dsp_tile=16, bus_bytes=16, outstanding=2),
 }
 """More than twenty accelerators, those of CI among them."""

@@ -1,8 +1,8 @@
-/* accelerator(target=generic, lanes=8, bus_bytes=16, address_bits=32, dsp=True, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=16384, act_banks=4, weight_words=8192, acc_words=2048, acc_banks=4, parameter_words=256, buffer_latency=2, plane_words=1024, plane_weight_words=512, queue_depth=8, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=24, scale_luts=False, softmax_words=0, softmax_bits=16, sparse=False, sparse_rows=16, sparse_ways=1, sparse_depth=512, sparse_narrow=True, sparse_code_words=512, sparse_value_words=1024, sparse_index_words=1024); hwgen 0.1.0, digest e5088844f16a5b8f */
+/* accelerator(target=generic, lanes=8, bus_bytes=16, address_bits=32, dsp=True, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=16384, act_banks=4, weight_words=8192, acc_words=2048, acc_banks=4, parameter_words=256, buffer_latency=2, plane_words=1024, plane_weight_words=512, queue_depth=8, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=24, scale_luts=False, requantise_cycles=1, softmax_words=0, softmax_bits=16, sparse=False, sparse_rows=16, sparse_ways=1, sparse_depth=512, sparse_narrow=True, sparse_code_words=512, sparse_value_words=1024, sparse_index_words=1024); hwgen 0.1.0, digest 9cf89de5f9acd101 */
 #ifndef ACCELERATOR_H
 #define ACCELERATOR_H
 
-#define ACCELERATOR_DIGEST "e5088844f16a5b8f"
+#define ACCELERATOR_DIGEST "9cf89de5f9acd101"
 #define ACCELERATOR_TARGET "generic"
 #define ACCELERATOR_LANES 8
 #define ACCELERATOR_BUS_BYTES 16
@@ -27,6 +27,7 @@
 #define ACCELERATOR_REQUANTISER "nearest"
 #define ACCELERATOR_SCALE_BITS 24
 #define ACCELERATOR_SCALE_LUTS 0
+#define ACCELERATOR_REQUANTISE_CYCLES 1
 #define ACCELERATOR_SOFTMAX_WORDS 0
 #define ACCELERATOR_SOFTMAX_BITS 16
 #define ACCELERATOR_SPARSE 0

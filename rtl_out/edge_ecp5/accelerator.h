@@ -1,11 +1,11 @@
-/* accelerator(target=ecp5, lanes=16, bus_bytes=16, address_bits=32, dsp=True, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=8192, act_banks=4, weight_words=4096, acc_words=1024, acc_banks=2, parameter_words=256, buffer_latency=5, plane_words=1024, plane_weight_words=512, queue_depth=8, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=12, scale_luts=True, softmax_words=0, softmax_bits=16, sparse=False, sparse_rows=16, sparse_ways=1, sparse_depth=512, sparse_narrow=True, sparse_code_words=512, sparse_value_words=1024, sparse_index_words=1024); hwgen 0.1.0, digest 545fe28467eaf13f */
+/* accelerator(target=ecp5, lanes=16, bus_bytes=8, address_bits=32, dsp=True, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=8192, act_banks=4, weight_words=4096, acc_words=1024, acc_banks=2, parameter_words=256, buffer_latency=5, plane_words=1024, plane_weight_words=512, queue_depth=8, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=12, scale_luts=True, requantise_cycles=4, softmax_words=0, softmax_bits=16, sparse=False, sparse_rows=16, sparse_ways=1, sparse_depth=512, sparse_narrow=True, sparse_code_words=512, sparse_value_words=1024, sparse_index_words=1024); hwgen 0.1.0, digest ac984db373b15f87 */
 #ifndef ACCELERATOR_H
 #define ACCELERATOR_H
 
-#define ACCELERATOR_DIGEST "545fe28467eaf13f"
+#define ACCELERATOR_DIGEST "ac984db373b15f87"
 #define ACCELERATOR_TARGET "ecp5"
 #define ACCELERATOR_LANES 16
-#define ACCELERATOR_BUS_BYTES 16
+#define ACCELERATOR_BUS_BYTES 8
 #define ACCELERATOR_ADDRESS_BITS 32
 #define ACCELERATOR_DSP 1
 #define ACCELERATOR_DSP_TILE 256
@@ -27,6 +27,7 @@
 #define ACCELERATOR_REQUANTISER "nearest"
 #define ACCELERATOR_SCALE_BITS 12
 #define ACCELERATOR_SCALE_LUTS 1
+#define ACCELERATOR_REQUANTISE_CYCLES 4
 #define ACCELERATOR_SOFTMAX_WORDS 0
 #define ACCELERATOR_SOFTMAX_BITS 16
 #define ACCELERATOR_SPARSE 0
@@ -41,7 +42,7 @@
 #define ACCELERATOR_BINARY_MACS_PER_CYCLE 0
 #define ACCELERATOR_SPARSE_MACS_PER_CYCLE 0
 #define ACCELERATOR_ELEMENTS_PER_VECTOR 16
-#define ACCELERATOR_BUS_BYTES_PER_CYCLE 16
+#define ACCELERATOR_BUS_BYTES_PER_CYCLE 8
 #define ACCELERATOR_BUFFER_BYTES 294912
 #define ACCELERATOR_TOKENS_PER_SEMAPHORE 63
 #define ACCELERATOR_PROGRAM_ALIGNMENT_BYTES 4096

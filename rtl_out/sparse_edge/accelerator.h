@@ -1,8 +1,8 @@
-/* accelerator(target=generic, lanes=16, bus_bytes=16, address_bits=32, dsp=False, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=4096, act_banks=4, weight_words=2048, acc_words=1024, acc_banks=2, parameter_words=128, buffer_latency=2, plane_words=1024, plane_weight_words=512, queue_depth=8, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=17, scale_luts=False, softmax_words=0, softmax_bits=16, sparse=True, sparse_rows=4, sparse_ways=1, sparse_depth=1024, sparse_narrow=True, sparse_code_words=512, sparse_value_words=4096, sparse_index_words=4096); hwgen 0.1.0, digest 7ba0a812881e3f30 */
+/* accelerator(target=generic, lanes=16, bus_bytes=16, address_bits=32, dsp=False, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=4096, act_banks=4, weight_words=2048, acc_words=1024, acc_banks=2, parameter_words=128, buffer_latency=2, plane_words=1024, plane_weight_words=512, queue_depth=8, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=17, scale_luts=False, requantise_cycles=1, softmax_words=0, softmax_bits=16, sparse=True, sparse_rows=4, sparse_ways=1, sparse_depth=1024, sparse_narrow=True, sparse_code_words=512, sparse_value_words=4096, sparse_index_words=4096); hwgen 0.1.0, digest 853987949ea04082 */
 #ifndef ACCELERATOR_H
 #define ACCELERATOR_H
 
-#define ACCELERATOR_DIGEST "7ba0a812881e3f30"
+#define ACCELERATOR_DIGEST "853987949ea04082"
 #define ACCELERATOR_TARGET "generic"
 #define ACCELERATOR_LANES 16
 #define ACCELERATOR_BUS_BYTES 16
@@ -27,6 +27,7 @@
 #define ACCELERATOR_REQUANTISER "nearest"
 #define ACCELERATOR_SCALE_BITS 17
 #define ACCELERATOR_SCALE_LUTS 0
+#define ACCELERATOR_REQUANTISE_CYCLES 1
 #define ACCELERATOR_SOFTMAX_WORDS 0
 #define ACCELERATOR_SOFTMAX_BITS 16
 #define ACCELERATOR_SPARSE 1

@@ -1,8 +1,8 @@
-/* accelerator(target=ultrascale+, lanes=16, bus_bytes=64, address_bits=33, dsp=True, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=32768, act_banks=4, weight_words=16384, acc_words=8192, acc_banks=4, parameter_words=1024, buffer_latency=2, plane_words=1024, plane_weight_words=512, queue_depth=16, burst_beats=64, outstanding=16, requantiser=nearest, scale_bits=24, scale_luts=False, softmax_words=64, softmax_bits=16, sparse=True, sparse_rows=16, sparse_ways=8, sparse_depth=2048, sparse_narrow=True, sparse_code_words=8192, sparse_value_words=8192, sparse_index_words=8192); hwgen 0.1.0, digest 60a299dd3acb091d */
+/* accelerator(target=ultrascale+, lanes=16, bus_bytes=64, address_bits=33, dsp=True, dsp_tile=256, lut=False, lut_units=4, lut_width=64, act_words=32768, act_banks=4, weight_words=16384, acc_words=8192, acc_banks=4, parameter_words=1024, buffer_latency=2, plane_words=1024, plane_weight_words=512, queue_depth=16, burst_beats=64, outstanding=16, requantiser=nearest, scale_bits=24, scale_luts=False, requantise_cycles=1, softmax_words=64, softmax_bits=16, sparse=True, sparse_rows=16, sparse_ways=8, sparse_depth=2048, sparse_narrow=True, sparse_code_words=8192, sparse_value_words=8192, sparse_index_words=8192); hwgen 0.1.0, digest c007d7dd7321fbdc */
 #ifndef ACCELERATOR_H
 #define ACCELERATOR_H
 
-#define ACCELERATOR_DIGEST "60a299dd3acb091d"
+#define ACCELERATOR_DIGEST "c007d7dd7321fbdc"
 #define ACCELERATOR_TARGET "ultrascale+"
 #define ACCELERATOR_LANES 16
 #define ACCELERATOR_BUS_BYTES 64
@@ -27,6 +27,7 @@
 #define ACCELERATOR_REQUANTISER "nearest"
 #define ACCELERATOR_SCALE_BITS 24
 #define ACCELERATOR_SCALE_LUTS 0
+#define ACCELERATOR_REQUANTISE_CYCLES 1
 #define ACCELERATOR_SOFTMAX_WORDS 64
 #define ACCELERATOR_SOFTMAX_BITS 16
 #define ACCELERATOR_SPARSE 1

@@ -1,8 +1,8 @@
-/* accelerator(target=generic, lanes=4, bus_bytes=8, address_bits=32, dsp=True, dsp_tile=32, lut=True, lut_units=2, lut_width=16, act_words=1024, act_banks=4, weight_words=512, acc_words=256, acc_banks=4, parameter_words=64, buffer_latency=2, plane_words=256, plane_weight_words=128, queue_depth=4, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=24, scale_luts=False, softmax_words=0, softmax_bits=16, sparse=False, sparse_rows=16, sparse_ways=1, sparse_depth=512, sparse_narrow=True, sparse_code_words=512, sparse_value_words=1024, sparse_index_words=1024); hwgen 0.1.0, digest f3ebac22960b4791 */
+/* accelerator(target=generic, lanes=4, bus_bytes=8, address_bits=32, dsp=True, dsp_tile=32, lut=True, lut_units=2, lut_width=16, act_words=1024, act_banks=4, weight_words=512, acc_words=256, acc_banks=4, parameter_words=64, buffer_latency=2, plane_words=256, plane_weight_words=128, queue_depth=4, burst_beats=16, outstanding=4, requantiser=nearest, scale_bits=24, scale_luts=False, requantise_cycles=1, softmax_words=0, softmax_bits=16, sparse=False, sparse_rows=16, sparse_ways=1, sparse_depth=512, sparse_narrow=True, sparse_code_words=512, sparse_value_words=1024, sparse_index_words=1024); hwgen 0.1.0, digest bc85a7ae40ba2b6a */
 #ifndef ACCELERATOR_H
 #define ACCELERATOR_H
 
-#define ACCELERATOR_DIGEST "f3ebac22960b4791"
+#define ACCELERATOR_DIGEST "bc85a7ae40ba2b6a"
 #define ACCELERATOR_TARGET "generic"
 #define ACCELERATOR_LANES 4
 #define ACCELERATOR_BUS_BYTES 8
@@ -27,6 +27,7 @@
 #define ACCELERATOR_REQUANTISER "nearest"
 #define ACCELERATOR_SCALE_BITS 24
 #define ACCELERATOR_SCALE_LUTS 0
+#define ACCELERATOR_REQUANTISE_CYCLES 1
 #define ACCELERATOR_SOFTMAX_WORDS 0
 #define ACCELERATOR_SOFTMAX_BITS 16
 #define ACCELERATOR_SPARSE 0

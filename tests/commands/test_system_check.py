@@ -190,6 +190,14 @@ BAD_INPUT = {
         r"accelerator has no parameter 'lane'; it has target, .*",
     ),
     "value": (("generate", "tiny", "--set", "lanes=5"), r"lanes must be a power of two, not 5"),
+    "few lanes": (
+        ("generate", "tiny", "--set", "requantise_cycles=8"),
+        r"requantise_cycles is 8, and there are no more than 4 lanes; choose requantise_cycles=4 or less",
+    ),
+    "softmax": (
+        ("generate", "attention", "--set", "requantise_cycles=2"),
+        r"softmax takes the logits of all lanes at once, and requantise_cycles is 2; set requantise_cycles=1",
+    ),
     "file": (("check", "absent.toml"), r"absent\.toml cannot be read \(No such file or directory\); .*"),
     "top": (("generate", "tiny", "--top", "a-b"), r"top must be a Verilog identifier .*, not 'a-b'"),
 }

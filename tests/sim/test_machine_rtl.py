@@ -411,7 +411,7 @@ def test_every_cycle_is_the_hardwares(simulate, new_program, name, count):
         "token_bits": config.TOKEN_BITS, "bus_bytes": config.bus_bytes, "lanes": config.lanes,
         "burst_beats": config.burst_beats, "outstanding": config.outstanding, "fetch_beats": config.FETCH_BEATS,
         "run_fifo": config.RUN_FIFO, "store_fifo": config.STORE_FIFO,
-        "buffer_latency": config.buffer_latency, "far": config.far,
+        "buffer_latency": config.store_latency, "far": config.far,
     }  # fmt: skip
     outcomes = Counter()
     events = []

@@ -38,6 +38,10 @@ CONFIGS = {
         buffer_latency=4,
     ),
     "wide": SystemConfig(**SMALL, lanes=16, acc_words=64, scale_bits=16, lut=True, lut_units=1, lut_width=32),
+    "shared": SystemConfig(**SMALL, lanes=8, acc_words=64, requantise_cycles=4, buffer_latency=5),
+    "half": SystemConfig(
+        **SMALL, lanes=4, acc_words=64, requantise_cycles=2, lut=True, lut_units=2, lut_width=32
+    ),
     "columns": SystemConfig(
         **SMALL,
         lanes=16,
@@ -58,6 +62,16 @@ MORE = {
         **SMALL, lanes=32, acc_words=64, scale_bits=20, lut=True, lut_width=32, plane_words=16
     ),
     "many_lanes": SystemConfig(**SMALL, lanes=64, acc_words=64, scale_bits=24, buffer_latency=4),
+    "one_requantiser": SystemConfig(
+        **SMALL,
+        lanes=8,
+        acc_words=64,
+        requantise_cycles=8,
+        requantiser="ort",
+        dsp=False,
+        lut=True,
+        lut_units=1,
+    ),
     "many_columns": SystemConfig(
         **SMALL,
         lanes=16,
@@ -330,7 +344,7 @@ int main(int argc, char** argv) {
     auto top = std::make_unique<Vtop>(context.get());
     FILE* in = std::fopen(argv[1], "rb");
     FILE* out = std::fopen(argv[2], "wb");
-    Reader act(in, LANES, ACT_WORDS), acc(in, 4 * LANES, ACC_WORDS), par(in, 8 * LANES, PAR_WORDS);
+    Reader act(in, LANES, ACT_WORDS), acc(in, 4 * LANES, ACC_WORDS), par(in, 8 * LANES / PARTS, PAR_WORDS * PARTS);
     Bytes written(LANES * ACT_WORDS), planes(UNITS * PLANE_WORDS * PLANE_BYTES), operands(OPERANDS * (ROWS + 1));
     top->start = top->begins = 0;
     auto cycle = [&]() {
@@ -411,7 +425,7 @@ def model(name: str) -> Path:
         "PAR_WORDS": config.parameter_words, "UNITS": config.lut_units if config.lut else 0,
         "PLANE_WORDS": config.plane_words, "PLANE_BYTES": config.lut_width // 8,
         "OPERANDS": config.sparse_depth if config.sparse else 0, "ROWS": config.sparse_rows,
-        "LATENCY": config.buffer_latency,
+        "LATENCY": config.buffer_latency, "PARTS": config.requantise_cycles,
     }  # fmt: skip
     # A comparison with zero comes out of Yosys as `!` of a whole vector, which is what the language defines it to be.
     waiver = path.with_name("vec.vlt")

@@ -21,7 +21,7 @@ TARGETS = ("generic", "xilinx7", "ultrascale+", "ecp5", "ice40", "nexus", "gowin
 _WIDE = {"gowin": "none"}
 """What ``auto`` takes for more than 4 bits, if not ``int8x2``: half of Gowin's multiplier is one of 9 × 9 bits."""
 
-_RESULT_CYCLES = 3  # of a pipelined result side: the buffer's two, and the queue behind it
+_RESULT_CYCLES = 4  # of a pipelined result side: the way to the buffer, its two, and the queue behind it
 
 _LONGEST_CHAIN = 32  # one 32-deep SRL per skewed bit; longer chains only add latency
 # A row's operands drive at most so many columns before they are registered again; pipelined, so many.
@@ -226,7 +226,7 @@ class DspGemmConfig(CoreConfig):
     @property
     def result_queue(self) -> int:
         """Results that may be on their way from the buffer or wait behind it: one per cycle can leave."""
-        return 4 if self.pipelined else 1
+        return 8 if self.pipelined else 1
 
     @property
     def read_delay(self) -> int:
@@ -248,7 +248,7 @@ class DspGemmConfig(CoreConfig):
     @property
     def result_depth(self) -> int:
         """Entries of the result buffer: a whole tile beside those in flight (double buffering)."""
-        return 1 << ceil_log2(self.tile_steps + self.latency + 1)
+        return 1 << ceil_log2(self.tile_steps + self.latency + 1 + self.pipelined)
 
     @property
     def dsps(self) -> int:

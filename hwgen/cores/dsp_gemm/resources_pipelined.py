@@ -189,8 +189,8 @@ def _array(config: DspGemmConfig) -> int:
     while left > 1:
         left = ceil_div(left, 2)
         ff += left * _tree_bits(config) * config.cols
-    # Read, chosen and stored sums, and results that are read.
-    return ff + 4 * _SUM_BITS * config.cols
+    # Read, chosen and stored sums, results that are read, and which.
+    return ff + 4 * _SUM_BITS * config.cols + index_bits(config.result_depth) + 2
 
 
 def _operands(config: DspGemmConfig) -> int:

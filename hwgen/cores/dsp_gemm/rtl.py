@@ -261,6 +261,9 @@ class DspGemm(Unit):
         room = Signal(signed(index_bits(cfg.result_queue) + 2), init=cfg.result_queue - 1)
         out_index = Signal(index_bits(cfg.result_depth))
         fetch = Signal()
+        # The columns are far: what they read is decided a cycle before.
+        reads = Signal(name="fetch_late")
+        index = Signal.like(out_index, name="fetched_index", reset_less=True)
         pop = Signal()
         attrs: dict[str, Any] = {"no_rw_check": 1}
         lasts: Memory[Any, Any] = Memory(shape=1, depth=cfg.result_depth, init=[], attrs=attrs)
@@ -274,16 +277,18 @@ class DspGemm(Unit):
             last_write.addr.eq(last_step["send_index"]),
             last_write.data.eq(last_step["last"]),
             last_write.en.eq(last_step["send"]),
-            last_read.addr.eq(out_index),
-            last_read.en.eq(fetch),
+            last_read.addr.eq(index),
+            last_read.en.eq(reads),
         ]
         m.d.sync += [
+            reads.eq(fetch),
+            index.eq(out_index),
             stored.eq(stored + last_step["send"] - fetch),
             room.eq(room + pop - fetch),
             out_index.eq(out_index + fetch),
             last.eq(last_read.data),
         ]
-        sums = self._fetched(m, columns, fetch, out_index)
+        sums = self._fetched(m, columns, reads, index)
         arrives = delay(m, fetch, cfg.result_cycles - 1, reset=True)
         if not self.waits:
             register = Signal(len(sums) + 1, name="result", reset_less=True)

@@ -262,7 +262,9 @@ class Sequencer(Unit):
         with m.If(start):
             m.d.sync += [now[name].eq(value) for name, value in load.items()]
             m.d.sync += [active.eq(1), first.eq(1), step.eq(0)]
-        m.d.sync += credits.eq(credits - self.step_send + self.freed)
+        # Pipelined, an entry counts a cycle after it is free: the buffer's other side may be far.
+        freed = delay(m, self.freed, int(cfg.pipelined), reset=True, name="freed_before")
+        m.d.sync += credits.eq(credits - self.step_send + freed)
         return at_last
 
     def _credits(self, m: Module) -> tuple[Signal, Value]:

@@ -162,7 +162,7 @@ class DspGemmTiming:
                 for step in range(p.steps):
                     earliest = taken + 1
                     if emit and sent >= cfg.result_depth:
-                        earliest = max(earliest, credits.popleft() + 1)
+                        earliest = max(earliest, credits.popleft() + 1 + cfg.pipelined)
                     taken = acts.transfer(earliest)
                     if step == 0:
                         swap = taken
