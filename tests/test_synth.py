@@ -14,7 +14,7 @@ import pytest
 from hwgen.boards import FAMILIES, board, boards
 from hwgen.cli import main
 from hwgen.errors import BadInput, HwgenError, MissingTool
-from hwgen.place_and_route import bitstream
+from hwgen.place_and_route import bitstream, prepare
 from hwgen.synth import tools
 from hwgen.synth.families import Use, family, fit, overflow
 from hwgen.synth.netlist import Port, serial_wrapper
@@ -227,6 +227,20 @@ def test_a_bitstream_is_built_once(
     bits.unlink()
     assert run(capsys, *arguments)[0] == 0
     assert bits.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", sorted(boards()))
+def test_a_netlist_for_every_board_that_open_tools_place(name: str, cache: Path, tmp_path: Path) -> None:
+    """What is done between Yosys and nextpnr knows every family's cells, or leaves them alone."""
+    one = board(name)
+    if family(one.family).placer is None:
+        pytest.skip("no open tools place a design on it")
+    path = tmp_path / "odd.v"
+    path.write_text(MAC.replace("module mac", "module odd").replace("rst ? 0", "(^x & ~|y[6:1]) ? 0"))
+    prepare(path, "odd", one)
+    (made,) = (cache / "place_and_route").iterdir()
+    cells = json.loads(made.read_text())["modules"]["hwgen_pins"]["cells"].values()
+    assert sum(cell["type"].startswith(("TRELLIS_FF", "SB_DFF", "FD1P3", "DFF")) for cell in cells) >= 20
 
 
 @needs_ice40

@@ -44,6 +44,9 @@ def fill_carries(module: dict[str, Any]) -> int:
         Number of LUTs that are gone.
     """
     cells: dict[str, Any] = module["cells"]
+    chains = [cell for cell in cells.values() if cell["type"] == "CCU2C"]
+    if not chains:  # other families have LUTs of that name with other pins
+        return 0
     readers = _readers(module)
     alone = {
         cell["connections"]["Z"][0]: name
@@ -51,7 +54,7 @@ def fill_carries(module: dict[str, Any]) -> int:
         if cell["type"] == "LUT4" and readers[cell["connections"]["Z"][0]] == 1
     }
     gone = 0
-    for cell in [cell for cell in cells.values() if cell["type"] == "CCU2C"]:
+    for cell in chains:
         links, settings = cell["connections"], cell["parameters"]
         for half in "01":
             if settings[f"INJECT1_{half}"] != "NO":
