@@ -14,12 +14,12 @@ _CROWDED = {"router2/bbMargin/x": "8", "router2/bbMargin/y": "8", "router2/histC
 """What nextpnr's router2 is told of a design that fills a chip: to go further around, and not to come back to what was
 taken twice. With its own numbers the last hundreds of some 1,040,000 wires take most of the time."""
 
-# Aims, one after the other: of the frequency that nextpnr estimates before routing, which is sometimes too careful.
-_PARTS = (1.04, 0.98, 0.92, 0.86, 0.8)
+# Aims, one after the other: of the frequency that nextpnr estimates before routing.
+_PARTS = (0.96, 0.88, 0.8)
 # Rounds of routing: an aim can be met if more than a few of the first ones miss it nowhere; when no later one may; and
 # after which routing has ended, if it ends.
 _FIRST, _FEW = 12, 2
-_LATE = 60
+_LATE = 90
 _ROUNDS = 150
 _AIM = re.compile(rb'("target_freq": )"[^"]*"')
 _ESTIMATE = re.compile(r"Max frequency for clock .*: ([\d.]+) MHz")
