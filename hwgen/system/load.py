@@ -117,9 +117,8 @@ class Load(Unit):
         over = Signal(_POSITION_BITS + 2, name="over")
         last_row = Signal()
         last_run = Signal()
-        ends_group = Signal(
-            reset_less=True
-        )  # the same of the run that is asked for, when the counters are at the next
+        # The same of the run that is asked for, when the counters are at the next one.
+        ends_group = Signal(reset_less=True)
         ends_all = Signal(reset_less=True)
         asks = Signal(reset_less=True)  # there are beats to ask for
         there = Signal(
