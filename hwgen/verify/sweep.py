@@ -93,7 +93,7 @@ SWEEP: dict[str, SystemConfig] = CI | {
         dsp=False, **_PLANES, lut_units=1, lut_width=8, softmax_words=1, softmax_bits=8
     ),
     "onnxruntime's requantiser": _config(
-        **_PLANES, lut_units=2, lut_width=16, requantiser="ort", buffer_latency=3
+        **_PLANES, lut_units=2, lut_width=16, requantiser="ort", requantise_cycles=2, buffer_latency=3
     ),
     "half up": _config(
         lanes=8, bus_bytes=16, requantiser="single", scale_bits=17, buffer_latency=4, requantise_cycles=4

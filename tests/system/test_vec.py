@@ -67,7 +67,6 @@ MORE = {
         lanes=8,
         acc_words=64,
         requantise_cycles=8,
-        requantiser="ort",
         dsp=False,
         lut=True,
         lut_units=1,
