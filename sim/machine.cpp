@@ -49,7 +49,7 @@ class Machine {
 
   private:
     void step(bool drain);
-    bool dispatch(bool idle);
+    bool dispatch();
     void memory(bool drain, bool take);
     bool reads(bool drain, bool take, dram::Inputs& bus);
     void writes(bool drain, dram::Inputs& bus);
@@ -160,10 +160,12 @@ void Machine::step(bool drain) {
         for (int e = 0; e < ENGINES; ++e) ends_ |= static_cast<uint8_t>((shells_[e].end == now_) << e);
     }
     if (store_.done(writes_.idle())) ends_ |= 1 << STORE;
-    const bool idle = all_idle();
-    const bool take = dispatch(settings_.far != 0 ? were_idle_ : idle);
-    changed_ |= idle != were_idle_;
-    were_idle_ = idle;
+    const bool take = dispatch();
+    if (settings_.far != 0) {
+        const bool idle = all_idle();
+        changed_ |= idle != were_idle_;
+        were_idle_ = idle;
+    }
     if (left_ != 0) {
         for (int e = 0; e < ENGINES; ++e) shells_[e].room += left_ >> e & 1;
         left_ = 0;
@@ -176,7 +178,7 @@ void Machine::step(bool drain) {
 }
 
 /// What the dispatcher does with its instruction; true if it takes it off the register.
-bool Machine::dispatch(bool idle) {
+bool Machine::dispatch() {
     stuck_ = halted_ = illegal_ = truncated_ = false;
     if (!fetch_.running) return false;
     if (!fetch_.valid) {
@@ -189,7 +191,7 @@ bool Machine::dispatch(bool idle) {
         return false;
     }
     if (kind == HALT || kind == FENCE) {
-        stuck_ = !idle;
+        stuck_ = !(settings_.far != 0 ? were_idle_ : all_idle());
         halted_ = kind == HALT && !stuck_;
         return kind == FENCE && !stuck_;
     }
